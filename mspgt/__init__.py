@@ -1,0 +1,45 @@
+"""Measure how a language model organises its layers.
+
+`mspgt.run` runs a corpus through a model and returns a `Result`; `mspgt.load` reads one back. Heavy imports
+happen when a name is first used, so that importing the package and `mspgt --help` are instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "run": "mspgt.analysis",
+    "load": "mspgt.result",
+    "Result": "mspgt.result",
+    "Signal": "mspgt.signal",
+    "SumSignal": "mspgt.signal",
+    "Batch": "mspgt.batch",
+    "Layer": "mspgt.batch",
+    "UserError": "mspgt.errors",
+}
+
+if TYPE_CHECKING:
+    from mspgt.analysis import run as run
+    from mspgt.batch import Batch as Batch
+    from mspgt.batch import Layer as Layer
+    from mspgt.errors import UserError as UserError
+    from mspgt.result import Result as Result
+    from mspgt.result import load as load
+    from mspgt.signal import Signal as Signal
+    from mspgt.signal import SumSignal as SumSignal
+
+__all__ = ["Batch", "Layer", "Result", "Signal", "SumSignal", "UserError", "load", "run"]  # noqa: F822
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'mspgt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

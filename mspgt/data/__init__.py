@@ -1,0 +1,1 @@
+"""Corpora: readers, segmentation, tokenisation, alignment of words to tokens, batching."""

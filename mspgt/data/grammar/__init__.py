@@ -1,0 +1,1 @@
+"""A generator of English documents with a known hierarchy of latent choices."""

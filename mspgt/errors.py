@@ -1,0 +1,35 @@
+"""The errors a user can meet: each is one sentence that says what was given, what is allowed, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Unusable input or a mistake in a command; the command line prints it and exits with code 2."""
+
+    exit_code = 2
+
+
+class MachineError(UserError):
+    """The machine failed (full disk, no memory); the command line prints it and exits with code 1."""
+
+    exit_code = 1
+
+
+class DuplicateSequence(UserError):
+    """A sequence was observed twice; counting it twice would be silently wrong."""
+
+
+class PluginError(UserError):
+    """A plugin failed to import, or raised while it worked; names the plugin and its distribution."""
+
+
+def unknown(kind: str, given: str, allowed: Iterable[str], hint: str = "") -> UserError:
+    """Build the error for a name that does not exist, with the nearest name as a suggestion."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    listed = ", ".join(names) if names else "none"
+    return UserError(f"unknown {kind} {given!r}.{guess} Available: {listed}.{' ' + hint if hint else ''}")

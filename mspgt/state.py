@@ -1,0 +1,249 @@
+"""Mergeable streaming state, keyed by (corpus, document, sequence), and its life on disk.
+
+A state is what a signal keeps of the sequences it has seen: tables of rows that belong to sequences, totals that
+add, and the names behind stable codes. States of disjoint sequences merge by union, in canonical key order, so
+that batches, devices, machines and resumed runs are all the same operation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mspgt.batch import Key
+from mspgt.errors import DuplicateSequence, MachineError, UserError
+
+SPILL_BYTES = 2 << 30
+"""merged columns larger than this are kept in memory-mapped files"""
+
+
+def stable_code(text: str) -> int:
+    """A 63-bit code of a text, the same on every machine and in every run."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that belong to sequences."""
+
+    sequence: Tensor
+    """(row,) int64: position of the row's sequence in the state's keys; ascending"""
+    columns: Mapping[str, Tensor]
+    """column -> (row, ...)"""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a signal keeps of a set of sequences. The empty state is the identity of `merge`."""
+
+    keys: tuple[Key, ...] = ()
+    """every sequence observed, those without rows too"""
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    totals: Mapping[str, Tensor] = field(default_factory=dict)
+    """sums over all sequences; merging adds them"""
+    names: Mapping[int, str] = field(default_factory=dict)
+    """stable code -> name, for codes stored in columns"""
+
+    def __post_init__(self) -> None:
+        if len(set(self.keys)) != len(self.keys):
+            raise DuplicateSequence("a sequence stands twice in one state: each is observed once.")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the tensors."""
+        columns = [c for t in self.tables.values() for c in (t.sequence, *t.columns.values())]
+        return sum(c.nbytes for c in (*columns, *self.totals.values()))
+
+    def documents(self, table: str) -> list[str]:
+        """The document of each row of a table."""
+        return [self.keys[i].document for i in self.tables[table].sequence.tolist()]
+
+
+def merge(states: Iterable[State], spill: Path | None = None) -> State:
+    """Union of states over disjoint sequences, in canonical key order.
+
+    Parameters
+    ----------
+    spill: folder for columns larger than `SPILL_BYTES`; in memory where None.
+
+    Raises
+    ------
+    DuplicateSequence: a key stands in two states.
+    """
+    parts = [s for s in states if s.keys]
+    keys = [k for s in parts for k in s.keys]
+    position = {k: i for i, k in enumerate(sorted(keys))}
+    if len(position) != len(keys):
+        seen: set[Key] = set()
+        twice = next(k for k in keys if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+        raise DuplicateSequence(
+            f"sequence {twice.sequence} of document {twice.document!r} ({twice.corpus}) was observed twice; "
+            "merge only states of disjoint documents."
+        )
+    names: dict[int, str] = {}
+    totals: dict[str, Tensor] = {}
+    for part in parts:
+        names.update(part.names)
+        for name, value in part.totals.items():
+            totals[name] = totals[name] + value if name in totals else value
+    tables = {
+        name: _merge_table([(p, p.tables[name]) for p in parts if name in p.tables], position, spill)
+        for name in dict.fromkeys(n for p in parts for n in p.tables)
+    }
+    return State(tuple(sorted(keys)), tables, totals, names)
+
+
+def _merge_table(parts: Sequence[tuple[State, Table]], position: Mapping[Key, int], spill: Path | None) -> Table:
+    """Rows of all parts in canonical order of their sequences; rows of one sequence keep their order."""
+    local = [torch.tensor([position[k] for k in state.keys], dtype=torch.int64) for state, _ in parts]
+    owner = torch.cat([where[table.sequence] for where, (_, table) in zip(local, parts, strict=True)])
+    order = torch.argsort(owner, stable=True)
+    target = torch.empty_like(order)
+    target[order] = torch.arange(len(order))
+    columns = {}
+    for column in parts[0][1].columns:
+        pieces = [table.columns[column] for _, table in parts]
+        if len({(p.dtype, p.shape[1:]) for p in pieces}) > 1:
+            shapes = sorted({f"{p.dtype} {tuple(p.shape[1:])}" for p in pieces})
+            raise UserError(f"column {column!r} differs between states ({' and '.join(shapes)}): they cannot be merged.")
+        out = _allocate((len(order), *pieces[0].shape[1:]), pieces[0].dtype, spill)
+        start = 0
+        for piece in pieces:
+            out[target[start : start + len(piece)]] = piece
+            start += len(piece)
+        columns[column] = out
+    return Table(owner[order], columns)
+
+
+def _allocate(shape: tuple[int, ...], dtype: torch.dtype, spill: Path | None) -> Tensor:
+    size = int(torch.Size(shape).numel())
+    if spill is None or size * dtype.itemsize <= SPILL_BYTES:
+        return torch.empty(shape, dtype=dtype)
+    handle, name = tempfile.mkstemp(suffix=".rows", dir=spill)
+    os.close(handle)
+    mapped = torch.from_file(name, shared=True, size=size, dtype=dtype)
+    os.unlink(name)  # the mapping keeps the file alive and its end frees it
+    return mapped.view(shape)
+
+
+# ------------------------------------------------------------------------------------------- resampling units
+
+
+@dataclass(frozen=True)
+class Units:
+    """The resampling units of one corpus: its documents, or 512 groups of documents once it has more."""
+
+    of_document: Mapping[str, int]
+    count: int
+
+    LIMIT = 512
+
+    @classmethod
+    def of(cls, keys: Iterable[Key]) -> Units:
+        """Form units from the documents of a corpus."""
+        documents = sorted({k.document for k in keys})
+        if len(documents) <= cls.LIMIT:
+            return cls({d: i for i, d in enumerate(documents)}, len(documents))
+        return cls({d: stable_code(d) % cls.LIMIT for d in documents}, cls.LIMIT)
+
+    def index(self, keys: Sequence[Key]) -> Tensor:
+        """The unit of each sequence: (sequence,) int64."""
+        return torch.tensor([self.of_document[k.document] for k in keys], dtype=torch.int64)
+
+
+# ------------------------------------------------------------------------------------------- shards on disk
+
+
+def write_shard(path: Path, states: Mapping[str, State]) -> None:
+    """Write the states of several signals as one file, whole or not at all (fsync and rename).
+
+    Raises
+    ------
+    MachineError: the disk is full or refuses the file.
+    """
+    tensors: dict[str, Tensor] = {}
+    header = {}
+    for signal, state in states.items():
+        for table, rows in state.tables.items():
+            for column, values in {"": rows.sequence, **rows.columns}.items():
+                tensors[f"{signal}/{table}/{column}"] = values.detach().cpu().contiguous()
+        for name, total in state.totals.items():
+            tensors[f"{signal}//{name}"] = total.detach().cpu().contiguous()
+        header[signal] = {"keys": state.keys, "names": {str(c): n for c, n in state.names.items()}}
+    temporary = path.with_suffix(".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata={"mspgt": json.dumps(header)})
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise MachineError(
+            f"could not write {path} ({error}): free some space, then run the same command with resume=true; "
+            "what was saved before is intact."
+        ) from error
+
+
+def read_header(path: Path) -> dict[str, dict[str, object]]:
+    """The keys and names in a shard, per signal, without its tensors."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, dict[str, object]] = json.loads(file.metadata()["mspgt"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged or not a state file ({error}); delete it and run again with resume=true.") from error
+    for entry in header.values():
+        entry["keys"] = tuple(Key(*k) for k in entry["keys"])  # type: ignore[attr-defined]
+    return header
+
+
+def read_shard(path: Path) -> dict[str, State]:
+    """The states of all signals in a shard."""
+    header = read_header(path)
+    tables: dict[str, dict[str, dict[str, Tensor]]] = {s: {} for s in header}
+    totals: dict[str, dict[str, Tensor]] = {s: {} for s in header}
+    with safe_open(path, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118 - not a dict
+            signal, table, column = name.split("/", 2)
+            if table:
+                tables[signal].setdefault(table, {})[column] = file.get_tensor(name)
+            else:
+                totals[signal][column] = file.get_tensor(name)
+    return {
+        signal: State(
+            entry["keys"],  # type: ignore[arg-type]
+            {t: Table(columns.pop(""), columns) for t, columns in tables[signal].items()},
+            totals[signal],
+            {int(c): n for c, n in entry["names"].items()},  # type: ignore[attr-defined]
+        )
+        for signal, entry in header.items()
+    }
+
+
+def shards(folder: Path) -> list[Path]:
+    """The shards of one stage, in the order of their names."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def read_states(folder: Path, signals: Iterable[str]) -> Iterator[tuple[str, State]]:
+    """Merge the shards of a stage, one signal after the other, and yield (signal, state)."""
+    paths = shards(folder)
+    for signal in signals:
+        yield signal, merge(_states_of(paths, signal), spill=folder)
+
+
+def _states_of(paths: Sequence[Path], signal: str) -> Iterator[State]:
+    for path in paths:
+        states = read_shard(path)
+        if signal in states:
+            yield states[signal]
