@@ -5,7 +5,7 @@ Axes: (sequence, token), (sequence, token, dim), (sequence, head, query, key).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
@@ -58,6 +58,12 @@ class Labels:
         move = {f: getattr(self, f).to(device) for f in ("sequence", "slots", "target", "sentence", "word")}
         return replace(self, **move)
 
+    def of_sequences(self, place: Tensor) -> Labels:
+        """The instances of some sequences; place: (sequence,) new row of each sequence, or -1 to leave it out."""
+        kept = place[self.sequence] >= 0
+        rest = {f: getattr(self, f)[kept] for f in ("slots", "target", "sentence", "word")}
+        return replace(self, sequence=place[self.sequence[kept]], **rest)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -94,6 +100,15 @@ class Batch:
         move = {n: getattr(self, n).to(device) for n in ("input_ids", "attention_mask", "content", "sentence")}
         return replace(self, **move, labels={task: lab.to(device) for task, lab in self.labels.items()})
 
+    def select(self, rows: Sequence[int]) -> Batch:
+        """The batch of some of its sequences; rows: their positions, in the order wanted."""
+        index = torch.tensor(rows, dtype=torch.int64, device=self.input_ids.device)
+        place = torch.full((len(self.keys),), -1, dtype=torch.int64, device=index.device)
+        place[index] = torch.arange(len(index), device=index.device)
+        tensors = {n: getattr(self, n)[index] for n in ("input_ids", "attention_mask", "content", "sentence")}
+        labels = {task: lab.of_sequences(place) for task, lab in self.labels.items()}
+        return Batch(keys=tuple(self.keys[r] for r in rows), **tensors, labels=labels)
+
     def without(self, dropped: Tensor) -> Batch:
         """The same batch with further tokens left out of the statistics; dropped: (sequence, token) bool."""
         return replace(self, content=self.content & ~dropped.to(self.content.device))
@@ -107,6 +122,9 @@ class AttentionView(Protocol):
 
     def pair_chunks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Yield (query rows, previous block's probabilities, this block's probabilities)."""
+
+    def mean_chunks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield (query rows, probabilities averaged over heads (sequence, query, key) fp32)."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +150,15 @@ class Layer:
     def attention_pair(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Chunks of query rows of the previous block's attention and of this one's, over the same keys."""
         return self._view().pair_chunks()
+
+    def attention_mean(self) -> Iterator[tuple[slice, Tensor]]:
+        """Chunks of query rows of this block's attention averaged over heads: (rows, (sequence, query, key) fp32).
+
+        Computed without materialising all heads at once: much cheaper than averaging `attention()`. Every block
+        of a batch yields the same rows and keys in the same order, so a signal may keep the previous block's
+        chunks and compare them one by one; a yielded tensor is the receiver's to keep or to change.
+        """
+        return self._view().mean_chunks()
 
     def _view(self) -> AttentionView:
         if self.view is None:

@@ -1,0 +1,235 @@
+"""Settings of a run: typed defaults <- preset <- YAML file <- key=value; an unknown key is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mspgt import registry
+from mspgt.errors import UserError, unknown
+from mspgt.options import describe, option, parse
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "paper": {
+        "context": "sentence",
+        "limit": 10_000,
+        "cka.estimator": "biased",
+        "probe.debias": False,
+    },
+}
+"""preset -> the keys it sets; `paper` reads the paper literally where it says anything"""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Keys of `mspgt run` that do not belong to a plugin."""
+
+    preset: str = option("default", "where the defaults come from", choices=tuple(PRESETS))
+    model: Any = option("minilm", "built-in name, Hugging Face id, local folder, or in Python a loaded model")
+    tokenizer: Any = option(None, "id or folder of the tokenizer; the model's own where none")
+    revision: str | None = option(None, "revision of a Hugging Face model")
+    quantization: str | None = option(None, "load in 8 or 4 bits (needs bitsandbytes)", choices=("8bit", "4bit"))
+    trust_remote_code: bool = option(False, "run code that comes with the model")
+    dtype: str = option(
+        "auto",
+        "precision of the weights; auto: fp32 on a CPU, the checkpoint's own elsewhere",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    device_map: str | None = option(None, "spread one model over devices, as transformers does it (auto, balanced, ...)")
+    layers_path: str | None = option(None, "dotted path of the list of blocks, where it is not found by itself")
+    data: Any = option("grammar", "corpus: grammar, a file, a folder, a glob, or a Hugging Face dataset id")
+    labels: Any = option(None, "second corpus, with gold labels, for the probes")
+    context: str = option(
+        "document",
+        "what the model reads at once: windows of whole sentences of a document, or each sentence alone",
+        choices=("document", "sentence"),
+    )
+    limit: int | None = option(None, "read up to this many sentences of each corpus", low=1)
+    max_length: int = option(256, "longest sequence in tokens", low=8)
+    batch_tokens: int = option(4096, "tokens in a batch, padding included", low=8)
+    plugins: tuple[str, ...] = option(("cka", "probe", "attn"), "signals to measure")
+    prominence: float | None = option(
+        None, "smallest prominence of a peak; 0.3 for the paper's three signals, else 0.125 x the sum of weights", low=0
+    )
+    bootstrap: int = option(1000, "bootstrap replicates over documents", low=100)
+    seed: int = option(0, "seed of everything random", low=0)
+    accelerator: str = option("auto", "Lightning accelerator (auto, cpu, gpu, ...)")
+    devices: str = option("1", "Lightning devices: a number, a list, or auto")
+    num_nodes: int = option(1, "machines that share the run directory", low=1)
+    strategy: str = option("auto", "Lightning strategy (auto, ddp, ...)")
+    precision: str | None = option(None, "Lightning precision (32-true, bf16-mixed, ...)")
+    out: str | None = option(None, "run directory; a fresh one under runs/ where none")
+    overwrite: bool = option(False, "replace a finished run in `out`")
+    resume: bool = option(False, "go on with an interrupted run in `out`")
+    offline: bool = option(False, "never ask the network")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All settings of a run, checked."""
+
+    options: RunOptions
+    signals: Mapping[str, Mapping[str, Any]]
+    """signal -> its options as given, checked by its own declaration"""
+    weights: Mapping[str, float]
+    """signal -> weight, for those that were given one"""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for config.yaml and result.json; live objects are named by their class."""
+        plain = {f.name: _plain(getattr(self.options, f.name)) for f in dataclasses.fields(self.options)}
+        for name in self.options.plugins:
+            options = parse(registry.signal(name).option_class(), self.signals.get(name, {}), f"{name}.")
+            plain[name] = {k: _plain(v) for k, v in dataclasses.asdict(options).items()}
+        return plain | ({"weights": dict(self.weights)} if self.weights else {})
+
+
+def build(given: Mapping[str, Any], file: str | Path | None = None) -> RunConfig:
+    """Merge defaults, preset, file and given keys, and check every one.
+
+    Parameters
+    ----------
+    given: dotted keys (``"cka.estimator"``) to values; texts are converted.
+
+    Raises
+    ------
+    UserError: unknown key or plugin (with a suggestion), or a value of the wrong type or out of range.
+    """
+    keys = {**(read_yaml(file) if file else {}), **_flat(given)}
+    preset = parse(RunOptions, {k: v for k, v in keys.items() if k == "preset"}).preset
+    keys = {**PRESETS[preset], **keys}
+    plugins = parse(RunOptions, {k: v for k, v in keys.items() if k == "plugins"}).plugins
+    if not plugins:
+        raise UserError("plugins= names no signal; give at least one, such as plugins=cka,attn.")
+    if len(set(plugins)) != len(plugins):
+        raise UserError(f"plugins={','.join(plugins)} names a signal twice; name each once.")
+    declared = {name: registry.signal(name).option_class() for name in plugins}
+    top = {f.name for f in dataclasses.fields(RunOptions)}
+    options: dict[str, Any] = {}
+    signals: dict[str, dict[str, Any]] = {name: {} for name in plugins}
+    weights: dict[str, float] = {}
+    for key, value in keys.items():
+        head, _, rest = key.partition(".")
+        if not rest and head in top:
+            options[key] = value
+        elif head == "weights" and rest in declared:
+            weights[rest] = _weight(key, value)
+        elif rest and head in declared:
+            signals[head][rest] = value
+        elif rest and head in registry.signals() and key in PRESETS[preset]:
+            continue  # the preset's option of a signal that is not asked for
+        else:
+            raise _unknown_key(key, top, declared)
+    for name, values in signals.items():
+        parse(declared[name], values, f"{name}.")
+    return RunConfig(parse(RunOptions, options), signals, weights)
+
+
+def from_dict(plain: Mapping[str, Any]) -> RunConfig:
+    """The settings that `as_dict` wrote."""
+    return build(_flat(plain))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Dotted keys of a YAML file.
+
+    Raises
+    ------
+    UserError: the file is missing, or no YAML mapping.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except FileNotFoundError:
+        raise UserError(f"config={path}: there is no such file.") from None
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"config={path} is no readable YAML file ({' '.join(str(error).split())}).") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"config={path}: expected `key: value` lines, found {type(loaded).__name__}.")
+    return _flat({str(k): v for k, v in loaded.items()})
+
+
+def write_yaml(plain: Mapping[str, Any], path: Path) -> None:
+    """Write settings as YAML."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.save(OmegaConf.create(dict(plain)), path)
+
+
+def key_values(arguments: Sequence[str]) -> dict[str, str]:
+    """Keys and texts of a command line: `key=value`, `--key value`, `--key=value`, `--flag`.
+
+    Raises
+    ------
+    UserError: an argument that is none of these, or a key given twice.
+    """
+    found: dict[str, str] = {}
+    queue = list(arguments)
+    while queue:
+        argument = queue.pop(0)
+        key, equals, value = argument.partition("=")
+        if argument.startswith("--"):
+            key = key[2:].replace("-", "_")
+            if not equals:
+                follows = queue and not queue[0].startswith("--") and "=" not in queue[0]
+                value = queue.pop(0) if follows else "true"
+        elif not equals:
+            raise UserError(f"{argument!r} is no key=value; write for example data={argument}.")
+        if key in found:
+            raise UserError(f"key {key!r} is given twice ({found[key]!r} and {value!r}); give it once.")
+        found[key] = value
+    return found
+
+
+def help_lines(options: type, prefix: str = "") -> list[tuple[str, str, str, str]]:
+    """(key, type, default, meaning) of every option, for `--help` and `mspgt ls NAME`."""
+    lines = []
+    for o in describe(options):
+        kind = " | ".join(o.choices) if o.choices else o.type
+        default = ",".join(map(str, o.default)) if isinstance(o.default, tuple) else o.default
+        lines.append((prefix + o.name, kind, "–" if default is None else str(default).lower(), o.help))
+    return lines
+
+
+def _unknown_key(key: str, top: set[str], declared: Mapping[str, type]) -> UserError:
+    allowed = {*top, *(f"weights.{n}" for n in declared)}
+    for name, options in declared.items():
+        allowed |= {f"{name}.{f.name}" for f in dataclasses.fields(options)}
+    head = key.partition(".")[0]
+    hint = f"{head} is not among the plugins of this run." if head in registry.signals() and head not in declared else ""
+    return unknown("key", key, allowed, hint)
+
+
+def _weight(key: str, value: Any) -> float:
+    try:
+        weight = float(value)
+    except (TypeError, ValueError):
+        weight = -1.0
+    if not 0 < weight < float("inf"):
+        raise UserError(f"{key}={value}: a weight is a number above 0.")
+    return weight
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and (prefix or key not in ("model", "data", "labels", "tokenizer")):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return f"<{type(value).__name__}>"
