@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -63,8 +64,10 @@ class Signal:
     """one line for `mspgt ls`"""
     Options: ClassVar[type] = NoOptions
     """a frozen dataclass of `mspgt.options.option` fields"""
-    exceptions: ClassVar[Mapping[str, str]] = {}
+    exceptions: Mapping[str, str] = MappingProxyType({})
     """law of the conformance suite -> the reason why this signal does not obey it"""
+    document_intervals: bool = True
+    """False where the state cannot be resampled by document: the curve ignores weights and has no interval"""
     stages: tuple[str, ...] = ("observe",)
     """one pass over the corpus for each"""
 
@@ -145,7 +148,9 @@ class _SumRecorder:
             return
         upper = layer.hidden.detach().float().clone()
         if self._lower is not None:
-            sums = self._signal.sums(self._lower.to(upper.device), upper, self._batch.content.to(upper.device))
+            sums = self._signal.sums(
+                self._lower.to(upper.device), upper, self._batch.content.to(upper.device)
+            )
             if sums.ndim != 2 or len(sums) != len(self._batch.keys):
                 raise UserError(
                     f"{type(self._signal).__name__}.sums must return (sequence, field) = "
