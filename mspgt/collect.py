@@ -69,8 +69,7 @@ class Collector:
         note = f"a batch did not fit on the device and was halved ({len(batch.keys)} to {half} sequences)"
         self.notes.append(note)
         parts = [
-            self.observe(capture, batch.select(rows))
-            for rows in (range(half), range(half, len(batch.keys)))
+            self.observe(capture, batch.select(rows)) for rows in (range(half), range(half, len(batch.keys)))
         ]
         names = [n for n in parts[0] if n in parts[1]]
         return {name: merge(p[name] for p in parts) for name in names}
@@ -123,7 +122,9 @@ class _Guard:
         if error is None or not isinstance(error, Exception) or isinstance(error, torch.OutOfMemoryError):
             return False
         said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        self._failures[self._name] = f"plugin {self._name!r} raised while it observed a batch ({said}); it was left out."
+        self._failures[self._name] = (
+            f"plugin {self._name!r} raised while it observed a batch ({said}); it was left out."
+        )
         return True
 
 

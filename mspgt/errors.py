@@ -18,6 +18,12 @@ class MachineError(UserError):
     exit_code = 1
 
 
+class Interrupted(UserError):
+    """Ctrl-C or SIGTERM; what was computed is saved. The command line exits with code 130."""
+
+    exit_code = 130
+
+
 class DuplicateSequence(UserError):
     """A sequence was observed twice; counting it twice would be silently wrong."""
 

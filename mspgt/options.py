@@ -131,7 +131,11 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
             number = float(value)
             if hint is int and number != int(number):
                 raise _wrong(key, value, hint)
-            return int(value) if hint is int and isinstance(value, (int, str)) and "e" not in str(value) else hint(number)
+            return (
+                int(value)
+                if hint is int and isinstance(value, (int, str)) and "e" not in str(value)
+                else hint(number)
+            )
         except (TypeError, ValueError, OverflowError):
             raise _wrong(key, value, hint) from None
     if hint is str:
@@ -154,6 +158,12 @@ def _check(key: str, value: Any, meta: Mapping[str, Any]) -> Any:
         if isinstance(item, (int, float)) and not isinstance(item, bool):
             low, high = meta.get("low"), meta.get("high")
             if not ((low is None or item >= low) and (high is None or item <= high)):
-                span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
+                span = (
+                    f"at least {low}"
+                    if high is None
+                    else f"at most {high}"
+                    if low is None
+                    else f"{low} to {high}"
+                )
                 raise UserError(f"{key}={item}: allowed is {span}.")
     return value

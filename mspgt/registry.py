@@ -51,7 +51,9 @@ class Entry:
                 f"({type(error).__name__}: {error}); mend or uninstall {self.distribution}."
             ) from error
         if not (isinstance(found, type) and issubclass(found, Signal)):
-            raise PluginError(f"plugin {self.name!r} of {self.distribution}: {self.target} is not a mspgt.Signal class.")
+            raise PluginError(
+                f"plugin {self.name!r} of {self.distribution}: {self.target} is not a mspgt.Signal class."
+            )
         return found
 
     def option_class(self) -> type:

@@ -95,6 +95,10 @@ class Signal:
         """
         raise NotImplementedError
 
+    def bytes_per_sentence(self, n_layers: int, hidden_size: int) -> float:
+        """Roughly what the state takes for a sentence of 20 words; a run sums it up before it starts."""
+        return 8.0 * n_layers
+
     def report(self, prepared: Any) -> Report:
         """Flags and details of the point estimate."""
         return Report()

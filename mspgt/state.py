@@ -103,7 +103,9 @@ def merge(states: Iterable[State], spill: Path | None = None) -> State:
     return State(tuple(sorted(keys)), tables, totals, names)
 
 
-def _merge_table(parts: Sequence[tuple[State, Table]], position: Mapping[Key, int], spill: Path | None) -> Table:
+def _merge_table(
+    parts: Sequence[tuple[State, Table]], position: Mapping[Key, int], spill: Path | None
+) -> Table:
     """Rows of all parts in canonical order of their sequences; rows of one sequence keep their order."""
     local = [torch.tensor([position[k] for k in state.keys], dtype=torch.int64) for state, _ in parts]
     owner = torch.cat([where[table.sequence] for where, (_, table) in zip(local, parts, strict=True)])
@@ -115,7 +117,9 @@ def _merge_table(parts: Sequence[tuple[State, Table]], position: Mapping[Key, in
         pieces = [table.columns[column] for _, table in parts]
         if len({(p.dtype, p.shape[1:]) for p in pieces}) > 1:
             shapes = sorted({f"{p.dtype} {tuple(p.shape[1:])}" for p in pieces})
-            raise UserError(f"column {column!r} differs between states ({' and '.join(shapes)}): they cannot be merged.")
+            raise UserError(
+                f"column {column!r} differs between states ({' and '.join(shapes)}): they cannot be merged."
+            )
         out = _allocate((len(order), *pieces[0].shape[1:]), pieces[0].dtype, spill)
         start = 0
         for piece in pieces:
@@ -201,7 +205,9 @@ def read_header(path: Path) -> dict[str, dict[str, object]]:
         with safe_open(path, framework="pt") as file:
             header: dict[str, dict[str, object]] = json.loads(file.metadata()["mspgt"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged or not a state file ({error}); delete it and run again with resume=true.") from error
+        raise UserError(
+            f"{path} is damaged or not a state file ({error}); delete it and run again with resume=true."
+        ) from error
     for entry in header.values():
         entry["keys"] = tuple(Key(*k) for k in entry["keys"])  # type: ignore[attr-defined]
     return header

@@ -1,0 +1,50 @@
+# make run     set up a virtual environment and run the main job on the built-in defaults
+# make test    set up and run the tests
+# make check   format, lint, strict types, import direction, tests
+# make bench   all benchmarks, as tables of ratios
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: run test check bench clean
+
+run: $(VENV)/ready
+	$(BIN)/mspgt run plugins=cka,probe,attn
+
+test: $(VENV)/ready-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/ready-dev
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("mspgt needs Python 3.11 or newer: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: the constraint picks one build, and nothing after it may pick another
+$(VENV)/torch: constraints.txt | $(VENV)/bin/python
+	$(PIP) torch
+	touch $@
+
+$(VENV)/ready: pyproject.toml $(VENV)/torch
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	$(PIP) -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,122 @@
+"""Lightning's predict loop around the Collector: devices, strategies and precision come from here, numbers do not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import lightning as L
+from torch.utils.data import DataLoader, IterableDataset
+
+from mspgt.batch import Batch, Key
+from mspgt.capture import Capture
+from mspgt.collect import Collector
+from mspgt.config import RunOptions
+from mspgt.errors import UserError
+from mspgt.models import LoadedModel
+from mspgt.state import State
+
+
+class Observe(L.LightningModule):
+    """Turns each batch into states. Holds the model so that Lightning moves and casts it, unless it is sharded."""
+
+    def __init__(self, model: LoadedModel, collector: Collector) -> None:
+        super().__init__()
+        self._loaded = [model]  # in a list, out of reach of Lightning's device placement
+        if model.movable:
+            self.model = model.model
+        self.collector = collector
+
+    def on_predict_start(self) -> None:
+        """Take hold of the model."""
+        model = self._loaded[0]
+        self._capture = Capture(model.model, model.blocks, attention=self.collector.needs_attention)
+        self._capture.__enter__()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, State]:
+        """The states of one batch."""
+        return self.collector.observe(self._capture, batch)
+
+    def on_predict_end(self) -> None:
+        """Let go of the model."""
+        self._release()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Let go of the model after any error."""
+        self._release()
+
+    def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
+        """Batches are no tensors, so Lightning has to be told."""
+        return batch.to(device if self._loaded[0].movable else self._loaded[0].device)
+
+    def _release(self) -> None:
+        capture, self._capture = getattr(self, "_capture", None), None
+        if capture is not None:
+            capture.__exit__(None, None, None)
+
+
+class Dealt(IterableDataset[Batch]):
+    """Whole batches dealt to ranks in turn, without the sequences that are done; every rank reads the same corpus."""
+
+    def __init__(self, batches: Iterable[Batch], done: set[Key], trainer: L.Trainer) -> None:
+        self._batches, self._done, self._trainer = batches, done, trainer
+
+    def __iter__(self) -> Iterator[Batch]:
+        rank, world = self._trainer.global_rank, self._trainer.world_size
+        for number, batch in enumerate(self._batches):
+            if number % world == rank:
+                rest = [row for row, key in enumerate(batch.keys) if key not in self._done]
+                if len(rest) == len(batch.keys):
+                    yield batch
+                elif rest:
+                    yield batch.select(rest)
+
+
+def make_trainer(options: RunOptions) -> L.Trainer:
+    """The Trainer that the settings ask for.
+
+    Raises
+    ------
+    UserError: Lightning refuses accelerator, devices, strategy or precision.
+    """
+    quiet_libraries()
+    devices: Any = options.devices
+    if devices.lstrip("-").isdigit():
+        devices = int(devices)
+    try:
+        return L.Trainer(
+            accelerator=options.accelerator,
+            devices=devices,
+            num_nodes=options.num_nodes,
+            strategy=options.strategy,
+            precision=options.precision,  # type: ignore[arg-type]
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except Exception as error:
+        raise UserError(
+            f"accelerator={options.accelerator} devices={options.devices} strategy={options.strategy} "
+            f"precision={options.precision}: {' '.join(str(error).split())}"
+        ) from error
+
+
+def predict(trainer: L.Trainer, module: Observe, batches: Iterable[Batch], done: set[Key], callbacks: list[L.Callback]) -> None:
+    """One pass over a corpus."""
+    trainer.callbacks = callbacks  # type: ignore[attr-defined]
+    loader = DataLoader(Dealt(batches, done, trainer), batch_size=None, num_workers=0)
+    trainer.predict(module, dataloaders=loader, return_predictions=False)
+
+
+def quiet_libraries() -> None:
+    """Keep what libraries say about themselves off the screen."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("lightning.pytorch", "lightning.fabric", "transformers", "sentence_transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (".*does not have many workers.*", ".*GPU available but not used.*", ".*IterableDataset.*__len__.*"):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,238 @@
+"""The command line: `mspgt VERB [key=value ...]`. Verbs are thin; what they do lives elsewhere.
+
+Exit codes: 0 done; 1 internal error or the machine failed; 2 the user's mistake or unusable input; 3 done, but
+something was left out; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mspgt.config import RunOptions, build, help_lines, key_values
+from mspgt.errors import Interrupted, UserError, unknown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mspgt.result import Result
+
+SUMMARY = "mspgt measures how a language model organises its layers."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    traceback = "--traceback" in arguments
+    arguments = [a for a in arguments if a != "--traceback"]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        return _fail(str(error), error.exit_code, traceback)
+    except KeyboardInterrupt:
+        return _fail("interrupted.", Interrupted.exit_code, traceback)
+    except (OSError, MemoryError) as error:
+        return _fail(f"the machine failed: {error or 'out of memory'}; what was saved before is intact.", 1, traceback)
+    except Exception as error:
+        where = "" if traceback else " (add --traceback to see where)"
+        return _fail(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}{where}", 1, traceback)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        return _overview()
+    if arguments[0] in ("--version", "version"):
+        import mspgt
+
+        print(f"mspgt {mspgt.__version__}")  # noqa: T201
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in VERBS:
+        raise unknown("verb", verb, VERBS, "`mspgt --help` says what each does.")
+    do, summary = VERBS[verb]
+    if "-h" in rest or "--help" in rest:
+        return _help(verb, summary)
+    return do(rest)
+
+
+def _run(arguments: list[str]) -> int:
+    keys: dict[str, Any] = key_values(arguments)
+    file = keys.pop("config", None)
+    settings = build(keys, file)
+    console = _console()
+    from mspgt.analysis import start
+
+    result = start(settings, console)
+    return _show(result, settings.options.out)
+
+
+def _evaluate(arguments: list[str]) -> int:
+    (path,), keys = _positional(arguments, 1, "mspgt evaluate RUN [key=value ...]")
+    from mspgt.recompute import evaluate_run
+
+    return _show(evaluate_run(path, keys, _say(_console())), path)
+
+
+def _merge(arguments: list[str]) -> int:
+    paths, keys = _positional(arguments, None, "mspgt merge A B out=C")
+    out, overwrite = keys.pop("out", None), str(keys.pop("overwrite", "false")).lower() == "true"
+    if keys:
+        raise unknown("key", next(iter(keys)), ("out", "overwrite"))
+    if out is None:
+        raise UserError("merge needs out=DIRECTORY for the merged run.")
+    from mspgt.recompute import merge
+
+    return _show(merge(paths, out, overwrite, _say(_console())), out)
+
+
+def _ls(arguments: list[str]) -> int:
+    from rich.table import Table
+
+    from mspgt import registry
+
+    names, keys = _positional(arguments, None, "mspgt ls [NAME]")
+    if keys:
+        raise UserError("ls takes names of plugins, no key=value.")
+    console = _console(stderr=False)
+    if names:
+        for name in names:
+            entry = registry.signal(name)
+            console.print(f"{name}: {_summary(entry)} ({entry.distribution})", highlight=False)
+            console.print(_options_table(help_lines(entry.option_class(), f"{name}.")))
+        return 0
+    table = Table("signal", "what it measures", "from", box=None, header_style="bold")
+    for entry in registry.signals().values():
+        table.add_row(entry.name, _summary(entry), entry.distribution)
+    console.print(table)
+    console.print("`mspgt ls NAME` lists a signal's options.", highlight=False)
+    return 0
+
+
+def _summary(entry: Any) -> str:
+    if entry.summary:
+        return str(entry.summary)
+    try:
+        found = entry.load()
+    except UserError as error:
+        return str(error)
+    return found.summary or (found.__doc__ or "").strip().partition("\n")[0]
+
+
+def _doctor(arguments: list[str]) -> int:
+    if arguments:
+        raise UserError("doctor takes no arguments.")
+    from mspgt.doctor import examine
+
+    return examine(_console(stderr=False))
+
+
+VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "run": (_run, "run a corpus through a model and find its boundaries"),
+    "evaluate": (_evaluate, "recompute the result of a run with other weights, prominence or bootstrap; needs no model"),
+    "merge": (_merge, "make one run of several over disjoint documents"),
+    "ls": (_ls, "list the signals that can be measured, or the options of one"),
+    "doctor": (_doctor, "tell what this machine can do and what is missing"),
+}
+
+
+# ------------------------------------------------------------------------------------------------- showing
+
+
+def _show(result: Result, where: str | None) -> int:
+    from mspgt.table import render
+
+    render(result, _console(stderr=False))
+    return 3 if result.data["left_out"] else 0
+
+
+def _overview() -> int:
+    from rich.table import Table
+
+    console = _console(stderr=False)
+    console.print(f"{SUMMARY}\n\nmspgt VERB \\[key=value ...] \\[config=file.yaml]\n", highlight=False)
+    table = Table(box=None, show_header=False)
+    for verb, (_, summary) in VERBS.items():
+        table.add_row(f"  {verb}", summary)
+    console.print(table)
+    console.print("\n`mspgt VERB --help` lists every key. Example: mspgt run plugins=cka,probe,attn", highlight=False)
+    return 0
+
+
+def _help(verb: str, summary: str) -> int:
+    console = _console(stderr=False)
+    usage = {
+        "run": "mspgt run [key=value ...] [config=file.yaml]",
+        "evaluate": "mspgt evaluate RUN [prominence=...] [bootstrap=...] [weights.<signal>=...]",
+        "merge": "mspgt merge A B ... out=C [overwrite=true]",
+        "ls": "mspgt ls [NAME ...]",
+        "doctor": "mspgt doctor",
+    }
+    console.print(f"{usage[verb]}\n  {summary}\n", highlight=False, markup=False)
+    if verb != "run":
+        return 0
+    from mspgt import registry
+
+    lines = help_lines(RunOptions)
+    lines.append(("config", "text", "–", "YAML file of these keys; keys on the command line go before it"))
+    lines.append(("weights.<signal>", "number", "the signal's own", "weight of a signal in the fusion"))
+    for entry in registry.BUILT_IN.values():
+        lines += help_lines(entry.option_class(), f"{entry.name}.")
+    console.print(_options_table(lines))
+    console.print("--key value is accepted too. `mspgt ls` shows further signals and their options.", highlight=False)
+    return 0
+
+
+def _options_table(lines: list[tuple[str, str, str, str]]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("key", "type", "default", "meaning", box=None, header_style="bold", pad_edge=False)
+    for line in lines:
+        table.add_row(*(escape(cell) for cell in line))
+    return table
+
+
+# ------------------------------------------------------------------------------------------------- helpers
+
+
+def _positional(arguments: list[str], count: int | None, usage: str) -> tuple[list[str], dict[str, str]]:
+    names = []
+    while arguments and "=" not in arguments[0] and not arguments[0].startswith("--"):
+        names.append(arguments[0])
+        arguments = arguments[1:]
+    if count is not None and len(names) != count:
+        raise UserError(f"expected {usage}; got {len(names)} names.")
+    return names, key_values(arguments)
+
+
+def _console(stderr: bool = True) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _say(console: Console) -> Callable[[str], None]:
+    return lambda sentence: console.print(sentence, highlight=False, markup=False)
+
+
+def _fail(sentence: str, code: int, traceback: bool) -> int:
+    if traceback:
+        import traceback as tb
+
+        tb.print_exc()
+    sys.stderr.write(f"mspgt: {sentence}\n")
+    return code
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN if "LOCAL_RANK" in os.environ else signal.SIG_DFL)
+    raise Interrupted("interrupted.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""From saved states to a result, with no model: the end of a run, `mspgt evaluate`, `mspgt merge`."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import mspgt
+from mspgt import registry
+from mspgt.config import RunConfig, build
+from mspgt.errors import UserError
+from mspgt.evaluate import Measured, Rule, evaluate
+from mspgt.options import describe
+from mspgt.result import Result
+from mspgt.rundir import RunDir, existing, fresh, merge_runs
+from mspgt.signal import Signal
+from mspgt.state import State
+
+PACKAGES = ("torch", "lightning", "transformers", "numpy", "scipy", "scikit-learn", "safetensors")
+RULE_KEYS = ("prominence", "bootstrap")
+"""keys of `mspgt evaluate`, with weights.<signal>: what can change without new states"""
+
+Say = Callable[[str], None]
+
+
+def make_signals(config: RunConfig, device: str) -> dict[str, Signal]:
+    """The signals of a run, built with its seed and options."""
+    seed = config.options.seed
+    return {
+        name: registry.create(name, config.signals.get(name, {}), seed=seed, device=device)
+        for name in config.options.plugins
+    }
+
+
+def conclude(run: RunDir, config: RunConfig, provenance: Mapping[str, Any], device: str, say: Say) -> Result:
+    """Evaluate the states of a run and save the result beside them.
+
+    Parameters
+    ----------
+    provenance: what the caller knows (started, seconds, device, ...); versions and hashes are added here.
+    say: told what is being done.
+    """
+    manifest = run.manifest()
+    corpora: dict[str, str] = manifest["signals"]
+    readings = {corpus: run.reading(corpus) for corpus in manifest["data"]}
+    left_out = run.failures()
+    measured: dict[str, Measured] = {}
+    for name, signal in make_signals(config, device).items():
+        if name not in left_out:
+            try:
+                measured[name] = _measure(run, name, signal, corpora[name], readings[corpora[name]], say)
+            except UserError as error:
+                left_out[name] = f"{name} was left out: {error}"
+            except Exception as error:  # a plugin's own fault must not take the others down
+                left_out[name] = f"plugin {name!r} raised while it was fitted ({type(error).__name__}: {error}); it was left out."
+    if not measured:
+        raise UserError(f"no signal is left to evaluate. {' '.join(left_out.values())}")
+    options = config.options
+    weights = {name: config.weights.get(name, type(m.signal).weight) for name, m in measured.items()}
+    rule = Rule(weights, options.prominence, options.bootstrap, options.seed)
+    evaluation = evaluate(measured, manifest["model"]["n_layers"], rule, say)
+    data = {
+        "schema": 1,
+        "model": manifest["model"],
+        "data": _data_block(manifest["data"], readings),
+        "signals": evaluation.signals,
+        "verdicts": evaluation.verdicts,
+        "bootstrap": evaluation.bootstrap,
+        "provenance": _provenance(manifest, provenance),
+        "notes": [*manifest["notes"], *evaluation.notes],
+        "left_out": [*left_out.values(), *evaluation.left_out],
+        "settings": config.as_dict(),
+    }
+    result = Result(data)
+    say("drawing figures and the page")
+    result.save(run.path)
+    return result
+
+
+def evaluate_run(path: str | Path, changes: Mapping[str, Any], say: Say) -> Result:
+    """Recompute the result of a run from its states with other weights, prominence or bootstrap.
+
+    Raises
+    ------
+    UserError: no such run, an unfinished one, or a key that would need new states.
+    """
+    run = existing(path)
+    config = run.config()
+    for key in changes:
+        if key not in RULE_KEYS and not key.startswith("weights."):
+            raise UserError(
+                f"key {key!r} cannot change without new states; `mspgt evaluate` takes {', '.join(RULE_KEYS)} and weights.<signal>."
+            )
+    if not run.manifest().get("complete"):
+        raise UserError(f"{run.path} is unfinished; go on with it by `mspgt run ... out={run.path} resume=true` first.")
+    given = {o.name: getattr(config.options, o.name) for o in describe(type(config.options))}
+    signals = {f"{name}.{key}": value for name, options in config.signals.items() for key, value in options.items()}
+    weights = {f"weights.{name}": value for name, value in config.weights.items()}
+    config = build({**given, **signals, **weights, **changes})
+    run.write_config(config.as_dict())
+    started = time.time()
+    return conclude(run, config, {"started": started, "command": command(), "device": "cpu"}, "cpu", say)
+
+
+def merge(paths: list[str], out: str, overwrite: bool, say: Say) -> Result:
+    """One run from several over disjoint documents, as if they had been one.
+
+    Raises
+    ------
+    UserError: fewer than two runs, fingerprints that differ, shared documents.
+    """
+    if len(paths) < 2:
+        raise UserError("merge needs at least two run directories: mspgt merge A B out=C.")
+    parts = [existing(path) for path in paths]
+    if Path(out).resolve() in {p.path.resolve() for p in parts}:
+        raise UserError(f"out={out} is one of the runs to merge; name another directory.")
+    run = fresh(out, overwrite=overwrite, stem="merged")
+    merge_runs(parts, run)
+    manifests = [part.manifest() for part in parts]
+    manifest = dict(manifests[0])
+    manifest["data"] = {
+        corpus: _merge_data([m["data"][corpus] for m in manifests]) for corpus in manifests[0]["data"]
+    }
+    manifest["notes"] = list(dict.fromkeys(note for m in manifests for note in m["notes"]))
+    run.write_manifest(manifest)
+    config = parts[0].config()
+    config = dataclasses.replace(config, options=dataclasses.replace(config.options, out=out, data=manifest["data"]["data"]["name"]))
+    run.write_config(config.as_dict())
+    return conclude(run, config, {"started": time.time(), "command": command(), "device": "cpu"}, "cpu", say)
+
+
+def _merge_data(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": " + ".join(p["name"] for p in parts),
+        "sha256": "+".join(p["sha256"] or "" for p in parts),
+        "flags": list(dict.fromkeys(f for p in parts for f in p["flags"])),
+    }
+
+
+def _measure(run: RunDir, name: str, signal: Signal, corpus: str, reading: State, say: Say) -> Measured:
+    last = len(signal.stages) - 1
+    state = run.states(corpus, last, name)
+    missing = len(reading.keys) - len(state.keys)
+    if missing:
+        raise UserError(f"its state lacks {missing} of {len(reading.keys)} sequences; run again with overwrite=true.")
+    fitted = run.fitted(name, last)
+    if fitted is None:
+        say(f"fitting {name}")
+        fitted = signal.fit(signal.stages[last], state)
+        if fitted is not None:
+            run.write_fitted(name, last, fitted)
+    return Measured(signal, state, fitted, corpus)
+
+
+def _data_block(corpora: Mapping[str, Mapping[str, Any]], readings: Mapping[str, State]) -> dict[str, Any]:
+    main = readings["data"]
+    counts = {k: int(v.sum()) for k, v in main.tables["sequences"].columns.items()}
+    labelled = readings.get("labels", main).tables["sequences"].columns
+    block = {
+        "name": corpora["data"]["name"],
+        "documents": len({k.document for k in main.keys}),
+        "sentences": counts["sentences"],
+        "sequences": len(main.keys),
+        "tokens": counts["tokens"],
+        "tokens_masked": counts["tokens"] - counts["content"],
+        "tokens_massive": counts["massive"],
+        "labels": {k.removeprefix("labels_"): int(v.sum()) for k, v in labelled.items() if k.startswith("labels_")},
+        "flags": corpora["data"]["flags"],
+    }
+    if "labels" in corpora:
+        block["labels_name"] = corpora["labels"]["name"]
+        block["labels_documents"] = len({k.document for k in readings["labels"].keys})
+    return block
+
+
+def _provenance(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    started = float(given["started"])
+    return {
+        "mspgt": mspgt.__version__,
+        "git": _git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "device": given["device"],
+        "dtype": manifest["model"]["dtype"],
+        "world_size": given.get("world_size", manifest.get("world_size", 1)),
+        "sequences_resumed": given.get("sequences_resumed", 0),
+        "seed": manifest["fingerprint"]["seed"],
+        "command": given["command"],
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 1),
+        "data_sha256": {corpus: entry["sha256"] for corpus, entry in manifest["data"].items()},
+        "model_sha256": manifest["fingerprint"]["model_sha256"],
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """The commit of mspgt's own checkout, where it runs from one."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return asked.stdout.strip()
+
+
+def command() -> str:
+    """The command line that was given, or the name of the program that called."""
+    return " ".join(["mspgt", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "mspgt" else Path(sys.argv[0]).name

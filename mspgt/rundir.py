@@ -1,0 +1,307 @@
+"""The run directory: settings, fingerprint, shards, fits. Nothing here knows a model or Lightning.
+
+config.yaml                      resolved settings
+state/run.json                   fingerprint, model, data and plugin failures
+state/<corpus>-<stage>/*.safetensors   shards, append-only
+state/fitted/<signal>-<stage>.safetensors
+result.json, signals.csv, figures/, report.html, run.log
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mspgt.batch import Key
+from mspgt.collect import READING
+from mspgt.config import RunConfig, from_dict, read_yaml, write_yaml
+from mspgt.errors import MachineError, UserError
+from mspgt.signal import Fitted
+from mspgt.state import State, read_header, read_shard, read_states, shards
+
+CONFIG, RESULT = "config.yaml", "result.json"
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A run on disk."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        """Folder of shards and fits."""
+        return self.path / "state"
+
+    def stage(self, corpus: str, stage: int) -> Path:
+        """Folder of the shards of one pass over one corpus."""
+        return self.state / f"{corpus}-{stage}"
+
+    # ------------------------------------------------------------------ settings and fingerprint
+
+    def config(self) -> RunConfig:
+        """The settings with which the run was made."""
+        if not (self.path / CONFIG).is_file():
+            raise UserError(f"{self.path} is no run directory: it has no {CONFIG}.")
+        return from_dict(read_yaml(self.path / CONFIG))
+
+    def write_config(self, plain: Mapping[str, Any]) -> None:
+        """Keep the resolved settings."""
+        with writing(self.path / CONFIG) as temporary:
+            write_yaml(plain, temporary)
+
+    def manifest(self) -> dict[str, Any]:
+        """Fingerprint, model, data and failures, as `write_manifest` left them.
+
+        Raises
+        ------
+        UserError: there is none, or it is damaged.
+        """
+        path = self.state / "run.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path} has no states to work with ({path.name} is missing in state/)."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is damaged ({error}); run again with overwrite=true.") from error
+        return found
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replace run.json whole or not at all."""
+        write_json(self.state / "run.json", manifest)
+
+    def failures(self) -> dict[str, str]:
+        """Signals that raised on any rank -> the sentence that says so."""
+        found: dict[str, str] = {}
+        for path in sorted(self.state.glob("failed-*.json")):
+            found |= json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    def clear_failures(self) -> None:
+        """Give plugins that raised another chance."""
+        for path in self.state.glob("failed-*.json"):
+            path.unlink()
+
+    def write_failures(self, rank: int, failures: Mapping[str, str]) -> None:
+        """Keep what one rank's plugins raised."""
+        write_json(self.state / f"failed-{rank}.json", failures)
+
+    def log(self, sentence: str) -> None:
+        """Append a line to run.log, with the time."""
+        with open(self.path / "run.log", "a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {sentence}\n")
+
+    # ------------------------------------------------------------------ states and fits
+
+    def done(self, corpus: str, stage: int) -> set[Key]:
+        """The sequences that are already in shards of a pass."""
+        headers = (read_header(path) for path in shards(self.stage(corpus, stage)))
+        return {key for header in headers for key in header[READING]["keys"]}  # type: ignore[attr-defined]
+
+    def reading(self, corpus: str) -> State:
+        """Tokens, sentences and labelled instances of every sequence of a corpus."""
+        return dict(read_states(self.stage(corpus, 0), [READING]))[READING]
+
+    def sentences_done(self, corpus: str, stage: int) -> int:
+        """How many sentences are in shards of a pass."""
+        states = (read_shard(path)[READING] for path in shards(self.stage(corpus, stage)))
+        return sum(int(s.tables["sequences"].columns["sentences"].sum()) for s in states)
+
+    def states(self, corpus: str, stage: int, signal: str) -> State:
+        """The merged state of a signal."""
+        return dict(read_states(self.stage(corpus, stage), [signal]))[signal]
+
+    def fitted(self, signal: str, stage: int) -> Fitted | None:
+        """What a signal fitted after a stage, if it is saved."""
+        path = self._fitted_path(signal, stage)
+        if not path.is_file():
+            return None
+        try:
+            tensors: Fitted = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise UserError(
+                f"{path} is damaged ({error}); delete it and run the same command with resume=true."
+            ) from error
+        return tensors
+
+    def write_fitted(self, signal: str, stage: int, fitted: Fitted) -> None:
+        """Keep what a signal fitted."""
+        with writing(self._fitted_path(signal, stage)) as temporary:
+            save_file({name: value.detach().cpu().contiguous() for name, value in fitted.items()}, temporary)
+
+    def _fitted_path(self, signal: str, stage: int) -> Path:
+        return self.state / "fitted" / f"{signal}-{stage}.safetensors"
+
+
+# ---------------------------------------------------------------------------------------- making one
+
+
+def fresh(out: str | None, *, overwrite: bool, stem: str) -> RunDir:
+    """A directory for a new run.
+
+    Raises
+    ------
+    UserError: `out` exists and may not be replaced.
+    """
+    if out is None:
+        number = 1
+        while Path("runs", f"{stem}-{number}").exists():
+            number += 1
+        path = Path("runs", f"{stem}-{number}")
+    else:
+        path = Path(out).expanduser()
+        if path.is_file():
+            raise UserError(f"out={out} is a file; name a directory.")
+        if path.is_dir() and any(path.iterdir()):
+            _clear(path, overwrite)
+    try:
+        (path / "state").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"out={path} cannot be made ({error.strerror}); name a place that can be written to."
+        ) from error
+    return RunDir(path)
+
+
+def existing(path: str | Path) -> RunDir:
+    """An existing run directory.
+
+    Raises
+    ------
+    UserError: it does not exist or holds no run.
+    """
+    run = RunDir(Path(path).expanduser())
+    if not run.path.is_dir():
+        raise UserError(f"{path}: there is no such run directory.")
+    run.manifest()
+    return run
+
+
+def _clear(path: Path, overwrite: bool) -> None:
+    if not ((path / CONFIG).exists() or (path / "state").is_dir()):
+        raise UserError(f"out={path} exists and is no run directory; name another.")
+    if not overwrite:
+        finished = (path / RESULT).exists()
+        way = (
+            "overwrite=true to replace it"
+            if finished
+            else "resume=true to go on with it, overwrite=true to start anew"
+        )
+        raise UserError(
+            f"out={path} holds {'a finished' if finished else 'an unfinished'} run; give {way}, or another out."
+        )
+    for name in ("state", "figures"):
+        shutil.rmtree(path / name, ignore_errors=True)
+    for name in (CONFIG, RESULT, "signals.csv", "report.html", "run.log"):
+        (path / name).unlink(missing_ok=True)
+
+
+def check_fingerprint(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> None:
+    """Refuse states that do not belong together, and name the keys that differ.
+
+    Raises
+    ------
+    UserError: any key differs.
+    """
+    different = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
+    if different:
+        listed = "; ".join(f"{k} ({old.get(k)!r} there, {new.get(k)!r} here)" for k in different)
+        raise UserError(f"{what} does not match: {listed}. Give the same settings, or another out.")
+
+
+# ---------------------------------------------------------------------------------------- merging
+
+
+def merge_runs(parts: list[RunDir], out: RunDir) -> None:
+    """Copy the shards of runs over disjoint documents into one run; nothing is fitted yet.
+
+    Raises
+    ------
+    UserError: fingerprints differ, or a document stands in two parts.
+    """
+    manifests = [part.manifest() for part in parts]
+    for part, manifest in zip(parts[1:], manifests[1:], strict=True):
+        check_fingerprint(
+            manifests[0]["fingerprint"], manifest["fingerprint"], f"the fingerprint of {part.path}"
+        )
+    for manifest, part in zip(manifests, parts, strict=True):
+        if not manifest.get("complete"):
+            raise UserError(f"{part.path} is unfinished; run it with resume=true before merging.")
+        if manifest["stages"] > 1:
+            raise UserError(
+                f"{part.path} used a signal with {manifest['stages']} passes, the later of which depend on all "
+                "documents; run it over both corpora in one run instead (data= takes a glob)."
+            )
+    _require_disjoint(parts, list(manifests[0]["data"]))
+    for i, part in enumerate(parts):
+        for corpus in manifests[0]["data"]:
+            folder = out.stage(corpus, 0)
+            folder.mkdir(parents=True, exist_ok=True)
+            for shard in shards(part.stage(corpus, 0)):
+                with writing(folder / f"part{i}-{shard.name}") as temporary:
+                    shutil.copyfile(shard, temporary)
+
+
+def _require_disjoint(parts: list[RunDir], corpora: list[str]) -> None:
+    for corpus in corpora:
+        seen: dict[str, Path] = {}
+        for part in parts:
+            documents = {key.document for key in part.done(corpus, 0)}
+            for document in documents & seen.keys():
+                raise UserError(
+                    f"document {document!r} stands in {seen[document]} and in {part.path}; merge runs over disjoint documents."
+                )
+            seen |= dict.fromkeys(documents, part.path)
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
+class writing:  # noqa: N801 - reads as a verb
+    """Write a file whole or not at all: gives a temporary path, then fsync and rename.
+
+    Raises
+    ------
+    MachineError: the disk is full or refuses the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._temporary = path, path.with_name(path.name + ".tmp")
+
+    def __enter__(self) -> Path:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._sentence(error) from error
+        return self._temporary
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (OSError, SafetensorError)):
+            self._temporary.unlink(missing_ok=True)
+            raise self._sentence(error) from error
+        if error is None:
+            with open(self._temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(self._temporary, self._path)
+
+    def _sentence(self, error: Exception) -> MachineError:
+        return MachineError(
+            f"could not write {self._path} ({error}); free some space, what was saved before is intact."
+        )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON without NaN, whole or not at all."""
+    with writing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, allow_nan=False), encoding="utf-8")
