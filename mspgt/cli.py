@@ -28,8 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     traceback = "--traceback" in arguments
     arguments = [a for a in arguments if a != "--traceback"]
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return _dispatch(arguments)
     except UserError as error:
@@ -41,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         where = "" if traceback else " (add --traceback to see where)"
         return _fail(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}{where}", 1, traceback)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _dispatch(arguments: list[str]) -> int:

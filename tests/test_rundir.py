@@ -1,0 +1,91 @@
+"""The run directory: never half a file, never somebody else's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mspgt.batch import Key
+from mspgt.collect import READING
+from mspgt.errors import MachineError, UserError
+from mspgt.rundir import CONFIG, RESULT, RunDir, check_fingerprint, existing, fresh, write_json, writing
+from mspgt.state import State, Table, write_shard
+
+
+def test_a_folder_that_is_no_run_is_never_cleared(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
+    with pytest.raises(UserError, match="no run directory"):
+        fresh(str(tmp_path), overwrite=True, stem="x")
+    assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "precious"
+
+
+def test_a_finished_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    run = fresh(str(tmp_path / "r"), overwrite=False, stem="x")
+    for name in (CONFIG, RESULT):
+        (run.path / name).write_text("{}", encoding="utf-8")
+    (run.path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match="overwrite=true"):
+        fresh(str(run.path), overwrite=False, stem="x")
+    fresh(str(run.path), overwrite=True, stem="x")
+    assert sorted(p.name for p in run.path.iterdir()) == ["notes.txt", "state"]
+
+
+def test_without_a_name_runs_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [fresh(None, overwrite=False, stem="m-d").path.name for _ in range(3)] == ["m-d-1", "m-d-2", "m-d-3"]
+
+
+def test_out_may_not_be_a_file(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match="is a file"):
+        fresh(str(tmp_path / "f"), overwrite=False, stem="x")
+
+
+def test_a_directory_without_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no states"):
+        existing(tmp_path)
+    with pytest.raises(UserError, match="no such run directory"):
+        existing(tmp_path / "none")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "x.json"
+    write_json(target, {"a": 1})
+    with pytest.raises(MachineError, match="No space left"), writing(target) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+    assert target.read_text(encoding="utf-8") == '{\n "a": 1\n}'
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_holds_no_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "x.json", {"a": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_a_fingerprint_that_differs_names_the_keys() -> None:
+    with pytest.raises(UserError, match=r"max_length \(128 there, 256 here\)"):
+        check_fingerprint({"max_length": 128, "seed": 0}, {"max_length": 256, "seed": 0}, "the run")
+
+
+def test_done_and_sentences_come_from_every_shard(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    for number in range(3):
+        table = Table(torch.tensor([0]), {"sentences": torch.tensor([number + 1])})
+        state = State((Key("data", "d", number),), {"sequences": table})
+        write_shard(run.stage("data", 0) / f"0000-{number:06d}.safetensors", {READING: state})
+    assert run.done("data", 0) == {Key("data", "d", n) for n in range(3)}
+    assert run.sentences_done("data", 0) == 6
+    assert len(run.reading("data").keys) == 3
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    path = run.stage("data", 0) / "0000-000001.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not a tensor file")
+    with pytest.raises(UserError, match="damaged"):
+        run.done("data", 0)
