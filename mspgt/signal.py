@@ -64,7 +64,7 @@ class Signal:
     """one line for `mspgt ls`"""
     Options: ClassVar[type] = NoOptions
     """a frozen dataclass of `mspgt.options.option` fields"""
-    exceptions: Mapping[str, str] = MappingProxyType({})
+    exceptions: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """law of the conformance suite -> the reason why this signal does not obey it"""
     document_intervals: bool = True
     """False where the state cannot be resampled by document: the curve ignores weights and has no interval"""

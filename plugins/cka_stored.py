@@ -1,0 +1,72 @@
+"""CKA from stored rows, with the exact document bootstrap: the estimators `debiased` (the default) and `biased`."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from mspgt.batch import Batch
+from mspgt.errors import UserError
+from mspgt.plugins.cka_estimator import Estimator, Prepared, float64_device, need_clusters, plain
+from mspgt.plugins.cka_gram import Rows, measure
+from mspgt.plugins.cka_rows import RowRecorder, draw_tokens, whole_sentences
+from mspgt.signal import Fitted, Recorder
+from mspgt.state import State, Units
+
+SENSITIVITY_ROWS = 2000
+"""rows on which the z-scored CKA is set beside the unscaled one"""
+
+
+class StoredRows(Estimator):
+    """One row per sentence (or several), kept for every block; evaluated exactly for any document weights."""
+
+    def __init__(self, options: Any, seed: int, device: torch.device) -> None:
+        super().__init__(options, seed, device)
+        if options.scale == "zscore":
+            reason = "standard deviations are those of all stored rows, whatever the weights"
+            self.exceptions = MappingProxyType({"weight_zero": reason})
+
+    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+        """Keeps the drawn tokens, or the means of sentences."""
+        if self.options.unit == "sentence_mean":
+            return RowRecorder(batch, whole_sentences(batch))
+        return RowRecorder(batch, draw_tokens(batch, self.seed, self.options.rows_per_sentence))
+
+    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
+        """Gram pass over all rows; see `mspgt.plugins.cka_gram`."""
+        table = state.tables.get("rows")
+        if table is None or not len(table.sequence):
+            raise UserError("cka: no sentence has a counted token, so there is nothing to compare; check the corpus.")
+        unit = units.index(state.keys)[table.sequence]
+        distinct = self.options.estimator == "debiased"
+        documents = int((torch.bincount(unit) > 0).sum())
+        if distinct:
+            need_clusters(documents, "document")
+        zscore = self.options.scale == "zscore"
+        rows = Rows.of(table.columns["hidden"], unit, units.count, float64_device(self.device), zscore)
+        measured = measure(rows, distinct)
+        details = {
+            "rows": len(unit),
+            "units_with_rows": documents,
+            "debiased": plain(measured.debiased.diagonal(1)),
+            "row_debiased": plain(measured.row_debiased),
+            "biased": plain(measured.biased),
+            "matrix": plain(measured.debiased),
+            "zscore_sensitivity": _sensitivity(rows),
+        }
+        return Prepared(measured.sums.cka, units.count, details)
+
+
+def _sensitivity(rows: Rows) -> dict[str, Any]:
+    """Debiased CKA with and without z-scoring, on the same thinned rows: what rogue dimensions make of it.
+
+    Timkey & van Schijndel 2021 (arXiv 2109.04404).
+    """
+    thin = rows.thinned(SENSITIVITY_ROWS)
+    found = {
+        name: plain(measure(thin.scaled(zscore), distinct=True).debiased.diagonal(1))
+        for name, zscore in (("none", False), ("zscore", True))
+    }
+    return {"rows": len(thin.unit), **found}

@@ -1,0 +1,57 @@
+"""HSIC and CKA of rows with a linear kernel, as pure functions: the definitions that everything else is held against.
+
+HSIC is estimated by the V-statistic (biased) or by the U-statistic of Song et al. 2012 (debiased); CKA is the
+ratio HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)) with the same estimator in all three places.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def linear_gram(rows: Tensor) -> Tensor:
+    """Inner products of rows: (..., row, dim) -> (..., row, row) float64.
+
+    The rows are shifted by their mean first. Both estimators are invariant to a shift, but products of rows that
+    lie far from the origin lose the digits that matter.
+    """
+    rows = rows.double()
+    rows = rows - rows.mean(-2, keepdim=True)
+    return rows @ rows.mT
+
+
+def hsic_biased(k: Tensor, other: Tensor) -> Tensor:
+    """The V-statistic tr(K H L H) / n^2 (Kornblith et al. 2019): (..., row, row) twice -> (...)."""
+    return (_double_centred(k) * _double_centred(other)).sum((-2, -1)) / k.shape[-1] ** 2
+
+
+def hsic_debiased(k: Tensor, other: Tensor) -> Tensor:
+    """The U-statistic HSIC_1 of Song et al. 2012 (JMLR 13, eq. 5): (..., row, row) twice -> (...).
+
+    Rows must be distinct observations: two copies of one row put its self-similarity off the diagonal and bring
+    the bias back. Fewer than 4 rows give NaN.
+    """
+    n = k.shape[-1]
+    if n < 4:
+        return torch.full(k.shape[:-2], torch.nan, dtype=k.dtype, device=k.device)
+    k, other = _off_diagonal(k), _off_diagonal(other)
+    k_rows, other_rows = k.sum(-1), other.sum(-1)
+    total = (k * other).sum((-2, -1))
+    total = total + k_rows.sum(-1) * other_rows.sum(-1) / ((n - 1) * (n - 2))
+    return (total - 2 * (k_rows * other_rows).sum(-1) / (n - 2)) / (n * (n - 3))
+
+
+def cka(xy: Tensor, xx: Tensor, yy: Tensor) -> Tensor:
+    """HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)), elementwise; NaN where a self-similarity is not positive."""
+    defined = (xx > 0) & (yy > 0)
+    return torch.where(defined, xy / (xx.sqrt() * yy.sqrt()), torch.nan)
+
+
+def _double_centred(k: Tensor) -> Tensor:
+    k = k - k.mean(-1, keepdim=True)
+    return k - k.mean(-2, keepdim=True)
+
+
+def _off_diagonal(k: Tensor) -> Tensor:
+    return k - torch.diag_embed(k.diagonal(dim1=-2, dim2=-1))
