@@ -1,1 +1,28 @@
-"""What plugin authors test with: conformance classes, planted models and batches."""
+"""What plugin authors test with: conformance classes, planted corpora, and the engine's way through a signal."""
+
+from mspgt.testing.attention import PlantedAttention, random_attention
+from mspgt.testing.conformance import SignalConformance
+from mspgt.testing.drive import Measurement, measure, observe
+from mspgt.testing.planted import (
+    Planted,
+    PlantedCorpus,
+    planted_batches,
+    planted_cka_layers,
+    planted_corpus,
+    planted_steps,
+)
+
+__all__ = [
+    "Measurement",
+    "Planted",
+    "PlantedAttention",
+    "PlantedCorpus",
+    "SignalConformance",
+    "measure",
+    "observe",
+    "planted_batches",
+    "planted_cka_layers",
+    "planted_corpus",
+    "planted_steps",
+    "random_attention",
+]

@@ -1,0 +1,266 @@
+"""SignalConformance: the laws that every signal obeys, as a pytest class to subclass.
+
+    from mspgt.testing import SignalConformance
+
+    class TestMine(SignalConformance):
+        signal = "mine"
+
+A signal that cannot obey a law says why in `exceptions`, and the law is skipped with that reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from mspgt import registry
+from mspgt.options import describe
+from mspgt.signal import Report, Signal
+from mspgt.state import State, merge, read_shard, write_shard
+from mspgt.testing.drive import Measurement, measure, observe, split, tensors_of
+from mspgt.testing.planted import PlantedCorpus, planted_corpus
+
+LAWS = (
+    "batch_size",
+    "order",
+    "padding",
+    "merge",
+    "weight_zero",
+    "save_load",
+    "empty_shard",
+    "inputs_untouched",
+    "bf16",
+)
+"""names of the laws, for `Signal.exceptions`"""
+
+Law = Callable[..., None]
+T = TypeVar("T")
+
+
+def law(name: str) -> Callable[[Law], Law]:
+    """Mark a test as a law that a signal may except itself from."""
+
+    def mark(test: Law) -> Law:
+        test.law = name  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+class SignalConformance:
+    """Laws and contract of one signal, on a planted corpus.
+
+    Set `signal` to a registered name or a Signal class, and `options` to what it is built with. Tolerances are
+    relative to the largest value of the curve.
+    """
+
+    signal: ClassVar[str | type[Signal]]
+    options: ClassVar[Mapping[str, Any]] = {}
+    tolerance: ClassVar[float] = 1e-4
+    """fp32 arithmetic in another order"""
+    bf16_tolerance: ClassVar[float] = 0.05
+    """hidden states that arrive in bf16"""
+
+    # ------------------------------------------------------------------------------------ what a subclass may change
+
+    def corpus(self) -> PlantedCorpus:
+        """The corpus that the laws are tried on; override to give a signal what it needs."""
+        return planted_corpus()
+
+    def make(self) -> Signal:
+        """A fresh signal."""
+        found = registry.signal(self.signal).load() if isinstance(self.signal, str) else self.signal
+        return found(seed=0, **self.options)
+
+    # ------------------------------------------------------------------------------------ fixtures
+
+    @pytest.fixture
+    def planted(self) -> PlantedCorpus:
+        """The corpus, made once for the class."""
+        return self._once("_planted", self.corpus)
+
+    @pytest.fixture
+    def measured(self, planted: PlantedCorpus) -> Measurement:
+        """The signal's way through the corpus, taken once for the class; laws compare with it."""
+        return self._once("_measured", lambda: measure(self.make(), planted.batches()))
+
+    @classmethod
+    def _once(cls, name: str, make: Callable[[], T]) -> T:
+        if name not in cls.__dict__:  # a subclass's own, not an inherited one: its signal is another
+            setattr(cls, name, make())
+        made: T = cls.__dict__[name]
+        return made
+
+    @pytest.fixture(autouse=True)
+    def _excepted(self, request: pytest.FixtureRequest) -> None:
+        reason = self.make().exceptions.get(getattr(request.function, "law", ""))
+        if reason:
+            pytest.skip(reason)
+
+    # ------------------------------------------------------------------------------------ laws
+
+    @law("batch_size")
+    @pytest.mark.parametrize("size", [1, 5, 1000])
+    def test_batch_size_does_not_matter(self, planted: PlantedCorpus, measured: Measurement, size: int) -> None:
+        """The same sequences in batches of another size."""
+        self.same_curve(measure(self.make(), planted.batches(size)), measured)
+
+    @law("order")
+    def test_order_does_not_matter(self, planted: PlantedCorpus, measured: Measurement) -> None:
+        """The same sequences in another order, in other batches."""
+        order = np.random.default_rng(1).permutation(len(planted.sequences)).tolist()
+        shuffled = measure(self.make(), planted.batches(order=order))
+        assert shuffled.state.keys == measured.state.keys, "the merged state is not in canonical order"
+        self.same_curve(shuffled, measured)
+
+    @law("padding")
+    @pytest.mark.parametrize(("side", "extra"), [("right", 0), ("right", 4), ("left", 0), ("left", 3)])
+    def test_padding_does_not_matter(
+        self, planted: PlantedCorpus, measured: Measurement, side: str, extra: int
+    ) -> None:
+        """Other content of the padding, more of it, and on the other side."""
+        batches = planted.batches(side=side, extra=extra, garbage=7)
+        self.same_curve(measure(self.make(), batches), measured)
+
+    @law("merge")
+    def test_merge_equals_one_pass(self, planted: PlantedCorpus, measured: Measurement) -> None:
+        """States of disjoint documents, observed apart and merged, are what one pass gives."""
+        parts = [observe(self.make(), part.batches(), fitted=measured.before) for part in split(planted)]
+        state = merge(reversed(parts))
+        assert state.keys == measured.state.keys
+        assert state.nbytes == measured.state.nbytes
+        self.same_curve(dataclasses.replace(measured, state=state), measured)
+
+    @law("weight_zero")
+    def test_a_document_of_weight_zero_is_as_if_absent(self, planted: PlantedCorpus, measured: Measurement) -> None:
+        """With the same `fitted`, leaving a document out and giving it weight zero are the same."""
+        documents = planted.documents()
+        left_out = documents[len(documents) // 2]
+        rest = planted.of([d for d in documents if d != left_out])
+        state = observe(self.make(), rest.batches(), fitted=measured.before)
+        prepared, units = measured.prepared()
+        weights = torch.ones(1, units.count, dtype=torch.float64)
+        weights[0, units.of_document[left_out]] = 0
+        without = measured.signal.curve(prepared, weights, None)[0]
+        self.close(without, dataclasses.replace(measured, state=state).curve(), self.tolerance)
+
+    @law("save_load")
+    def test_save_then_load_changes_nothing(self, measured: Measurement, tmp_path: Path) -> None:
+        """A state and what was fitted survive their files bit by bit."""
+        write_shard(tmp_path / "shard.safetensors", {"signal": measured.state})
+        state = read_shard(tmp_path / "shard.safetensors")["signal"]
+        fitted = None if measured.fitted is None else load(save(measured.fitted))
+        assert state.keys == measured.state.keys
+        assert dict(state.names) == dict(measured.state.names)
+        self.close(Measurement(self.make(), state, measured.before, fitted).curve(), measured.curve(), 0.0)
+
+    @law("empty_shard")
+    def test_an_empty_shard_is_the_identity(self, measured: Measurement, tmp_path: Path) -> None:
+        """A rank that saw nothing writes a state that changes nothing."""
+        write_shard(tmp_path / "empty.safetensors", {"signal": State()})
+        empty = read_shard(tmp_path / "empty.safetensors")["signal"]
+        state = merge([empty, measured.state, State()])
+        assert state.keys == measured.state.keys
+        self.close(dataclasses.replace(measured, state=state).curve(), measured.curve(), 0.0)
+
+    @law("inputs_untouched")
+    def test_inputs_are_left_alone(self, planted: PlantedCorpus) -> None:
+        """No tensor of the batch or of a layer is changed: the model computes on with them."""
+        batches = planted.batches()
+        before = [tensors_of(one) for one in batches]
+        measure(self.make(), batches)
+        for old, new in zip(before, map(tensors_of, batches), strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(old, new, strict=True)), "an input tensor was changed"
+
+    @law("inputs_untouched")
+    def test_nothing_of_a_layer_is_kept_by_reference(self, planted: PlantedCorpus, measured: Measurement) -> None:
+        """A layer is valid inside the call only: what it held may be overwritten afterwards."""
+        state = observe(self.make(), planted.batches(), fitted=measured.before, spoil=True)
+        self.same_curve(dataclasses.replace(measured, state=state), measured)
+
+    @law("bf16")
+    def test_bf16_lands_near_fp32(self, planted: PlantedCorpus, measured: Measurement) -> None:
+        """Hidden states in bf16 give the curve of fp32 within `bf16_tolerance`."""
+        half = measure(self.make(), planted.batches(dtype=torch.bfloat16))
+        self.close(half.curve(), measured.curve(), self.bf16_tolerance)
+
+    # ------------------------------------------------------------------------------------ contract
+
+    def test_the_curve_has_its_shape(self, planted: PlantedCorpus, measured: Measurement) -> None:
+        """(replicate, transition) float64, finite, one value for each pair of neighbouring blocks."""
+        prepared, units = measured.prepared()
+        curve = measured.signal.curve(prepared, torch.ones(3, units.count, dtype=torch.float64), None)
+        assert curve.shape == (3, planted.blocks - 1)
+        assert curve.dtype == torch.float64
+        assert bool(torch.isfinite(curve).all())
+
+    def test_replicates_do_not_touch_each_other(self, measured: Measurement) -> None:
+        """A replicate's curve is the same alone and beside others; ones are the point estimate."""
+        prepared, units = measured.prepared()
+        weights = torch.ones(3, units.count, dtype=torch.float64)
+        weights[1:] = torch.from_numpy(np.random.default_rng(2).integers(0, 3, (2, units.count))).double() + 1
+        together = measured.signal.curve(prepared, weights, None)
+        for row, curve in zip(weights, together, strict=True):
+            self.close(measured.signal.curve(prepared, row[None], None)[0], curve, 1e-9)
+        self.close(together[0], measured.curve(), 1e-9)
+
+    def test_bootstrap_replicates_are_reproducible(self, measured: Measurement) -> None:
+        """Resampling is the generator's doing alone."""
+        prepared, units = measured.prepared()
+        rng = np.random.default_rng(3)
+        weights = torch.from_numpy(rng.multinomial(units.count, np.full(units.count, 1 / units.count), 4)).double()
+        first, second = (measured.signal.curve(prepared, weights, np.random.default_rng(4)) for _ in range(2))
+        assert first.shape == (4, len(measured.curve()))
+        assert torch.equal(first, second)
+
+    def test_two_runs_give_the_same(self, planted: PlantedCorpus, measured: Measurement) -> None:
+        """Nothing is drawn but from the seed."""
+        self.close(measure(self.make(), planted.batches()).curve(), measured.curve(), 0.0)
+
+    def test_keys_are_those_of_the_batch(self, planted: PlantedCorpus, measured: Measurement) -> None:
+        """Every sequence observed stands in the state, with rows or without."""
+        assert measured.state.keys == tuple(sorted(s.key for s in planted.sequences))
+
+    def test_the_report_is_plain(self, measured: Measurement) -> None:
+        """Flags are words; details are JSON."""
+        report = measured.signal.report(measured.prepared()[0])
+        assert isinstance(report, Report)
+        assert all(isinstance(f, str) and f and " " not in f for f in report.flags)
+        json.dumps(dict(report.details), allow_nan=False)
+
+    def test_the_declaration_is_sane(self) -> None:
+        """What the class says of itself can be shown and used."""
+        found = type(self.make())
+        assert found.needs <= {"attention", "labels"}
+        assert math.isfinite(found.weight)
+        assert found.weight > 0
+        assert 0 < len(found.summary) <= 100
+        assert "\n" not in found.summary
+        assert dataclasses.is_dataclass(found.Options)
+        assert all(option.help for option in describe(found.Options))
+        assert set(found.exceptions) <= set(LAWS), f"laws are {', '.join(LAWS)}"
+        assert all(reason for reason in found.exceptions.values())
+
+    # ------------------------------------------------------------------------------------ comparison
+
+    def same_curve(self, one: Measurement, other: Measurement) -> None:
+        """Compare two measurements within `tolerance`."""
+        self.close(one.curve(), other.curve(), self.tolerance)
+
+    @staticmethod
+    def close(one: Tensor, other: Tensor, tolerance: float) -> None:
+        """Compare curves relative to the greatest value of the second."""
+        assert one.shape == other.shape
+        assert bool(torch.isfinite(one).all()), f"not finite: {one.tolist()}"
+        difference = float((one - other).abs().max() / other.abs().max())
+        assert difference <= tolerance, f"curves differ by {difference:.2g} of their maximum:\n{one}\n{other}"

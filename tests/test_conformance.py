@@ -1,0 +1,142 @@
+"""Every registered signal obeys every law, with each of its main options; and the suite sees a law broken."""
+
+import pytest
+
+from mspgt import registry
+from mspgt.testing import SignalConformance
+
+pytest_plugins = ["pytester"]
+
+OPTIONS = {
+    "cka": [{}, {"estimator": "biased"}, {"estimator": "full"}, {"estimator": "minibatch"}, {"unit": "sentence_mean"}],
+    "probe": [{"seeds": 2}],
+    "attn": [{}, {"sink": "drop"}, {"heads": "index"}, {"heads": "matched"}],
+}
+"""what each built-in is tried with; a third party's signal is tried as it stands"""
+
+for _name in registry.signals():
+    for _options in OPTIONS.get(_name, [{}]):
+        _title = "_".join([_name, *_options, *map(str, _options.values())])
+        globals()[f"Test_{_title}"] = type(
+            f"Test_{_title}", (SignalConformance,), {"signal": _name, "options": _options}
+        )
+
+
+SOUND = """
+import torch
+from mspgt import SumSignal
+from mspgt.testing import SignalConformance
+
+class Travel(SumSignal):
+    summary = "mean squared distance between neighbouring blocks"
+
+    def sums(self, lower, upper, content):
+        squared = torch.where(content, (upper - lower).square().sum(-1), 0.0)
+        return torch.stack([squared.sum(1), content.sum(1)], dim=1)
+
+    def value(self, sums):
+        return sums[..., 0] / sums[..., 1]
+
+class Mine(Travel):
+    {body}
+
+class TestMine(SignalConformance):
+    signal = Mine
+"""
+
+RECORDER = """
+    def recorder(self, stage, batch, fitted):
+        inner, hidden = super().recorder(stage, batch, fitted), []
+        class Recorder:
+            def layer(self, layer):
+                {layer}
+            def rows(self):
+                {rows}
+                return inner.rows()
+        return Recorder()
+"""
+
+BROKEN = {
+    "batch_size_does_not_matter": "def sums(self, a, b, content): return super().sums(a - a.mean((0, 1)), b, content)",
+    "order_does_not_matter": "def sums(self, a, b, content): return super().sums(a[:1].expand_as(a), b, content)",
+    "padding_does_not_matter": "def sums(self, a, b, content): return super().sums(a, b, content | True)",
+    "merge_equals_one_pass": """
+    seen = 0
+    def sums(self, a, b, content):
+        self.seen += 1
+        return super().sums(a, b * self.seen, content)
+""",
+    "a_document_of_weight_zero_is_as_if_absent": """
+    def curve(self, prepared, weights, rng): return super().curve(prepared, weights + 1, rng)
+""",
+    "save_then_load_changes_nothing": """
+    def recorder(self, stage, batch, fitted):
+        self.saw = True
+        return super().recorder(stage, batch, fitted)
+    def value(self, sums): return super().value(sums) * (2 if hasattr(self, "saw") else 1)
+""",
+    "an_empty_shard_is_the_identity": """
+    def prepare(self, state, fitted, units):
+        self.times = getattr(self, "times", 0) + 1
+        return super().prepare(state, fitted, units)
+    def value(self, sums): return super().value(sums) * self.times
+""",
+    "inputs_are_left_alone": RECORDER.format(layer="inner.layer(layer); layer.hidden.mul_(2)", rows="pass"),
+    "nothing_of_a_layer_is_kept_by_reference": RECORDER.format(
+        layer="hidden.append(layer)", rows="[inner.layer(layer) for layer in hidden]"
+    ),
+    "bf16_lands_near_fp32": """
+    def sums(self, a, b, content): return super().sums(a.bfloat16().float(), a, content)
+""",
+    "the_curve_has_its_shape": "def value(self, sums): return super().value(sums).float()",
+    "replicates_do_not_touch_each_other": """
+    def value(self, sums): return super().value(sums) - super().value(sums).mean(0)
+""",
+    "bootstrap_replicates_are_reproducible": """
+    def curve(self, prepared, weights, rng):
+        return super().curve(prepared, weights, rng) * (1 if rng is None else torch.rand(()))
+""",
+    "two_runs_give_the_same": """
+    def sums(self, a, b, content): return super().sums(a, b, content) + torch.rand(len(a), 2)
+""",
+    "keys_are_those_of_the_batch": """
+    def recorder(self, stage, batch, fitted):
+        return super().recorder(stage, batch.select(range(len(batch.keys) - 1)), fitted)
+""",
+    "the_report_is_plain": """
+    def report(self, prepared):
+        from mspgt.signal import Report
+        return Report((), {"tensor": prepared})
+""",
+    "the_declaration_is_sane": "summary = ''",
+}
+
+
+def run_suite(pytester, body, only=""):
+    """Run the suite on a sound signal with something changed: {test name: outcome}."""
+    pytester.makepyfile(SOUND.replace("{body}", body.strip("\n").removeprefix("    ")))
+    run = pytester.inline_run("-p", "no:cacheprovider", "-q", "-k", only)
+    outcomes = {}
+    for report in run.getreports("pytest_runtest_logreport"):
+        name = report.nodeid.split("::")[-1].split("[")[0].removeprefix("test_")
+        if report.when == "call" or report.outcome != "passed":
+            outcomes.setdefault(name, set()).add(report.outcome)
+    return outcomes
+
+
+def test_a_sound_signal_passes(pytester):
+    outcomes = run_suite(pytester, "pass")
+    assert set(BROKEN) == set(outcomes), "every test of the suite is shown a signal that breaks it"
+    assert all(found == {"passed"} for found in outcomes.values())
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_the_suite_sees_a_broken_law(pytester, broken):
+    assert "failed" in run_suite(pytester, BROKEN[broken], only=broken)[broken]
+
+
+def test_a_declared_exception_is_skipped(pytester):
+    body = BROKEN["padding_does_not_matter"] + "\n    exceptions = {'padding': 'counts every place'}"
+    outcomes = run_suite(pytester, body)
+    assert outcomes["padding_does_not_matter"] == {"skipped"}
+    assert outcomes["order_does_not_matter"] != {"skipped"}
