@@ -1,0 +1,175 @@
+"""Result: what a run gives back. It shows itself, plots, exports, saves to a run directory and loads again."""
+
+from __future__ import annotations
+
+import csv
+import html
+import importlib
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mspgt.errors import MachineError, UserError
+from mspgt.files import write_atomically
+from mspgt.schema import RULES, Curve, Findings, Verdict
+
+FILE = "result.json"
+COLUMNS = ("signal", "transition", "relative", "value", "low", "high", "weight")
+
+
+class Result(Findings):
+    """Curves, boundaries and verdicts of one run; the contents of its result.json are `data`.
+
+    Raises
+    ------
+    UserError: the contents are not those of a result of schema 1.
+    """
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One row per signal and transition, then the evidence of each rule; None where there is no number.
+
+        `relative` is transition / blocks; `value`, `low` and `high` are in the signal's own unit.
+        """
+        rows = [row for curve in self.signals.values() for row in self._rows(curve.name, curve)]
+        for verdict in self.rules:
+            rows += self._rows(f"evidence.{verdict.rule}", verdict.evidence)
+        return rows
+
+    def to_csv(self) -> str:
+        """`to_rows` as the text of signals.csv, numbers in full precision."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.to_rows())
+        return text.getvalue()
+
+    def to_dataframe(self) -> Any:
+        """`to_rows` as a pandas DataFrame; UserError if pandas is not installed."""
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError:
+            raise UserError("to_dataframe needs pandas; install it with: pip install pandas") from None
+        return pandas.DataFrame(self.to_rows(), columns=list(COLUMNS))
+
+    def plot(self, ax: Any = None, rule: str = "mspgt") -> Any:
+        """Draw signals, evidence and boundaries in the manner of the paper's Figures 3-6.
+
+        Parameters
+        ----------
+        ax: matplotlib axes to draw into; a new figure without them.
+        rule: whose verdict, "mspgt" or "paper".
+
+        Returns
+        -------
+        The matplotlib Figure.
+        """
+        return _later("figures").evidence(self, rule=rule, ax=ax)
+
+    def save(self, directory: str | os.PathLike[str]) -> Path:
+        """Write result.json, signals.csv, figures/*.svg and *.png and report.html; returns the directory.
+
+        Each file is replaced in one step, so an interrupted save leaves the old one or the new one.
+
+        Raises
+        ------
+        MachineError: the directory cannot be written.
+        """
+        root = Path(directory)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(self.data, indent=1, allow_nan=False, ensure_ascii=False)
+            write_atomically(root / FILE, text + "\n")
+            write_atomically(root / "signals.csv", self.to_csv())
+            _later("figures").save(self, root / "figures")
+            write_atomically(root / "report.html", _later("report").page(self))
+        except OSError as error:
+            raise MachineError(f"cannot write the results to {root}: {error.strerror or error}.") from error
+        return root
+
+    def same_numbers(self, other: Findings, rtol: float = 0.0) -> bool:
+        """Whether signals, verdicts and bootstrap are the same; numbers to the relative tolerance `rtol`."""
+        blocks = ("signals", "verdicts", "bootstrap")
+        return all(_same(self.data[block], other.data[block], rtol) for block in blocks)
+
+    def __repr__(self) -> str:
+        signals = ", ".join(f"{c.name} (weight {c.weight:g})" for c in self.signals.values())
+        lines = [("model", self.describe_model), ("data", self.describe_data), ("signals", signals or "none")]
+        lines += [(verdict.rule, _verdict_line(verdict)) for verdict in self.rules]
+        return "\n".join(["mspgt.Result", *(f"  {name:<8} {text}" for name, text in lines)])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(RULES[verdict.rule])}</th>"
+            f"<td style='text-align:left'>{html.escape(_verdict_line(verdict))}</td></tr>"
+            for verdict in self.rules
+        )
+        return (
+            f"<div><p><strong>{html.escape(self.headline)}</strong><br>{html.escape(self.describe_model)}<br>"
+            f"{html.escape(self.describe_data)}</p><table>{rows}</table>"
+            f"{_later('figures').svg(self.plot(), 'notebook')}</div>"
+        )
+
+    def _rows(self, name: str, curve: Curve) -> Iterator[dict[str, Any]]:
+        weight = _number(curve.weight)
+        for i, transition in enumerate(curve.transition.tolist()):
+            numbers = (_number(part[i]) for part in (curve.value, curve.low, curve.high))
+            row = (name, transition, transition / self.n_layers, *numbers, weight)
+            yield dict(zip(COLUMNS, row, strict=True))
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """Read a result back from its run directory or its result.json.
+
+    Raises
+    ------
+    UserError: there is none, it is not JSON, or its schema is another.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / FILE
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"no result at {file}; give a run directory that holds {FILE}, made by `mspgt run out=...`."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}.") from None
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{file} is not JSON (line {error.lineno}: {error.msg}); make it again with `mspgt evaluate`."
+        ) from None
+    if not isinstance(data, Mapping):
+        raise UserError(f"{file} holds a {type(data).__name__}, not a result; give a {FILE} made by mspgt.")
+    return Result(data, where=str(file))
+
+
+def _later(module: str) -> Any:
+    # Figures cost matplotlib and the page stands above a result: both are loaded by name, when asked for.
+    return importlib.import_module(f"mspgt.{module}")
+
+
+def _verdict_line(verdict: Verdict) -> str:
+    found = "; ".join(f"{b.short} after block {b.layer} {b.interval}" for b in verdict.boundaries)
+    return f"{verdict.title} ({found})" if found else verdict.title
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _same(one: Any, other: Any, rtol: float) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[k], other[k], rtol) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_same(a, b, rtol) for a, b in zip(one, other, strict=True))
+    if isinstance(one, float) or isinstance(other, float):
+        numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (one, other))
+        return numbers and math.isclose(one, other, rel_tol=rtol)
+    return bool(one == other)
