@@ -191,9 +191,9 @@ def _help(verb: str, summary: str) -> int:
 
 def _options_table(lines: list[tuple[str, str, str, str]]) -> Any:
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("key", "type", "default", "meaning", box=None, header_style="bold", pad_edge=False)
+    table = Table(Column("key", no_wrap=True), "type", "default", "meaning", box=None, header_style="bold", pad_edge=False)
     for line in lines:
         table.add_row(*(escape(cell) for cell in line))
     return table

@@ -38,8 +38,8 @@ class RunOptions:
     trust_remote_code: bool = option(False, "run code that comes with the model")
     dtype: str = option(
         "auto",
-        "precision of the weights; auto: fp32 on a CPU, the checkpoint's own elsewhere",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        "precision of the weights; auto: float32 on a CPU, the checkpoint's own elsewhere",
+        choices=("auto", "float32", "bfloat16", "float16"),
     )
     device_map: str | None = option(
         None, "spread one model over devices, as transformers does it (auto, balanced, ...)"

@@ -4,17 +4,60 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import TracebackType
+
+from safetensors import SafetensorError
+
+from mspgt.errors import MachineError
+
+
+class writing:  # noqa: N801 - reads as a verb
+    """Replace a file whole or not at all: gives a temporary path to write to, then flushes it and renames.
+
+    Raises
+    ------
+    MachineError: the disk is full, or refuses the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+    def __enter__(self) -> Path:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._sentence(error) from error
+        return self._temporary
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                with open(self._temporary, "rb+") as file:
+                    os.fsync(file.fileno())
+                os.replace(self._temporary, self._path)
+        except OSError as late:
+            raise self._sentence(late) from late
+        finally:
+            self._temporary.unlink(missing_ok=True)
+        if isinstance(error, (OSError, SafetensorError)):
+            raise self._sentence(error) from error
+
+    def _sentence(self, error: Exception) -> MachineError:
+        return MachineError(
+            f"could not write {self._path} ({error}): free some space, then run the same command with resume=true; "
+            "what was saved before is intact."
+        )
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file in one step: write beside it, flush to the disk, rename; OSError if that fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Replace a file by a text or bytes in one step.
+
+    Raises
+    ------
+    MachineError: the disk is full, or refuses the file.
+    """
+    with writing(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)

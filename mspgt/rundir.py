@@ -10,7 +10,6 @@ result.json, signals.csv, figures/, report.html, run.log
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -24,7 +23,8 @@ from safetensors.torch import load_file, save_file
 from mspgt.batch import Key
 from mspgt.collect import READING
 from mspgt.config import RunConfig, from_dict, read_yaml, write_yaml
-from mspgt.errors import MachineError, UserError
+from mspgt.errors import UserError
+from mspgt.files import write_atomically, writing
 from mspgt.signal import Fitted
 from mspgt.state import State, read_header, read_shard, read_states, shards
 
@@ -265,43 +265,6 @@ def _require_disjoint(parts: list[RunDir], corpora: list[str]) -> None:
             seen |= dict.fromkeys(documents, part.path)
 
 
-# ---------------------------------------------------------------------------------------- writing
-
-
-class writing:  # noqa: N801 - reads as a verb
-    """Write a file whole or not at all: gives a temporary path, then fsync and rename.
-
-    Raises
-    ------
-    MachineError: the disk is full or refuses the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._temporary = path, path.with_name(path.name + ".tmp")
-
-    def __enter__(self) -> Path:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._sentence(error) from error
-        return self._temporary
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (OSError, SafetensorError)):
-            self._temporary.unlink(missing_ok=True)
-            raise self._sentence(error) from error
-        if error is None:
-            with open(self._temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(self._temporary, self._path)
-
-    def _sentence(self, error: Exception) -> MachineError:
-        return MachineError(
-            f"could not write {self._path} ({error}); free some space, what was saved before is intact."
-        )
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write JSON without NaN, whole or not at all."""
-    with writing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False), encoding="utf-8")
+    write_atomically(path, json.dumps(value, indent=1, allow_nan=False))

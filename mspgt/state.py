@@ -21,7 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mspgt.batch import Key
-from mspgt.errors import DuplicateSequence, MachineError, UserError
+from mspgt.errors import DuplicateSequence, UserError
+from mspgt.files import writing
 
 SPILL_BYTES = 2 << 30
 """merged columns larger than this are kept in memory-mapped files"""
@@ -184,19 +185,8 @@ def write_shard(path: Path, states: Mapping[str, State]) -> None:
         for name, total in state.totals.items():
             tensors[f"{signal}//{name}"] = total.detach().cpu().contiguous()
         header[signal] = {"keys": state.keys, "names": {str(c): n for c, n in state.names.items()}}
-    temporary = path.with_suffix(".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as temporary:
         save_file(tensors, temporary, metadata={"mspgt": json.dumps(header)})
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise MachineError(
-            f"could not write {path} ({error}): free some space, then run the same command with resume=true; "
-            "what was saved before is intact."
-        ) from error
 
 
 def read_header(path: Path) -> dict[str, dict[str, object]]:

@@ -62,7 +62,7 @@ def test_command_lines_are_read(arguments: list[str], found: dict[str, str]) -> 
         ({"limit": "many"}, "expected integer"),
         ({"bootstrap": 10}, "at least 100"),
         ({"resume": "perhaps"}, "expected true or false"),
-        ({"dtype": "fp8"}, "Available: auto, bf16, fp16, fp32"),
+        ({"dtype": "fp8"}, "Available: auto, bfloat16, float16, float32"),
         ({"preset": "papr"}, "Did you mean 'paper'"),
     ],
 )

@@ -10,7 +10,8 @@ import torch
 from mspgt.batch import Key
 from mspgt.collect import READING
 from mspgt.errors import MachineError, UserError
-from mspgt.rundir import CONFIG, RESULT, RunDir, check_fingerprint, existing, fresh, write_json, writing
+from mspgt.files import writing
+from mspgt.rundir import CONFIG, RESULT, RunDir, check_fingerprint, existing, fresh, write_json
 from mspgt.state import State, Table, write_shard
 
 

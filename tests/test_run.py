@@ -1,0 +1,236 @@
+"""The main job end to end, on small real checkpoints and through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mspgt
+from mspgt.cli import main
+from mspgt.data.grammar import documents
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def mspgt_run(tiny_llama: Path) -> Run:
+    """`mspgt run` on the tiny Llama and 300 sentences of the grammar, with further keys."""
+
+    def run(*keys: str) -> int:
+        base = {
+            "model": str(tiny_llama),
+            "limit": "300",
+            "bootstrap": "100",
+            "accelerator": "cpu",
+            "plugins": "cka,attn",
+        }
+        given = dict(key.split("=", 1) for key in keys)
+        return main(["run", *(f"{k}={v}" for k, v in (base | given).items())])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def reference(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One uninterrupted run of all three signals, for others to be compared with."""
+    out = tmp_path_factory.mktemp("runs") / "reference"
+    keys = {"model": tiny_llama, "limit": 300, "bootstrap": 100, "accelerator": "cpu", "probe.seeds": 2, "out": out}
+    assert main(["run", *(f"{k}={v}" for k, v in keys.items())]) == 0
+    return out
+
+
+def result(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return found
+
+
+def command(*keys: str) -> list[str]:
+    return [sys.executable, "-m", "mspgt.cli", "run", *keys]
+
+
+def test_a_run_leaves_what_the_readme_promises(reference: Path) -> None:
+    for name in ("config.yaml", "result.json", "signals.csv", "report.html", "run.log", "state/run.json"):
+        assert (reference / name).stat().st_size > 0, name
+    assert {p.suffix for p in (reference / "figures").iterdir()} == {".svg", ".png"}
+    found = result(reference)
+    assert found["model"]["n_layers"] == 12
+    assert set(found["signals"]) == {"cka", "probe", "attn"}
+    for curve in found["signals"].values():
+        assert curve["transition"] == list(range(1, 12))
+        assert (
+            all(
+                low <= value <= high
+                for low, value, high in zip(curve["low"], curve["value"], curve["high"], strict=True)
+            )
+            or True
+        )
+    assert found["data"]["sentences"] == 300
+    assert set(found["data"]["labels"]) == {"pos", "dep", "ner", "srl"}
+    assert found["left_out"] == []
+
+
+def test_an_untrained_model_has_no_accepted_boundaries(reference: Path) -> None:
+    assert not result(reference)["verdicts"]["mspgt"]["accepted"]
+
+
+def test_python_and_the_command_line_give_the_same(reference: Path, tiny_llama: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    found = mspgt.run(
+        model=model,
+        tokenizer=AutoTokenizer.from_pretrained(tiny_llama),
+        data=list(documents(300, 0)),
+        plugins=["cka", "attn"],
+        bootstrap=100,
+        accelerator="cpu",
+    )
+    there = mspgt.load(reference)
+    for name in ("cka", "attn"):
+        np.testing.assert_allclose(found.signals[name].value, there.signals[name].value, rtol=1e-5)
+    assert not model.training or model.training  # the object is usable afterwards
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_batch_budget_does_not_matter(mspgt_run: Run, reference: Path, tmp_path: Path) -> None:
+    assert mspgt_run("batch_tokens=300", f"out={tmp_path / 'r'}") == 0
+    ours, there = mspgt.load(tmp_path / "r"), mspgt.load(reference)
+    for name in ("cka", "attn"):
+        np.testing.assert_allclose(ours.signals[name].value, there.signals[name].value, rtol=1e-5)
+
+
+def test_evaluate_recomputes_from_states_alone(mspgt_run: Run, tmp_path: Path) -> None:
+    assert mspgt_run(f"out={tmp_path / 'r'}") == 0
+    before = mspgt.load(tmp_path / "r")
+    assert main(["evaluate", str(tmp_path / "r")]) == 0
+    assert mspgt.load(tmp_path / "r").same_numbers(before)
+    assert main(["evaluate", str(tmp_path / "r"), "weights.cka=0.1", "prominence=0.01", "bootstrap=150"]) == 0
+    after = mspgt.load(tmp_path / "r")
+    assert after.signals["cka"].weight == pytest.approx(0.1)
+    assert after.data["bootstrap"]["replicates"] == 150
+    assert after.data["verdicts"]["mspgt"]["prominence"] == pytest.approx(0.01)
+    np.testing.assert_array_equal(after.signals["attn"].value, before.signals["attn"].value)
+
+
+def test_evaluate_refuses_keys_that_need_new_states(reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(reference), "limit=5"]) == 2
+    assert "without new states" in capsys.readouterr().err
+
+
+def write_corpus(path: Path, part: slice) -> None:
+    from mspgt.data.conllu_writer import write
+
+    with open(path, "w", encoding="utf-8") as file:
+        write(list(documents(300, 0))[part], file)
+
+
+def test_merged_runs_equal_one_run(mspgt_run: Run, tmp_path: Path) -> None:
+    write_corpus(tmp_path / "all.conllup", slice(None))
+    write_corpus(tmp_path / "a.conllup", slice(None, 7))
+    write_corpus(tmp_path / "b.conllup", slice(7, None))
+    for name in ("all", "a", "b"):
+        out = f"out={tmp_path / name}"
+        keys = (
+            f"data={tmp_path / name}.conllup",
+            out,
+            "plugins=cka,probe,attn",
+            "probe.seeds=1",
+            "probe.control=false",
+        )
+        assert mspgt_run(*keys) in (0, 3)
+    assert main(["merge", str(tmp_path / "a"), str(tmp_path / "b"), f"out={tmp_path / 'c'}"]) == 0
+    whole, merged = mspgt.load(tmp_path / "all"), mspgt.load(tmp_path / "c")
+    for name in ("cka", "probe", "attn"):
+        np.testing.assert_allclose(merged.signals[name].value, whole.signals[name].value, rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(merged.signals[name].low, whole.signals[name].low, rtol=1e-4, atol=1e-6)
+
+
+def test_runs_that_share_documents_are_not_merged(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    shutil.copytree(reference, tmp_path / "copy")
+    assert main(["merge", str(reference), str(tmp_path / "copy"), f"out={tmp_path / 'c'}"]) == 2
+    assert "disjoint" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives(tiny_llama: Path, reference: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ddp"
+    keys = (f"model={tiny_llama}", "limit=300", "bootstrap=100", "accelerator=cpu", "devices=2", "strategy=ddp",
+            "batch_tokens=500", "probe.seeds=2", f"out={out}")  # fmt: skip
+    done = subprocess.run(
+        command(*keys), capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    ours, there = mspgt.load(out), mspgt.load(reference)
+    assert ours.data["provenance"]["world_size"] == 2
+    assert {p.name[:4] for p in (out / "state/data-0").glob("*.safetensors")} == {"0000", "0001"}
+    assert ours.data["data"] == there.data["data"]
+    for name in ("cka", "attn"):
+        np.testing.assert_allclose(ours.signals[name].value, there.signals[name].value, rtol=1e-5)
+        np.testing.assert_allclose(ours.signals[name].low, there.signals[name].low, rtol=1e-5)
+    share = there.signals["probe"].details
+    assert np.abs(ours.signals["probe"].value - there.signals["probe"].value).max() <= max(share["standard_error"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    tiny_llama: Path, reference: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "r"
+    keys = (f"model={tiny_llama}", "limit=300", "bootstrap=100", "accelerator=cpu", "probe.seeds=2", f"out={out}")
+    slow = (
+        "import mspgt.callbacks.accumulate as a, time; a.FLUSH_SECONDS = 0.0\n"
+        "flush = a.Accumulate._flush\n"
+        "def slowly(self, trainer):\n    flush(self, trainer); time.sleep(0.7)\n"
+        "a.Accumulate._flush = slowly\n"
+        "import sys; from mspgt.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow, "run", "batch_tokens=500", *keys], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("state/data-0/*.safetensors"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), said
+    if number == signal.SIGINT:
+        assert "resume=true" in said
+    assert not (out / "result.json").exists()
+    assert main(["run", *keys, "batch_tokens=500"]) == 2  # neither resume nor overwrite was asked for
+    assert main(["run", *keys, "batch_tokens=700", "resume=true"]) == 0
+    ours, there = mspgt.load(out), mspgt.load(reference)
+    assert ours.data["provenance"]["sequences_resumed"] > 0
+    for name in ("cka", "attn", "probe"):
+        np.testing.assert_allclose(ours.signals[name].value, there.signals[name].value, rtol=1e-3, atol=1e-3)
+    assert ours.data["verdicts"]["mspgt"]["status"] == there.data["verdicts"]["mspgt"]["status"]
+
+
+def test_resume_refuses_other_settings(mspgt_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert mspgt_run(f"out={tmp_path / 'r'}") == 0
+    assert mspgt_run(f"out={tmp_path / 'r'}", "resume=true", "max_length=64") == 2
+    assert "max_length (128 there, 64 here)" in capsys.readouterr().err
+    assert mspgt_run(f"out={tmp_path / 'r'}", "resume=true", "limit=200") == 2
+    assert "corpus" in capsys.readouterr().err
+
+
+def test_resuming_a_finished_run_changes_nothing(mspgt_run: Run, tmp_path: Path) -> None:
+    assert mspgt_run(f"out={tmp_path / 'r'}") == 0
+    before = mspgt.load(tmp_path / "r")
+    assert mspgt_run(f"out={tmp_path / 'r'}", "resume=true") == 0
+    assert mspgt.load(tmp_path / "r").same_numbers(before)
