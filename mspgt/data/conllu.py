@@ -260,8 +260,8 @@ def _heads(column: list[str], words: list[Word], name: str) -> tuple[int, ...]:
             head = None
         if head is None or not 0 <= head <= len(words) or head == i:
             raise UserError(
-                f"{place(name, word.line)}: found HEAD {cell!r}, expected 0 for the root or the number of another word, "
-                f"1 to {len(words)}."
+                f"{place(name, word.line)}: found HEAD {cell!r}, expected 0 for the root or the number of another "
+                f"word, 1 to {len(words)}."
             )
         heads.append(head - 1)
     return tuple(heads)
@@ -273,8 +273,8 @@ def _entities(column: list[str], words: list[Word], name: str) -> tuple[str, ...
         known = tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2)
         if not known or (tag[:2] == "I-" and before[2:] != tag[2:]):
             raise UserError(
-                f"{place(name, word.line)}: found entity tag {tag!r} after {before!r}, expected IOB2: O, B-TYPE to begin "
-                "an entity, I-TYPE only after B-TYPE or I-TYPE of the same type."
+                f"{place(name, word.line)}: found entity tag {tag!r} after {before!r}, expected IOB2: O, B-TYPE to "
+                "begin an entity, I-TYPE only after B-TYPE or I-TYPE of the same type."
             )
         before = tag
     return tuple(column)
