@@ -90,7 +90,7 @@ class RunConfig:
         """Plain values for config.yaml and result.json; live objects are named by their class."""
         plain = {f.name: _plain(getattr(self.options, f.name)) for f in dataclasses.fields(self.options)}
         for name in self.options.plugins:
-            options = parse(registry.signal(name).option_class(), self.signals.get(name, {}), f"{name}.")
+            options: Any = parse(registry.signal(name).option_class(), self.signals.get(name, {}), f"{name}.")
             plain[name] = {k: _plain(v) for k, v in dataclasses.asdict(options).items()}
         return plain | ({"weights": dict(self.weights)} if self.weights else {})
 

@@ -63,6 +63,16 @@ class LoadedModel:
         """Where the model takes its token ids now."""
         return input_device(self.model)
 
+    @property
+    def movable(self) -> bool:
+        """Whether the model may be moved to another device: one that is sharded or quantised may not."""
+        return not (getattr(self.full, "hf_device_map", None) or getattr(self.full, "is_quantized", False))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the full model's weights."""
+        return sum(p.nbytes for p in self.full.parameters())
+
 
 def load(
     model: str | Path | nn.Module,

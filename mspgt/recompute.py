@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import mspgt
 from mspgt import registry
 from mspgt.config import RunConfig, build
 from mspgt.errors import UserError
@@ -75,7 +74,7 @@ def conclude(run: RunDir, config: RunConfig, provenance: Mapping[str, Any], devi
         "bootstrap": evaluation.bootstrap,
         "provenance": _provenance(manifest, provenance),
         "notes": [*manifest["notes"], *evaluation.notes],
-        "left_out": [*left_out.values(), *evaluation.left_out],
+        "left_out": [*manifest["left_out"], *left_out.values(), *evaluation.left_out],
         "settings": config.as_dict(),
     }
     result = Result(data)
@@ -128,7 +127,8 @@ def merge(paths: list[str], out: str, overwrite: bool, say: Say) -> Result:
     manifest["data"] = {
         corpus: _merge_data([m["data"][corpus] for m in manifests]) for corpus in manifests[0]["data"]
     }
-    manifest["notes"] = list(dict.fromkeys(note for m in manifests for note in m["notes"]))
+    for key in ("notes", "left_out"):
+        manifest[key] = list(dict.fromkeys(sentence for m in manifests for sentence in m[key]))
     run.write_manifest(manifest)
     config = parts[0].config()
     config = dataclasses.replace(config, options=dataclasses.replace(config.options, out=out, data=manifest["data"]["data"]["name"]))
@@ -183,7 +183,7 @@ def _data_block(corpora: Mapping[str, Mapping[str, Any]], readings: Mapping[str,
 def _provenance(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     started = float(given["started"])
     return {
-        "mspgt": mspgt.__version__,
+        "mspgt": version("mspgt"),
         "git": _git_commit(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

@@ -25,6 +25,7 @@ class Observe(L.LightningModule):
 
     def __init__(self, model: LoadedModel, collector: Collector) -> None:
         super().__init__()
+        self._capture: Capture | None = None
         self._loaded = [model]  # in a list, out of reach of Lightning's device placement
         if model.movable:
             self.model = model.model
@@ -38,6 +39,8 @@ class Observe(L.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, State]:
         """The states of one batch."""
+        if self._capture is None:
+            raise RuntimeError("predict_step works inside Trainer.predict only")
         return self.collector.observe(self._capture, batch)
 
     def on_predict_end(self) -> None:
@@ -53,9 +56,9 @@ class Observe(L.LightningModule):
         return batch.to(device if self._loaded[0].movable else self._loaded[0].device)
 
     def _release(self) -> None:
-        capture, self._capture = getattr(self, "_capture", None), None
-        if capture is not None:
-            capture.__exit__(None, None, None)
+        if self._capture is not None:
+            self._capture.__exit__(None, None, None)
+            self._capture = None
 
 
 class Dealt(IterableDataset[Batch]):
@@ -92,7 +95,7 @@ def make_trainer(options: RunOptions) -> L.Trainer:
             devices=devices,
             num_nodes=options.num_nodes,
             strategy=options.strategy,
-            precision=options.precision,  # type: ignore[arg-type]
+            precision=options.precision,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -108,7 +111,7 @@ def make_trainer(options: RunOptions) -> L.Trainer:
 
 def predict(trainer: L.Trainer, module: Observe, batches: Iterable[Batch], done: set[Key], callbacks: list[L.Callback]) -> None:
     """One pass over a corpus."""
-    trainer.callbacks = callbacks  # type: ignore[attr-defined]
+    trainer.callbacks = callbacks
     loader = DataLoader(Dealt(batches, done, trainer), batch_size=None, num_workers=0)
     trainer.predict(module, dataloaders=loader, return_predictions=False)
 
@@ -118,5 +121,5 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for name in ("lightning.pytorch", "lightning.fabric", "transformers", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for message in (".*does not have many workers.*", ".*GPU available but not used.*", ".*IterableDataset.*__len__.*"):
+    for message in (".*does not have many workers.*", ".*GPU available but not used.*", ".*IterableDataset.*__len__.*", ".*LeafSpec.*"):
         warnings.filterwarnings("ignore", message=message)

@@ -7,13 +7,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from rich.console import Console
 
-import mspgt
 from mspgt import data, models
 from mspgt.analysis.loop import Observe, make_trainer, predict, quiet_libraries
 from mspgt.callbacks.accumulate import Accumulate
@@ -172,7 +172,7 @@ class Session:
     def _open(self) -> int:
         """Write settings and manifest, or check them against those of the run to go on with."""
         manifest = self._manifest()
-        if self.trainer_rank > 0:
+        if _rank() > 0:
             return 0
         resumed = 0
         if (self.folder.path / CONFIG).is_file():
@@ -186,15 +186,10 @@ class Session:
         self.folder.write_config(self.config.as_dict())
         return resumed
 
-    @property
-    def trainer_rank(self) -> int:
-        """Rank of this process, known before Lightning starts the others."""
-        return _rank()
-
     def _manifest(self) -> dict[str, Any]:
         m = self.model
         fingerprint: dict[str, Any] = {
-            "mspgt": mspgt.__version__,
+            "mspgt": version("mspgt"),
             "model": m.name,
             "model_sha256": models.content_sha256(m),
             "tokenizer_sha256": models.tokenizer_sha256(m),
@@ -226,13 +221,18 @@ class Session:
             "signals": self.home,
             "stages": max(self._stages(c) for c in self.readings),
             "notes": [],
+            "left_out": [],
             "complete": False,
         }
 
     def _close(self) -> None:
         """Every pass is done: states are complete."""
-        notes = [*self.notes, *(note for reading in self.readings.values() for note in reading.notes)]
-        changes = {"complete": True, "notes": list(dict.fromkeys(notes)), "world_size": self.trainer.world_size}
+        changes = {
+            "complete": True,
+            "notes": list(dict.fromkeys(self.notes)),
+            "left_out": [note for reading in self.readings.values() for note in reading.notes],
+            "world_size": self.trainer.world_size,
+        }
         self.folder.write_manifest(self.folder.manifest() | changes)
 
     # ------------------------------------------------------------------ passes
@@ -247,7 +247,7 @@ class Session:
         title = f"pass {stage + 1} over {reading.corpus.name}"
         callbacks: list[L.Callback] = [
             Accumulate(self.folder.stage(corpus, stage)),
-            Progressing(self.console, title, self.sentences[corpus], done=self._sentences_done(corpus, stage)),
+            Progressing(self.console, title, self.sentences[corpus], self.folder.sentences_done(corpus, stage)),
         ]
         predict(self.trainer, Observe(self.model, collector), reading.batches(tasks), done, callbacks)
         self.failures |= collector.failures
@@ -268,12 +268,9 @@ class Session:
                 if fitted is not None:
                     self.folder.write_fitted(name, stage, fitted)
 
-    def _sentences_done(self, corpus: str, stage: int) -> int:
-        return self.folder.sentences_done(corpus, stage)
-
     def _announce(self, resumed: int) -> None:
         """Say what will be done, and how much memory it may take."""
-        self.sentences: dict[str, int | None] = {}
+        self.sentences: dict[str, int] = {}
         for name, reading in self.readings.items():
             documents, sentences = reading.corpus.count()
             self.sentences[name] = sentences
@@ -284,7 +281,7 @@ class Session:
             f"signals: {', '.join(self.signals)}; out: {self.folder.path}"
         )
         rows = sum(
-            s.bytes_per_sentence(m.n_layers, m.hidden_size) * (self.sentences[self.home[name]] or 0)
+            s.bytes_per_sentence(m.n_layers, m.hidden_size) * self.sentences[self.home[name]]
             for name, s in self.signals.items()
         )
         self.say(f"estimated memory: {_size(m.nbytes)} of weights, {_size(rows)} of rows on disk and while they are evaluated")
