@@ -26,7 +26,7 @@ from mspgt.config import RunConfig, from_dict, read_yaml, write_yaml
 from mspgt.errors import UserError
 from mspgt.files import write_atomically, writing
 from mspgt.signal import Fitted
-from mspgt.state import State, read_header, read_shard, read_states, shards
+from mspgt.state import Shards, State, read_header, read_state, shards
 
 CONFIG, RESULT = "config.yaml", "result.json"
 
@@ -111,16 +111,16 @@ class RunDir:
 
     def reading(self, corpus: str) -> State:
         """Tokens, sentences and labelled instances of every sequence of a corpus."""
-        return dict(read_states(self.stage(corpus, 0), [READING]))[READING]
+        return read_state(self.stage(corpus, 0), READING)
 
     def sentences_done(self, corpus: str, stage: int) -> int:
         """How many sentences are in shards of a pass."""
-        states = (read_shard(path)[READING] for path in shards(self.stage(corpus, stage)))
-        return sum(int(s.tables["sequences"].columns["sentences"].sum()) for s in states)
+        read = Shards(self.stage(corpus, stage), READING)
+        return sum(int(state.tables["sequences"].columns["sentences"].sum()) for state in read)
 
     def states(self, corpus: str, stage: int, signal: str) -> State:
         """The merged state of a signal."""
-        return dict(read_states(self.stage(corpus, stage), [signal]))[signal]
+        return read_state(self.stage(corpus, stage), signal)
 
     def fitted(self, signal: str, stage: int) -> Fitted | None:
         """What a signal fitted after a stage, if it is saved."""

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,59 +76,86 @@ def merge(states: Iterable[State], spill: Path | None = None) -> State:
 
     Parameters
     ----------
+    states: gone through twice, so that states read from disk one by one need not be held together.
     spill: folder for columns larger than `SPILL_BYTES`; in memory where None.
 
     Raises
     ------
     DuplicateSequence: a key stands in two states.
     """
-    parts = [s for s in states if s.keys]
-    keys = [k for s in parts for k in s.keys]
+    parts = list(states) if isinstance(states, Iterator) else states
+    outlines = [_Outline.of(s) for s in parts]
+    keys = [k for o in outlines for k in o.keys]
     position = {k: i for i, k in enumerate(sorted(keys))}
     if len(position) != len(keys):
-        seen: set[Key] = set()
-        twice = next(k for k in keys if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+        twice = next(k for k, count in Counter(keys).items() if count > 1)
         raise DuplicateSequence(
             f"sequence {twice.sequence} of document {twice.document!r} ({twice.corpus}) was observed twice; "
             "merge only states of disjoint documents."
         )
     names: dict[int, str] = {}
     totals: dict[str, Tensor] = {}
-    for part in parts:
-        names.update(part.names)
-        for name, value in part.totals.items():
+    for outline in outlines:
+        names.update(outline.names)
+        for name, value in outline.totals.items():
             totals[name] = totals[name] + value if name in totals else value
     tables = {
-        name: _merge_table([(p, p.tables[name]) for p in parts if name in p.tables], position, spill)
-        for name in dict.fromkeys(n for p in parts for n in p.tables)
+        name: _empty_table(name, outlines, position, spill) for name in dict.fromkeys(n for o in outlines for n in o.rows)
     }
-    return State(tuple(sorted(keys)), tables, totals, names)
+    for part in parts:
+        for name, table in part.tables.items():
+            tables[name].fill(table)
+    return State(tuple(sorted(keys)), {name: t.table for name, t in tables.items()}, totals, names)
 
 
-def _merge_table(
-    parts: Sequence[tuple[State, Table]], position: Mapping[Key, int], spill: Path | None
-) -> Table:
-    """Rows of all parts in canonical order of their sequences; rows of one sequence keep their order."""
-    local = [torch.tensor([position[k] for k in state.keys], dtype=torch.int64) for state, _ in parts]
-    owner = torch.cat([where[table.sequence] for where, (_, table) in zip(local, parts, strict=True)])
+@dataclass(frozen=True)
+class _Outline:
+    """What the first pass of a merge keeps of a state: everything but the columns."""
+
+    keys: tuple[Key, ...]
+    rows: Mapping[str, Tensor]
+    """table -> sequence of each row"""
+    columns: Mapping[str, Mapping[str, tuple[torch.dtype, tuple[int, ...]]]]
+    """table -> column -> type and shape of one row"""
+    totals: Mapping[str, Tensor]
+    names: Mapping[int, str]
+
+    @classmethod
+    def of(cls, state: State) -> _Outline:
+        columns = {n: {c: (v.dtype, tuple(v.shape[1:])) for c, v in t.columns.items()} for n, t in state.tables.items()}
+        return cls(state.keys, {n: t.sequence for n, t in state.tables.items()}, columns, state.totals, state.names)
+
+
+@dataclass
+class _Filling:
+    """A merged table that is filled part by part; `place` tells where each coming row belongs."""
+
+    table: Table
+    place: Tensor
+    filled: int = 0
+
+    def fill(self, part: Table) -> None:
+        where = self.place[self.filled : self.filled + len(part.sequence)]
+        for column, values in part.columns.items():
+            self.table.columns[column][where] = values
+        self.filled += len(part.sequence)
+
+
+def _empty_table(name: str, outlines: Sequence[_Outline], position: Mapping[Key, int], spill: Path | None) -> _Filling:
+    """Room for the rows of all parts in canonical order; rows of one sequence keep their order."""
+    mine = [o for o in outlines if name in o.rows]
+    owner = torch.cat([torch.tensor([position[k] for k in o.keys], dtype=torch.int64)[o.rows[name]] for o in mine])
     order = torch.argsort(owner, stable=True)
-    target = torch.empty_like(order)
-    target[order] = torch.arange(len(order))
-    columns = {}
-    for column in parts[0][1].columns:
-        pieces = [table.columns[column] for _, table in parts]
-        if len({(p.dtype, p.shape[1:]) for p in pieces}) > 1:
-            shapes = sorted({f"{p.dtype} {tuple(p.shape[1:])}" for p in pieces})
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order))
+    for other in mine[1:]:
+        if other.columns[name] != mine[0].columns[name]:
             raise UserError(
-                f"column {column!r} differs between states ({' and '.join(shapes)}): they cannot be merged."
+                f"the states of table {name!r} differ ({dict(mine[0].columns[name])} and {dict(other.columns[name])}): "
+                "they cannot be merged."
             )
-        out = _allocate((len(order), *pieces[0].shape[1:]), pieces[0].dtype, spill)
-        start = 0
-        for piece in pieces:
-            out[target[start : start + len(piece)]] = piece
-            start += len(piece)
-        columns[column] = out
-    return Table(owner[order], columns)
+    columns = {c: _allocate((len(order), *shape), dtype, spill) for c, (dtype, shape) in mine[0].columns[name].items()}
+    return _Filling(Table(owner[order], columns), place)
 
 
 def _allocate(shape: tuple[int, ...], dtype: torch.dtype, spill: Path | None) -> Tensor:
@@ -203,14 +231,16 @@ def read_header(path: Path) -> dict[str, dict[str, object]]:
     return header
 
 
-def read_shard(path: Path) -> dict[str, State]:
-    """The states of all signals in a shard."""
-    header = read_header(path)
+def read_shard(path: Path, only: str | None = None) -> dict[str, State]:
+    """The states of all signals in a shard, or of one."""
+    header = {signal: entry for signal, entry in read_header(path).items() if only in (None, signal)}
     tables: dict[str, dict[str, dict[str, Tensor]]] = {s: {} for s in header}
     totals: dict[str, dict[str, Tensor]] = {s: {} for s in header}
     with safe_open(path, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 - not a dict
             signal, table, column = name.split("/", 2)
+            if signal not in header:
+                continue
             if table:
                 tables[signal].setdefault(table, {})[column] = file.get_tensor(name)
             else:
@@ -226,20 +256,23 @@ def read_shard(path: Path) -> dict[str, State]:
     }
 
 
+@dataclass(frozen=True)
+class Shards:
+    """The states of one signal in the shards of a pass, read one at a time, as often as they are asked for."""
+
+    folder: Path
+    signal: str
+
+    def __iter__(self) -> Iterator[State]:
+        for path in shards(self.folder):
+            yield from read_shard(path, self.signal).values()
+
+
 def shards(folder: Path) -> list[Path]:
-    """The shards of one stage, in the order of their names."""
+    """The shards of one pass, in the order of their names."""
     return sorted(folder.glob("*.safetensors"))
 
 
-def read_states(folder: Path, signals: Iterable[str]) -> Iterator[tuple[str, State]]:
-    """Merge the shards of a stage, one signal after the other, and yield (signal, state)."""
-    paths = shards(folder)
-    for signal in signals:
-        yield signal, merge(_states_of(paths, signal), spill=folder)
-
-
-def _states_of(paths: Sequence[Path], signal: str) -> Iterator[State]:
-    for path in paths:
-        states = read_shard(path)
-        if signal in states:
-            yield states[signal]
+def read_state(folder: Path, signal: str) -> State:
+    """The merged state of a signal from the shards of a pass; large columns are memory-mapped beside them."""
+    return merge(Shards(folder, signal), spill=folder)
