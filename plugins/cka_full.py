@@ -61,41 +61,44 @@ class FullTokens(Estimator):
 
     def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
         """HSIC of all tokens and the influence of each unit."""
-        if fitted is None or "sequences" not in state.tables:
-            raise UserError("cka: estimator=full has not finished its second pass; run again with resume=true.")
         sequences = state.tables["sequences"]
-        n, counts = fitted["tokens"], sequences.columns["tokens"].double()
+        counts, reach, within = (sequences.columns[c].double() for c in ("tokens", "reach", "within"))
         need_clusters(int((counts > 0).sum()), "sequence")
-        products = torch.cat([fitted["own"].square().sum((1, 2)), fitted["between"].square().sum((1, 2))])
-        biased = products / n**2
-        owner = units.index(state.keys)[sequences.sequence]
-        share = torch.zeros(units.count, dtype=torch.float64).index_add_(0, owner, counts) / n
-        reach = torch.zeros(units.count, len(products), dtype=torch.float64)
-        reach.index_add_(0, owner, sequences.columns["reach"])
-        relative = 2 * (reach / n**2 - share[:, None] * biased) / biased  # (unit, pair)
-        layers = len(fitted["mean"])
+        n, layers = counts.sum(), len(state.totals["token_norm"])
+        products = reach.sum(0)  # of each pair, the squared norm of C = sum of x_i y_i: the sum of x_i C y_i
+        apart = reach - within
+        # Derivative of the leading term, a sum over pairs of distinct sequences divided by their number.
+        expected = counts * (n - counts) / distinct_tuples(counts[None])[0]
+        relative = 2 * (apart / apart.sum(0) - expected[:, None])
         own, between = relative[:, :layers], relative[:, layers:]
-        influence = between - (own[:, :-1] + own[:, 1:]) / 2  # of log CKA, (unit, L-1)
-        point = _neighbours(_cluster_debiased(state.totals, products, counts), layers)
+        influence = between - (own[:, :-1] + own[:, 1:]) / 2  # of log CKA, (sequence, L-1)
+        owner = units.index(state.keys)[sequences.sequence]
+        by_unit = torch.zeros(units.count, layers - 1, dtype=torch.float64).index_add_(0, owner, influence)
+        point = _neighbours(_cluster_debiased(state.totals, apart.sum(0), counts), layers)
         details = {
             "rows": int(n),
-            "units_with_rows": int((share > 0).sum()),
+            "units_with_rows": int((torch.bincount(owner, counts) > 0).sum()),
             "debiased": plain(point),
             "row_debiased": plain(_neighbours(_row_debiased(state.totals, products, n), layers)),
-            "biased": plain(_neighbours(biased, layers)),
+            "biased": plain(_neighbours(products, layers)),
         }
 
         def values(weights: Tensor) -> Tensor:
-            return point * (1 + (weights.double() - 1) @ influence)
+            return point * (1 + (weights.double() - 1) @ by_unit)
 
         return Prepared(values, units.count, details)
 
 
-def _cluster_debiased(total: Mapping[str, Tensor], products: Tensor, counts: Tensor) -> Tensor:
-    """U-statistic over distinct sequences, (pair,); the sums are centred, so their grand sums are zero."""
+def _cluster_debiased(total: Mapping[str, Tensor], two: Tensor, counts: Tensor) -> Tensor:
+    """U-statistic over distinct sequences, (pair,); activations are centred, so their grand sums are zero.
+
+    Parameters
+    ----------
+    two: (pair,), sum of K_ij L_ij over tokens of distinct sequences.
+    counts: (sequence,), tokens of each.
+    """
     left, right = (torch.tensor(side) for side in zip(*pairs(list(range(len(total["cluster_norm"])))), strict=True))
     norms = total["cluster_norm"]
-    two = products - total["within"]
     three = 2 * total["chain"] - total["bridge"]
     four = norms[left] * norms[right] - 6 * total["cluster_norms"]
     four = four + 2 * torch.cat([total["cluster_own"], total["cluster_between"]]).square().sum((1, 2))

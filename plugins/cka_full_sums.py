@@ -85,10 +85,10 @@ class Influence:
         self._below = block
 
     def rows(self) -> State:
-        """Totals by pair, and the table "sequences": tokens (sequence,), reach (sequence, pair)."""
-        sums, reach, products = zip(*self._own, *self._between, strict=True)
+        """Totals by pair, and the table "sequences": tokens (sequence,), reach and within (sequence, pair)."""
+        sums, by_sequence, products = zip(*self._own, *self._between, strict=True)
         by_pair = torch.stack(sums, dim=1)
-        names = ("within", "chain", "bridge", "cluster_norms", "token_norms")
+        names = ("chain", "bridge", "cluster_norms", "token_norms")
         token_norm, cluster_norm = torch.stack(self._norms, dim=1)
         layers = len(self._own)
         totals = {
@@ -99,7 +99,8 @@ class Influence:
             "cluster_between": _stack(list(products[layers:]), products[0]),
         }
         tokens = self._batch.content.sum(1).cpu()
-        columns = {"tokens": tokens, "reach": torch.stack(reach, dim=1)}
+        reach, within = torch.stack(by_sequence, dim=2)
+        columns = {"tokens": tokens, "reach": reach, "within": within}
         return State(self._batch.keys, {"sequences": Table(torch.arange(len(tokens)), columns)}, totals)
 
     def _block(self, hidden: Tensor, k: int) -> _Block:
@@ -114,13 +115,18 @@ class Influence:
         return _Block(rows, clusters, padded @ padded.mT, (rows * clusters[sequence]).sum(1))
 
     def _pair(self, left: _Block, right: _Block, product: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Five sums; for each sequence, how far it goes along the products of all; products of its sums."""
+        """Sums of a pair of blocks.
+
+        Returns
+        -------
+        (4,): see `rows`; (2, sequence): sum of x_i C y_i, and the part of it that pairs within the sequence make;
+        (dim, dim): products of the sums of sequences.
+        """
         device = right.rows.device
         left = _Block(*(getattr(left, name).to(device) for name in ("rows", "clusters", "gram", "reach")))
         product, sequence = product.to(device), self._sequence.to(device)
         sums = torch.stack(
             [
-                (left.gram * right.gram).sum(),
                 left.reach @ right.reach,
                 ((left.clusters @ product) * right.clusters).sum(),
                 left.clusters.square().sum(1) @ right.clusters.square().sum(1),
@@ -129,7 +135,8 @@ class Influence:
         )
         along = ((left.rows @ product) * right.rows).sum(1)
         along = along.new_zeros(len(left.clusters)).index_add_(0, sequence, along)
-        return sums.cpu(), along.cpu(), (left.clusters.T @ right.clusters).cpu()
+        by_sequence = torch.stack([along, (left.gram * right.gram).sum((1, 2))])
+        return sums.cpu(), by_sequence.cpu(), (left.clusters.T @ right.clusters).cpu()
 
 
 def _stack(parts: list[Tensor], like: Tensor) -> Tensor:

@@ -150,14 +150,16 @@ def _gram_pass(rows: Rows) -> tuple[Tensor, Tensor]:
         left, left_units = _membership(rows, first)
         for second in tiles[i:]:
             right, right_units = _membership(rows, second)
-            grams = torch.stack([rows.layer(k, first) @ rows.layer(k, second).T for k in range(layers)])
+            grams = torch.empty(layers, left.shape[1], right.shape[1], device=rows.device)
+            for k in range(layers):
+                torch.mm(rows.layer(k, first), rows.layer(k, second).T, out=grams[k])
             part = torch.stack([left @ (a * b) @ right.T for a, b in pairs(list(grams))]).double()
             products[:, left_units, right_units] += part
             if first != second:
                 products[:, right_units, left_units] += part.mT
             same = left.argmax(0)[:, None] + left_units.start == right.argmax(0) + right_units.start
-            flat = grams.masked_fill_(same, 0.0).flatten(1)
-            between += (flat @ flat.T).double() * (1 if first == second else 2)
+            by_row = grams.masked_fill_(same, 0.0).transpose(0, 1)  # (row, layer, row): short float32 sums
+            between += (by_row @ by_row.mT).sum(0, dtype=torch.float64) * (1 if first == second else 2)
     return products, between
 
 
