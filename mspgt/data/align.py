@@ -25,6 +25,9 @@ class Offsets:
         covers = (pairs[:, 1] > pairs[:, 0]) & ~special
         self._token = np.flatnonzero(covers)
         self._starts, self._ends = pairs[covers].T
+        self._of_text = ~special
+        # A token of nothing but a trimmed space has no characters of its own.
+        self._last = np.maximum(pairs[:, 1] - 1, pairs[:, 0])
 
     def ranges(self, starts: Ints, ends: Ints) -> Ints:
         """Find the tokens of words.
@@ -45,7 +48,7 @@ class Offsets:
         bounds = [np.where(found, self._token[np.clip(at, 0, len(self._token) - 1)], -1) for at in (first, last)]
         return np.stack([bounds[0], np.where(found, bounds[1] + 1, -1)], axis=1)
 
-    def sentences(self, n_tokens: int, starts: Ints) -> Ints:
+    def sentences(self, starts: Ints) -> Ints:
         """Number the tokens by sentence.
 
         Parameters
@@ -54,8 +57,7 @@ class Offsets:
 
         Returns
         -------
-        (token,) number from 0 of the sentence that holds the token's last character; -1 for special tokens.
+        (token,) number from 0 of the sentence that holds the token's last character; -1 for tokens that the tokenizer
+        added.
         """
-        numbers = np.full(n_tokens, -1, dtype=np.int64)
-        numbers[self._token] = np.searchsorted(starts, self._ends - 1, side="right") - 1
-        return numbers
+        return np.where(self._of_text, np.searchsorted(starts, self._last, side="right") - 1, -1)

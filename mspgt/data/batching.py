@@ -174,7 +174,7 @@ class Reading:
         special = one.added | np.isin(one.ids, self._control)
         content = ~special
         content[0] = False
-        sentence = one.offsets.sentences(len(one.ids), one.window.starts) + one.window.first
+        sentence = one.offsets.sentences(one.window.starts) + one.window.first
         labels = _labels(one, tasks, counts)
         counts.sequences += 1
         counts.sentences += len(one.window.sentences)
