@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+WIDE = 1024
+"""inputs beyond which the learning rate falls, as one over the root of their number"""
 EVALUATED_AT_ONCE = 2048
 """instances in one forward pass of an evaluation"""
 
@@ -28,6 +30,10 @@ class Budget:
     learning_rate: float
     batch_size: int
     weight_decay: float = 0.0
+
+    def rate(self, inputs: int) -> float:
+        """The first learning rate: the more inputs move together, the further a step of Adam carries."""
+        return self.learning_rate * min(1.0, math.sqrt(WIDE / inputs))
 
     def batches(self, instances: int) -> list[slice]:
         """Batches of near-equal size; a small task has smaller ones, so that it takes no fewer than 32 steps."""
@@ -103,7 +109,8 @@ class Bank:
         shuffles = [torch.Generator().manual_seed(seed) for seed in orders]
         for weight in self.weights:
             weight.requires_grad_()
-        adam = torch.optim.Adam(self.weights, budget.learning_rate, weight_decay=budget.weight_decay, fused=True)
+        rate = budget.rate(self.weights[0].shape[1])
+        adam = torch.optim.Adam(self.weights, rate, weight_decay=budget.weight_decay, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, budget.epochs * len(batches))
         online = torch.zeros(self.layers, self.members, dtype=torch.float64, device=features.device)
         curve = []

@@ -37,6 +37,8 @@ class _Ranges:
     def means(self, hidden: Tensor) -> Tensor:
         """(sequence, token, dim) -> (range, dim) fp32, summed token by token whatever else is in the batch."""
         values = hidden[self.row, self.token].float()
+        if not len(self.length):
+            return values  # (0, dim): segment_reduce refuses it
         return torch.segment_reduce(values, "mean", lengths=self.length, axis=0)
 
 
