@@ -110,7 +110,7 @@ class SignalConformance:
     # ------------------------------------------------------------------------------------ laws
 
     @law("batch_size")
-    @pytest.mark.parametrize("size", [1, 5, 1000])
+    @pytest.mark.parametrize("size", [1, 1000])
     def test_batch_size_does_not_matter(self, planted: PlantedCorpus, measured: Measurement, size: int) -> None:
         """The same sequences in batches of another size."""
         self.same_curve(measure(self.make(), planted.batches(size)), measured)
@@ -124,7 +124,7 @@ class SignalConformance:
         self.same_curve(shuffled, measured)
 
     @law("padding")
-    @pytest.mark.parametrize(("side", "extra"), [("right", 0), ("right", 4), ("left", 0), ("left", 3)])
+    @pytest.mark.parametrize(("side", "extra"), [("right", 4), ("left", 0)])
     def test_padding_does_not_matter(
         self, planted: PlantedCorpus, measured: Measurement, side: str, extra: int
     ) -> None:

@@ -1,0 +1,150 @@
+"""A signal from another package: found by its entry point, held to the same laws, and named when it fails."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from mspgt import registry
+from mspgt.errors import PluginError, UserError
+from mspgt.testing import SignalConformance
+
+pytest_plugins = ["pytester"]
+
+MINE = '''
+import torch
+from mspgt import SumSignal
+
+
+class Turn(SumSignal):
+    """How far a block turns the residual stream: mean cosine distance between neighbouring blocks."""
+
+    summary = "mean cosine distance between neighbouring blocks"
+
+    def sums(self, lower, upper, content):
+        distance = 1 - torch.cosine_similarity(lower, upper, dim=-1)  # (sequence, token)
+        return torch.stack([(distance * content).sum(1), content.sum(1)], dim=1)
+
+    def value(self, sums):
+        return sums[..., 0] / sums[..., 1]
+'''
+"""a whole third-party signal"""
+
+
+def install(folder, signals, module="mine_package", name="mine-package", version="0.3", source=MINE):
+    """Lay a package out as an installer does: a module and the metadata that importlib reads."""
+    (folder / f"{module}.py").write_text(textwrap.dedent(source))
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    points = "".join(f"{plugin} = {target}\n" for plugin, target in signals.items())
+    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{points}")
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Install packages that are visible during one test."""
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    before = set(sys.modules)
+
+    def install_here(signals, **layout):
+        install(tmp_path, signals, **layout)
+        importlib.invalidate_caches()
+
+    yield install_here
+    for module in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[module], "__file__", "")):
+            del sys.modules[module]
+
+
+def test_an_entry_point_makes_a_signal_known(installed):
+    assert "mine" not in registry.signals()
+    installed({"mine": "mine_package:Turn"})
+    entry = registry.signals()["mine"]
+    assert entry.distribution == "mine-package 0.3"
+    assert entry.load().summary == "mean cosine distance between neighbouring blocks"
+    assert type(registry.create("mine", {}, seed=1)).__name__ == "Turn"
+    assert entry.option_class().__name__ == "NoOptions"
+    assert entry.load().weight == 0.5
+
+
+def test_it_is_known_in_another_process_too(tmp_path):
+    install(tmp_path, {"mine": "mine_package:Turn"})
+    code = "import json; from mspgt import registry; print(json.dumps(list(registry.signals())))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "mine" in json.loads(done.stdout)
+
+
+def test_a_plugin_is_not_imported_before_it_is_used(installed):
+    installed({"mine": "mine_package:Turn"})
+    registry.signals()
+    assert "mine_package" not in sys.modules
+
+
+def test_a_clash_with_a_built_in_names_both(installed):
+    installed({"cka": "mine_package:Turn"})
+    with pytest.raises(
+        UserError, match=r"'cka': mspgt\.plugins\.cka:CKA of mspgt and mine_package:Turn of mine-package"
+    ):
+        registry.signals()
+
+
+def test_a_clash_of_two_packages_names_both(installed):
+    installed({"mine": "mine_package:Turn"})
+    installed({"mine": "other:Turn"}, module="other", name="other-package", version="2.0")
+    with pytest.raises(UserError, match=r"(?=.*mine-package 0\.3)(?=.*other-package 2\.0)"):
+        registry.signals()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import a_module_that_is_not_there", "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
+        ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+        ("def broken(:", "SyntaxError"),
+        ("x = 1", "AttributeError.*Turn"),
+    ],
+)
+def test_a_plugin_that_does_not_import_is_named_with_its_version(installed, source, said):
+    installed({"mine": "mine_package:Turn"}, source=source)
+    entry = registry.signal("mine")  # the listing and the other plugins are not affected
+    assert registry.signal("attn").load()
+    with pytest.raises(PluginError, match=rf"plugin 'mine' of mine-package 0\.3 could not be imported \({said}"):
+        entry.load()
+
+
+def test_a_plugin_that_cannot_be_built_is_named_with_its_version(installed):
+    source = MINE + "\n    def __init__(self, **_):\n        raise ValueError('no weights file')\n"
+    installed({"mine": "mine_package:Turn"}, source=source)
+    with pytest.raises(PluginError, match=r"'mine' of mine-package 0\.3 could not be built \(ValueError: no weights"):
+        registry.create("mine", {})
+
+
+AUTHORS_TEST = """
+from mspgt.testing import SignalConformance
+
+
+class TestMine(SignalConformance):
+    signal = "mine"
+"""
+
+
+def test_it_passes_the_conformance_suite(installed, pytester):
+    installed({"mine": "mine_package:Turn"})
+    pytester.makepyfile(test_mine=AUTHORS_TEST)
+    passed, skipped, failed = pytester.inline_run("-p", "no:cacheprovider", "-q").countoutcomes()
+    assert (
+        passed == len([name for name in dir(SignalConformance) if name.startswith("test_")]) + 2
+    )  # two have two cases
+    assert (skipped, failed) == (0, 0)
