@@ -8,7 +8,7 @@ markers, in black and white.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from mspgt.boundaries.fusion import NORMALISATIONS, fill
+from mspgt.details import Curves, sort_details
 from mspgt.errors import unknown
 from mspgt.files import write_atomically
 from mspgt.schema import RULES, Boundary, Curve, Findings, Verdict
@@ -104,10 +105,9 @@ def signals(result: Findings) -> Figure:
 
 def cka_matrix(result: Findings) -> Figure | None:
     """CKA between every two blocks as a heat map, if a signal's details hold a square `matrix`; else None."""
-    matrix = _detail(result, "matrix")
-    if matrix is None:
+    values = _matrix(result)
+    if values is None:
         return None
-    values = np.array([[np.nan if v is None else v for v in row] for row in matrix], dtype=float)
     n = len(values)
     first = 0 if n == result.n_layers + 1 else 1  # with or without the embeddings
     edges = (first - 0.5, first + n - 0.5)
@@ -129,19 +129,19 @@ def cka_matrix(result: Findings) -> Figure | None:
     return figure
 
 
-def probe_f1(result: Findings) -> Figure | None:
-    """F1 of the probes at each block by task, if a signal's details hold `f1` by task; else None."""
-    tasks = _detail(result, "f1")
-    if not isinstance(tasks, Mapping) or not tasks:
+def task_f1(result: Findings) -> Figure | None:
+    """F1 of probes at each block by task, if a signal's details hold curves over blocks named `f1`; else None."""
+    curves = _f1(result)
+    if curves is None:
         return None
     with mpl.rc_context(STYLE):
         figure = _figure(4.9, 4.2)
         ax = figure.add_subplot()
-        for (task, f1), colour, marker in zip(tasks.items(), cycle(SIGNAL_COLOURS), cycle(MARKERS), strict=False):
-            values = np.array([np.nan if v is None else v for v in f1], dtype=float)
-            first = 0 if len(values) == result.n_layers + 1 else 1
-            block = np.arange(first, first + len(values))
-            ax.plot(block, values, color=colour, marker=marker, markersize=_marker_size(len(values)), label=task)
+        looks = zip(cycle(SIGNAL_COLOURS), cycle(MARKERS), strict=False)
+        for (task, f1), (colour, marker) in zip(curves.columns.items(), looks, strict=False):
+            block = np.arange(curves.first, curves.first + len(f1))
+            size = _marker_size(len(f1))
+            ax.plot(block, _array(f1), color=colour, marker=marker, markersize=size, label=task)
         for boundary in result.boundaries:
             ax.axvline(boundary.layer + 0.5, **_dashes(boundary), linewidth=1.0)
         ax.set_ylim(0, 1)
@@ -150,7 +150,7 @@ def probe_f1(result: Findings) -> Figure | None:
         ax.set_xlabel("block")
         ax.set_ylabel("F1 on held-out documents")
         ax.set_title("What probes read from each block", pad=8, fontweight="bold")
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=len(tasks))
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
     return figure
 
 
@@ -162,15 +162,14 @@ def figures(result: Findings) -> dict[str, Figure]:
     makers: dict[str, Callable[[Findings], Figure | None]] = {
         "signals": signals,
         "cka-matrix": cka_matrix,
-        "probe-f1": probe_f1,
+        "probe-f1": task_f1,
     }
     drawn |= {name: make(result) for name, make in makers.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def save(result: Findings, directory: Path) -> None:
-    """Write every figure as SVG and PNG; OSError if the directory cannot be written."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write every figure as SVG and PNG; MachineError if the directory cannot be written."""
     for name, figure in figures(result).items():
         write_atomically(directory / f"{name}.svg", svg(figure, name))
         write_atomically(directory / f"{name}.png", png(figure))
@@ -180,14 +179,14 @@ def svg(figure: Figure, name: str) -> str:
     """The figure as an SVG element, the same for the same figure; `name` keeps its ids apart from others'."""
     text = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", dpi=200)
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, dpi=200)
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG of 200 dots per inch."""
     raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=200, metadata={"Software": None}, bbox_inches="tight")
+    figure.savefig(raw, format="png", dpi=200, metadata={"Software": None})
     return raw.getvalue()
 
 
@@ -325,5 +324,23 @@ def _signal_title(curve: Curve) -> str:
     return f"{curve.name}{f' ({unit})' if unit else ''}, weight {curve.weight:g}{flags}"
 
 
-def _detail(result: Findings, key: str) -> Any:
-    return next((c.details[key] for c in result.signals.values() if c.details.get(key)), None)
+def _matrix(result: Findings) -> Array | None:
+    """The first `matrix` over blocks in any signal's details."""
+    for curve in result.signals.values():
+        matrix = curve.details.get("matrix")
+        if matrix and len(matrix) in (result.n_layers, result.n_layers + 1):
+            return np.stack([_array(row) for row in matrix])
+    return None
+
+
+def _f1(result: Findings) -> Curves | None:
+    """The first curves `f1` over blocks in any signal's details."""
+    for curve in result.signals.values():
+        for found in sort_details(curve.details, result.n_layers).curves:
+            if found.title == "f1" and found.place == "block":
+                return found
+    return None
+
+
+def _array(values: Sequence[float | None]) -> Array:
+    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mspgt import figures
-from mspgt.details import Details
+from mspgt.details import Curves, sort_details
 from mspgt.files import write_atomically
 from mspgt.schema import RULES, Boundary, Curve, Findings, Verdict
 
@@ -43,7 +43,7 @@ CAPTIONS = {
 
 
 def write(result: Findings, path: Path | str) -> None:
-    """Write the page; OSError if it cannot be written."""
+    """Write the page; MachineError if it cannot be written."""
     write_atomically(Path(path), page(result))
 
 
@@ -54,7 +54,7 @@ def page(result: Findings) -> str:
     return Template((templates / "report.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"{result.model} · mspgt"),
         style=(templates / "report.css").read_text(encoding="utf-8"),
-        headline=escape(result.headline),
+        headline=escape(result.headline).replace("–", "&#8288;–&#8288;"),  # no line break within a range
         model=escape(result.describe_model),
         data=escape(result.describe_data),
         verdicts="".join(_verdict(verdict, result) for verdict in result.rules),
@@ -178,24 +178,37 @@ def _signals(result: Findings, drawn: Mapping[str, Figure]) -> str:
 
 
 def _signal(result: Findings, curve: Curve) -> str:
-    details = Details.of(curve.details, result.n_layers)
-    facts = {"Flags": ", ".join(curve.flags)} if curve.flags else {}
-    facts |= {name.replace("_", " "): _value(value) for name, value in details.values.items()}
-    tables = "".join(
-        _table(
-            (place, *(name.replace("_", " ") for name in columns)),
-            [
-                _row((str(first + i),), [_value(column[i]) for column in columns.values()])
-                for i in range(len(next(iter(columns.values()))))
-            ],
-            f"{curve.name} by {place}",
-        )
-        for place, first, columns in details.tables
-    )
+    """What a signal reports beside its curve; nothing if it reports nothing."""
+    details = sort_details(curve.details, result.n_layers)
+    facts = {"flags": ", ".join(curve.flags)} if curve.flags else {}
+    facts |= {_words(name): _value(value) for name, value in details.values.items()}
+    tables = [_records(name, records) for name, records in details.records.items()]
+    tables += [_columns(curve.name, curves) for curves in details.curves]
+    if not facts and not tables:
+        return ""
     return (
         f'<section class="card signal"><h3>{escape(curve.name)} <span>weight {curve.weight:g}</span></h3>'
-        f"{_facts(facts)}{tables}</section>"
+        f"{_facts(facts)}{''.join(tables)}</section>"
     )
+
+
+def _records(name: str, records: Mapping[str, Mapping[str, Any]]) -> str:
+    """A table with one row per record, such as a probe's tasks."""
+    fields = list(dict.fromkeys(field for record in records.values() for field in record))
+    rows = [_row((key,), [_value(record.get(f)) for f in fields]) for key, record in records.items()]
+    return _table((name, *map(_words, fields)), rows, "")
+
+
+def _columns(signal: str, curves: Curves) -> str:
+    """A table with one row per transition or block, folded away: there may be many."""
+    rows = [
+        _row((str(curves.first + i),), map(_fixed, cells))
+        for i, cells in enumerate(zip(*curves.columns.values(), strict=True))
+    ]
+    title = f"{_words(curves.title) or signal} by {curves.place}"
+    table = _table((curves.place, *map(_words, curves.columns)), rows, "")
+    shown = " open" if curves.title == "f1" else ""  # the one that readers look for
+    return f"<details{shown}><summary>{escape(title)}</summary>{table}</details>"
 
 
 def _transitions(result: Findings) -> str:
@@ -225,27 +238,30 @@ def _cell(curve: Curve, i: int) -> str:
 
 
 def _how(result: Findings) -> str:
-    blocks = {
-        "Model": result.data["model"],
-        "Corpus": result.data["data"],
-        "Settings": result.data.get("settings") or {},
-        "Intervals": result.data["bootstrap"],
-        "Provenance": result.data["provenance"],
-    }
-    return "".join(
-        f'<section class="card"><h3>{name}</h3>{_facts(dict(_flat(block)))}</section>'
-        for name, block in blocks.items()
-        if block
+    data = result.data
+    cards = (
+        _card("Model", data["model"], _counted),
+        _card("Corpus", data["data"], _counted),
+        _card("Settings", data.get("settings") or {}, _value),
+        _card("Intervals", data["bootstrap"], _value),
+        _card("Provenance", data["provenance"], _value, wide=True),
     )
+    return "".join(cards)
 
 
-def _flat(block: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+def _card(title: str, block: Mapping[str, Any], show: Callable[[Any], str], *, wide: bool = False) -> str:
+    if not block:
+        return ""
+    facts = {_words(name): show(value) for name, value in _flat(block)}
+    return f'<section class="card{" wide" if wide else ""}"><h3>{title}</h3>{_facts(facts)}</section>'
+
+
+def _flat(block: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, value in block.items():
-        name = prefix + str(key)
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}.")
+            yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield name.replace("_", " "), _value(value)
+            yield f"{prefix}{key}", value
 
 
 def _footer(result: Findings) -> str:
@@ -271,8 +287,8 @@ def _facts(facts: Mapping[str, str]) -> str:
 def _table(heads: Iterable[str], rows: Iterable[str], caption: str) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        (f'<p class="about">{escape(caption)}</p>' if caption else "") + f'<div class="scroll" tabindex="0"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
@@ -282,13 +298,15 @@ def _row(heads: Iterable[str], cells: Iterable[str], style: str = "", *, raw: bo
     return f'<tr class="{style}">{first}{rest}</tr>' if style else f"<tr>{first}{rest}</tr>"
 
 
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _value(value: Any) -> str:
     if value is None:
         return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
@@ -296,12 +314,27 @@ def _value(value: Any) -> str:
     return str(value)
 
 
+def _counted(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _value(value)
+
+
+def _fixed(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else _value(value)
+
+
 def _interval(boundary: Boundary, result: Findings) -> str:
     return "" if boundary.ci is None else f"<br>{result.confidence:.0%} interval {boundary.interval}"
 
 
 def _layers(layers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, layers)) or NONE
+    """Layers as runs: 7–9, 12."""
+    runs: list[list[int]] = []
+    for layer in sorted(layers):
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs) or NONE
 
 
 def _share(share: float | None, of: str) -> str:

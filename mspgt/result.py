@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mspgt.errors import MachineError, UserError
+from mspgt.errors import UserError
 from mspgt.files import write_atomically
 from mspgt.schema import RULES, Curve, Findings, Verdict
 
@@ -79,15 +79,11 @@ class Result(Findings):
         MachineError: the directory cannot be written.
         """
         root = Path(directory)
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(self.data, indent=1, allow_nan=False, ensure_ascii=False)
-            write_atomically(root / FILE, text + "\n")
-            write_atomically(root / "signals.csv", self.to_csv())
-            _later("figures").save(self, root / "figures")
-            write_atomically(root / "report.html", _later("report").page(self))
-        except OSError as error:
-            raise MachineError(f"cannot write the results to {root}: {error.strerror or error}.") from error
+        text = json.dumps(self.data, indent=1, allow_nan=False, ensure_ascii=False)
+        write_atomically(root / FILE, text + "\n")
+        write_atomically(root / "signals.csv", self.to_csv())
+        _later("figures").save(self, root / "figures")
+        _later("report").write(self, root / "report.html")
         return root
 
     def same_numbers(self, other: Findings, rtol: float = 0.0) -> bool:

@@ -162,7 +162,16 @@ def _add_details(signals: dict[str, Any], n_layers: int, peaks: tuple[int, int],
     layers = np.arange(1, n_layers + 1)
     regime = np.searchsorted(peaks, layers, side="left")
     distance = np.abs(layers[:, None] - layers) / n_layers + 0.3 * (regime[:, None] != regime)
-    signals["cka"]["details"] = {"matrix": np.exp(-distance).tolist()}
-    rise = (("pos", 0.92), ("dep", 0.81), ("ner", 0.74), ("srl", 0.69))
-    f1 = {t: (top * (0.7 + 0.1 * regime) + 0.004 * rng.standard_normal(n_layers)).tolist() for t, top in rise}
-    signals["probe"]["details"] = {"f1": f1, "noise_share": 0.04}
+    cka = np.exp(-distance)
+    signals["cka"]["details"] = {"estimator": "debiased", "cka": cka.diagonal(1).tolist(), "matrix": cka.tolist()}
+    tasks = {
+        task: {
+            "instances": {"train": 6_000, "validation": 1_500, "test": 2_500},
+            "converged": True,
+            "f1": (top * (0.7 + 0.1 * regime) + 0.004 * rng.standard_normal(n_layers)).tolist(),
+            "selectivity": (0.3 * top + 0.004 * rng.standard_normal(n_layers)).tolist(),
+        }
+        for task, top in (("pos", 0.92), ("dep", 0.81), ("ner", 0.74), ("srl", 0.69))
+    }
+    signals["probe"]["details"] = {"noise_share": 0.04, "tasks": tasks}
+    signals["attn"]["details"] = {"unit": "bit", "heads": "mean", "sink": "keep"}
