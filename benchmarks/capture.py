@@ -1,0 +1,195 @@
+"""What capture costs: its time over the bare forward pass, and time and memory against the naive way.
+
+    python benchmarks/capture.py
+
+A Llama of 12 layers x 512 dimensions x 8 heads, 2,048 tokens a batch, on a CPU. Times are medians
+of interleaved repeats within one process; peak memory is the resident size of a fresh process for each way, less
+that of a process which runs the bare forward pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaModel
+
+from mspgt.batch import Batch, Key, Layer
+from mspgt.blocks import find_blocks
+from mspgt.capture import Capture
+
+LENGTHS = (32, 128, 512)
+TOKENS = 2048
+
+
+def build(implementation: str = "sdpa") -> nn.Module:
+    """The Llama shape, with random weights."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=8000,
+        hidden_size=512,
+        intermediate_size=1376,
+        num_hidden_layers=12,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        attn_implementation=implementation,
+    )
+    model: nn.Module = LlamaModel(config)
+    return model.eval()
+
+
+def make_batch(length: int) -> Batch:
+    """2,048 tokens in sequences of this length."""
+    count = TOKENS // length
+    ids = torch.randint(8000, (count, length), generator=torch.Generator().manual_seed(0))
+    everything = torch.ones_like(ids, dtype=torch.bool)
+    return Batch(tuple(Key("c", "d", i) for i in range(count)), ids, everything, everything, torch.zeros_like(ids))
+
+
+def divergence(p: Tensor, q: Tensor) -> Tensor:
+    """Jensen-Shannon divergence of each row, in nats: (sequence, query, key) twice -> (sequence, query)."""
+
+    def entropy(rows: Tensor) -> Tensor:
+        total: Tensor = torch.special.entr(rows).sum(-1)
+        return total
+
+    return entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2
+
+
+class Drift:
+    """Divergence of each block's head-averaged attention from the previous block's."""
+
+    def __init__(self) -> None:
+        self.previous: list[Tensor] = []
+        self.sums: list[Tensor] = []
+
+    def __call__(self, layer: Layer) -> None:
+        """Observe one layer."""
+        if layer.index == 0:
+            return
+        kept = []
+        for number, (_, now) in enumerate(layer.attention_mean()):
+            if self.previous:
+                self.sums.append(divergence(self.previous[number], now).sum())
+            kept.append(now)
+        self.previous = kept
+
+
+def bare(model: nn.Module, batch: Batch) -> None:
+    """The forward pass and nothing else."""
+    with torch.no_grad():
+        model(input_ids=batch.input_ids, attention_mask=batch.attention_mask.long(), use_cache=False)
+
+
+def hidden(capture: Capture, batch: Batch) -> None:
+    """Hidden states are shown, and looked at by nobody."""
+    capture.run(batch, lambda layer: None)
+
+
+def attention(capture: Capture, batch: Batch) -> None:
+    """Hidden states and attention are shown; attention is compared with the previous block's."""
+    capture.run(batch, Drift())
+
+
+def naive(model: nn.Module, batch: Batch) -> None:
+    """Everything is kept by the model's own means, then compared."""
+    with torch.no_grad():
+        output = model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask.long(),
+            use_cache=False,
+            output_hidden_states=True,
+            output_attentions=True,
+        )
+        means = [weights.mean(1) for weights in output.attentions]
+        for lower, upper in pairwise(means):
+            divergence(lower, upper).sum()
+
+
+def ways() -> dict[str, Callable[[Batch], None]]:
+    """Each way of running a batch, on a model of its own state."""
+    model, eager = build(), build("eager")
+    blocks = find_blocks(model)
+
+    def captured(use: Callable[[Capture, Batch], None], wants: bool) -> Callable[[Batch], None]:
+        def run(batch: Batch) -> None:
+            with Capture(model, blocks, wants) as capture:
+                use(capture, batch)
+
+        return run
+
+    return {
+        "bare": lambda batch: bare(model, batch),
+        "hidden": captured(hidden, False),
+        "attention": captured(attention, True),
+        "naive": lambda batch: naive(eager, batch),
+    }
+
+
+def times(length: int, repeats: int) -> dict[str, float]:
+    """Median seconds of each way, interleaved so that a slow moment of the machine meets all of them."""
+    batch, runs = make_batch(length), ways()
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(repeats + 2):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run(batch)
+            if repeat > 1:
+                taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def peak(way: str, length: int) -> float:
+    """Peak resident MiB of a fresh process that runs one way three times."""
+    command = [sys.executable, __file__, "--peak", way, "--length", str(length)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure_peak(way: str, length: int) -> float:
+    """What the fresh process does."""
+    run, batch = ways()[way], make_batch(length)
+    for _ in range(3):
+        run(batch)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--length", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.peak:
+        print(measure_peak(options.peak, options.length))
+        return
+    table = Table(title=f"Capture, Llama 12 x 512 x 8 heads, {TOKENS} tokens a batch, {options.threads} threads")
+    head = ("T", "bare, ms", "hidden / bare", "+ attention / bare", "naive / bare", "capture, MiB", "naive, MiB")
+    for name in head:
+        table.add_column(name, justify="right")
+    for length in LENGTHS:
+        seconds = times(length, options.repeats)
+        memory = {way: peak(way, length) for way in ("bare", "attention", "naive")}
+        table.add_row(
+            str(length),
+            f"{1000 * seconds['bare']:.0f}",
+            *(f"{seconds[way] / seconds['bare']:.3f}" for way in ("hidden", "attention", "naive")),
+            *(f"+{memory[way] - memory['bare']:.0f}" for way in ("attention", "naive")),
+        )
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()

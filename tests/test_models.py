@@ -1,0 +1,235 @@
+"""Loading a model and finding its blocks."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import transformers as hf
+from torch import Tensor, nn
+
+from mspgt import models
+from mspgt.blocks import find_blocks
+from mspgt.errors import UserError
+
+LLAMA = hf.LlamaConfig(
+    vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=64,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def minilm() -> models.LoadedModel:
+    return models.load("minilm")
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, minilm: models.LoadedModel) -> Path:
+    """A directory with a tiny causal language model and minilm's tokenizer."""
+    torch.manual_seed(0)
+    hf.LlamaForCausalLM(LLAMA).save_pretrained(tmp_path)
+    minilm.tokenizer.save_pretrained(tmp_path)
+    return tmp_path
+
+
+class Stack(nn.Module):
+    """A model that is no Hugging Face model: three blocks with experts, and a decoy list that never runs."""
+
+    def __init__(self, blocks: int = 3) -> None:
+        super().__init__()
+        self.decoy = nn.ModuleList(nn.Linear(8, 8) for _ in range(9))
+        self.embed = nn.Embedding(16, 8)
+        self.body = nn.Module()
+        self.body.stack = nn.ModuleList(Mixture() for _ in range(blocks))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.embed(input_ids)
+        for block in self.body.stack:
+            hidden = block(hidden)
+        return hidden
+
+
+class Mixture(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(nn.Linear(8, 8) for _ in range(5))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        for expert in self.experts:
+            hidden = expert(hidden)
+        return hidden
+
+
+# ---------------------------------------------------------------------- what is loaded
+
+
+def test_minilm_is_described(minilm: models.LoadedModel) -> None:
+    assert (minilm.name, minilm.family, minilm.n_layers, minilm.hidden_size) == ("minilm", "bert", 6, 384)
+    assert (minilm.n_heads, minilm.context_length, minilm.causal) == (12, 512, False)
+    assert minilm.parameters == 22_713_216
+    assert (minilm.dtype, str(minilm.device)) == ("float32", "cpu")
+
+
+def test_a_directory_gives_the_body_and_keeps_the_head(checkpoint: Path) -> None:
+    loaded = models.load(str(checkpoint), dtype="bfloat16")
+    assert isinstance(loaded.full, hf.LlamaForCausalLM)
+    assert loaded.model is loaded.full.model
+    assert loaded.blocks == list(loaded.full.model.layers)
+    assert (loaded.family, loaded.causal, loaded.context_length, loaded.dtype) == ("llama", True, 64, "bfloat16")
+
+
+def test_a_loaded_object_is_used_as_it_is(minilm: models.LoadedModel) -> None:
+    model = hf.LlamaForCausalLM(LLAMA).to(torch.bfloat16).train()
+    loaded = models.load(model, minilm.tokenizer)
+    assert loaded.full is model
+    assert loaded.model is model.model
+    assert model.training
+    assert loaded.dtype == "bfloat16"
+    with pytest.raises(UserError, match="give the object alone"):
+        models.load(model, minilm.tokenizer, quantization="4bit")
+
+
+@pytest.mark.parametrize(
+    ("config", "causal"),
+    [
+        (hf.GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_positions=64), True),
+        (hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4), True),
+        (LLAMA, True),
+        (hf.BertConfig(vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4),
+         False),
+    ],
+)  # fmt: skip
+def test_causality_is_seen_in_what_the_model_does(
+    config: hf.PreTrainedConfig, causal: bool, minilm: models.LoadedModel
+) -> None:
+    assert models.load(hf.AutoModel.from_config(config), minilm.tokenizer).causal is causal
+
+
+def test_roberta_has_room_for_two_tokens_less_than_positions(minilm: models.LoadedModel) -> None:
+    config = hf.RobertaConfig(
+        vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=66, pad_token_id=1,
+    )  # fmt: skip
+    assert models.load(hf.RobertaModel(config), minilm.tokenizer).context_length == 64
+
+
+def test_the_hash_tells_models_apart_and_is_stable(checkpoint: Path, minilm: models.LoadedModel) -> None:
+    one, again = models.load(checkpoint), models.load(checkpoint)
+    assert models.content_sha256(one) == models.content_sha256(again)
+    with torch.no_grad():
+        again.blocks[1].mlp.up_proj.weight[0, 0] += 1e-6  # type: ignore[union-attr, index]
+    assert models.content_sha256(one) != models.content_sha256(again)
+    assert models.content_sha256(models.load(checkpoint, dtype="float16")) != models.content_sha256(one)
+    assert models.tokenizer_sha256(one) == models.tokenizer_sha256(minilm)
+
+
+def test_auto_dtype_on_a_cpu_is_float32(checkpoint: Path) -> None:
+    hf.LlamaForCausalLM(LLAMA).to(torch.bfloat16).save_pretrained(checkpoint)
+    assert models.load(checkpoint, device_map="cpu").dtype == "float32"
+
+
+# ---------------------------------------------------------------------- what cannot be loaded
+
+
+def test_an_unknown_id_is_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"'no-such/model-here' is neither a directory .*Built-in models: minilm"):
+        models.load("no-such/model-here", offline=True)
+
+
+def test_a_missing_directory_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="there is no such directory"):
+        models.load("./not/here")
+
+
+def test_a_damaged_checkpoint_is_one_sentence(checkpoint: Path) -> None:
+    weights = checkpoint / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="damaged"):
+        models.load(checkpoint)
+    weights.unlink()
+    with pytest.raises(UserError, match="incomplete or damaged"):
+        models.load(checkpoint)
+    (checkpoint / "config.json").write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        models.load(checkpoint)
+
+
+def test_a_checkpoint_that_lacks_weights_is_refused(checkpoint: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(checkpoint / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"lacks or mis-shapes 1 .*layers\.1\.mlp\.up_proj\.weight"):
+        models.load(checkpoint)
+
+
+def test_a_model_without_a_tokenizer_is_one_sentence(checkpoint: Path) -> None:
+    for file in checkpoint.glob("*token*"):
+        file.unlink()
+    shutil.rmtree(checkpoint / "vocab", ignore_errors=True)
+    (checkpoint / "vocab.txt").unlink(missing_ok=True)
+    with pytest.raises(UserError, match="give tokenizer="):
+        models.load(checkpoint)
+    assert models.load(checkpoint, "minilm").n_layers == 3
+
+
+def test_a_slow_tokenizer_is_refused() -> None:
+    with pytest.raises(UserError, match="is not a fast one"):
+        models.load(hf.LlamaModel(LLAMA), object())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"dtype": "float23"}, "Did you mean 'float32'"), ({"quantization": "3bit"}, "Available: 4bit, 8bit")],
+)
+def test_a_wrong_value_is_answered_with_the_allowed_ones(given: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        models.load("minilm", **given)  # type: ignore[arg-type]
+
+
+def test_quantization_without_bitsandbytes_gives_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"quantization=4bit needs .*pip install bitsandbytes"):
+        models._quantization("4bit")
+
+
+# ---------------------------------------------------------------------- blocks
+
+
+def test_blocks_are_the_outermost_list_that_runs() -> None:
+    model = Stack()
+    assert find_blocks(model) == list(model.body.stack)
+
+
+def test_a_model_without_blocks_is_an_error_that_lists_candidates() -> None:
+    with pytest.raises(UserError, match="Linear has no blocks"):
+        find_blocks(nn.Linear(3, 3))
+    with pytest.raises(UserError, match=r"has no blocks.*decoy, body\.stack, body\.stack\.0\.experts"):
+        find_blocks(Broken())
+
+
+class Broken(Stack):
+    """Nothing but the embedding runs."""
+
+    def __init__(self) -> None:
+        super().__init__(blocks=2)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.embed(input_ids)
+
+
+def test_a_path_names_the_blocks_relative_to_model_or_body(minilm: models.LoadedModel) -> None:
+    model = hf.LlamaForCausalLM(LLAMA)
+    for path in ("layers", "model.layers"):
+        assert models.load(model, minilm.tokenizer, layers_path=path).blocks == list(model.model.layers)
+    with pytest.raises(UserError, match=r"layers_path: 'model\.layer'.*Did you mean.*Available: layers"):
+        models.load(model, minilm.tokenizer, layers_path="model.layer")
+
+
+def test_a_model_that_needs_more_than_token_ids_is_refused() -> None:
+    config = hf.T5Config(vocab_size=97, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4)
+    with pytest.raises(UserError, match="does not run on token ids alone"):
+        find_blocks(hf.T5Model(config))
