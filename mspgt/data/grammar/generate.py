@@ -134,5 +134,10 @@ def _step(topic: int, slot: Slot) -> _Step:
         return _Step(slot.symbol[1:], (), [], "")
     if slot.mention:
         return _Step("", (), [], slot.symbol)
-    words, matrix = emission()[slot.symbol]
+    return _drawn(topic, slot.symbol)
+
+
+@cache
+def _drawn(topic: int, symbol: str) -> _Step:
+    words, matrix = emission()[symbol]
     return _Step("", words, _cumulative(matrix[:, topic].tolist()), "")

@@ -39,10 +39,12 @@ class ScoredSentence:
 
     words: tuple[str, ...]
     log_probabilities: tuple[float, ...]
-    """of each word given all words before it in the text, in nats; -inf where the grammar has no such word, and
-    nan after it"""
+    """of each word given all words before it in the text, in nats; -inf where the grammar has no such word (or
+    where the sentence before was not complete), and nan after it"""
     kinds: tuple[str, ...]
     """``new name``, ``repeated name`` (the text has named the entity before) or ``other``, for each word"""
+    complete: bool
+    """whether the words are a sentence; else at best its beginning"""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ def log_probability(text: Text, mixture: Mixture | None = None, start: int = 0) 
     (value, standard error): nats, exact, so that the error is 0; -inf for a text that the grammar cannot produce.
     """
     scored = score(text, mixture, start)
-    values = [p for sentence in scored for p in sentence.log_probabilities]
-    return LogProbability(-math.inf if any(v == -math.inf for v in values) else math.fsum(values), 0.0)
+    if not all(sentence.complete for sentence in scored):
+        return LogProbability(-math.inf, 0.0)
+    return LogProbability(math.fsum(p for sentence in scored for p in sentence.log_probabilities), 0.0)
 
 
 def score(text: Text, mixture: Mixture | None = None, start: int = 0) -> list[ScoredSentence]:
@@ -117,7 +120,7 @@ def cross_entropy(
             for value, kind in zip(sentence.log_probabilities, sentence.kinds, strict=True):
                 parts[kind] = (parts[kind][0] - value, parts[kind][1] + 1)
         nats = -sum(p for s in scored for p in s.log_probabilities)
-        if not math.isfinite(nats):
+        if not all(sentence.complete for sentence in scored):
             raise UserError(f"document {document.id!r} has a sentence that the grammar cannot produce.")
         rows.append((nats, sum(len(s.words) for s in scored)))
     if not sum(n for _, n in rows):
@@ -210,10 +213,10 @@ def _score(
         if ended:
             after = _next(belief, ended, accounts, tables(mixture).transition, total)
             kinds = _kinds(words, next(iter(ended)), belief.named)
-        elif values and values[-1] != -math.inf:
-            values[-1] = -math.inf  # the words begin a sentence but do not end one
-    values += [math.nan if values or belief is None else -math.inf] * (len(words) - len(values))
-    return ScoredSentence(tuple(words), tuple(values), tuple(kinds)), after
+    elif words:
+        values.append(-math.inf)
+    values += [math.nan] * (len(words) - len(values))
+    return ScoredSentence(tuple(words), tuple(values), tuple(kinds), after is not None), after
 
 
 def _account(
