@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mspgt.data import TASKS, Document, Frame, Sentence, load
 from mspgt.data.conllu import COLUMNS, STANDARD, read, write
+from mspgt.data.corpus import GRAMMAR_SENTENCES
 from mspgt.data.files import EXTENSIONS
 from mspgt.data.lines import CUT_FLAG, Identifiers, group
 from mspgt.data.segment import sentences
@@ -560,6 +561,27 @@ def test_a_generator_is_read_once_and_kept():
 def test_what_is_no_document_is_refused(source, said):
     with pytest.raises(UserError, match=said):
         load(source).count()
+
+
+# ------------------------------------------------------------------ the built-in generator
+
+
+def test_the_built_in_generator_ends_without_a_limit():
+    corpus = load("grammar")
+    assert corpus.limit == GRAMMAR_SENTENCES
+    assert f"up to {GRAMMAR_SENTENCES:,} sentences" in corpus.describe()
+    assert corpus.tasks == TASKS
+
+
+def test_generated_documents_depend_on_the_seed_and_survive_writing_and_reading(tmp_path):
+    corpus = load("grammar", limit=100, seed=3)
+    documents = list(corpus.documents())
+    assert corpus.count() == (len(documents), 100)
+    assert documents == list(load("grammar", limit=100, seed=3).documents())
+    assert corpus.sha256 == load("grammar", limit=100, seed=3).sha256 != load("grammar", limit=100, seed=4).sha256
+    with (tmp_path / "a.conllup").open("w", encoding="utf-8") as file:
+        write(documents, file)
+    assert list(load(tmp_path / "a.conllup").documents()) == documents
 
 
 # ------------------------------------------------------------------ Hugging Face

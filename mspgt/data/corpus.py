@@ -16,6 +16,8 @@ from mspgt.data.hub import Hub
 from mspgt.data.python import Iterated
 from mspgt.errors import UserError
 
+GRAMMAR_SENTENCES = 4_000
+"""read from the built-in generator, which never ends, where no limit is given"""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(:[\w.-]*){0,2}")
 
 
@@ -141,7 +143,7 @@ def load(
     source: ``"grammar"`` (the built-in generator); a file ``.conllu``, ``.conllup``, ``.tokens`` (WikiText), ``.txt``
         or ``.jsonl``; a folder or glob of these; a Hugging Face dataset ``owner/name[:config[:split]]``; or a Python
         iterable of texts, ``{"id", "text"}`` mappings or `Document` objects.
-    limit: sentences to read at most.
+    limit: sentences to read at most; `GRAMMAR_SENTENCES` for the generator where none is given.
     seed: of the generator.
     corpus: first part of the keys, so that two corpora of one run do not meet.
 
@@ -152,6 +154,8 @@ def load(
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit={limit}: allowed is 1 or more sentences, or none for all.")
+    if limit is None and source == "grammar":
+        limit = GRAMMAR_SENTENCES
     opened = Corpus(_source(source, limit, seed), corpus, limit)
     if next(opened.documents(), None) is None:
         raise UserError(f"data {opened.name!r}: found no sentences, expected text.")
