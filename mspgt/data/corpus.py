@@ -154,7 +154,7 @@ def load(
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit={limit}: allowed is 1 or more sentences, or none for all.")
-    if limit is None and source == "grammar":
+    if limit is None and isinstance(source, str) and source == "grammar":
         limit = GRAMMAR_SENTENCES
     opened = Corpus(_source(source, limit, seed), corpus, limit)
     if next(opened.documents(), None) is None:
