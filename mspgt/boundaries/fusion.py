@@ -16,6 +16,9 @@ HALF_SCALE = 6.0
 """robust standard deviations at which the robust normalisation reaches one half"""
 RESOLUTION = 1e-6
 """share of a curve's size below which its spread is rounding (activations are fp32), not structure"""
+RELEVANT = 0.01
+"""share of a curve's range that counts as one robust standard deviation at least: where a curve is smooth or monotone,
+most values are their own running median, and the MAD alone would make the smallest ripple stand out"""
 
 
 def by_maximum(curves: Floats) -> Floats:
@@ -38,14 +41,15 @@ def excess(curves: Floats) -> Floats:
     """(S - running median) / (1.4826 MAD), negative values cut to 0: (..., transition), in robust standard deviations.
 
     The running median takes out trends over depth, so a curve is judged by how it stands out from its surroundings.
+    The spread is the MAD, but at least `RELEVANT` of the curve's range and `RESOLUTION` of its size.
     """
     half = WINDOW // 2
     padded = np.pad(curves, [(0, 0)] * (curves.ndim - 1) + [(half, half)], mode="edge")
     above = curves - np.median(sliding_window_view(padded, WINDOW, axis=-1), axis=-1)
     centre = np.median(above, axis=-1, keepdims=True)
     spread = 1.4826 * np.median(np.abs(above - centre), axis=-1, keepdims=True)
-    floor = RESOLUTION * np.abs(curves).max(axis=-1, keepdims=True)
-    spread = np.maximum(spread, floor)
+    rounding = RESOLUTION * np.abs(curves).max(axis=-1, keepdims=True)
+    spread = np.maximum(spread, np.maximum(rounding, RELEVANT * np.ptp(curves, axis=-1, keepdims=True)))
     return np.where(spread > 0, np.maximum(above, 0) / np.where(spread > 0, spread, 1), 0.0)
 
 
