@@ -10,8 +10,6 @@ with other document weights, trains nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,13 +21,10 @@ from mspgt.plugins.options import ProbeOptions
 from mspgt.plugins.probe_bank import Bank, Budget, Examples
 from mspgt.plugins.probe_curve import jumps
 from mspgt.plugins.probe_report import Prepared, prepare, report
-from mspgt.plugins.probe_rows import DTYPES, RowRecorder
+from mspgt.plugins.probe_rows import DTYPES, RowRecorder, standardised
 from mspgt.plugins.probe_tasks import TEST, TRAIN, VALIDATION, Task
 from mspgt.signal import Fitted, Report, Signal
 from mspgt.state import State, Units, stable_code
-
-WORKING_BYTES = 2 << 30
-"""standardised rows held at once while probes are trained; layers beyond it are trained in turn"""
 
 
 class Probe(Signal):
@@ -71,7 +66,8 @@ class Probe(Signal):
         if not ready:
             raise UserError(f"probe has no task to train: {' '.join(r for r in reasons.values() if r)}")
         trained: dict[str, list[Tensor]] = {}
-        for first, features in self._features(state, parts):
+        training = (parts[state.tables["vectors"].sequence] == TRAIN).nonzero().squeeze(1)
+        for first, features in standardised(state, training, self.device):
             for name, task in ready.items():
                 for key, value in self._train(name, task, features, first).items():
                     trained.setdefault(f"{name}.{key}", []).append(value)
@@ -100,24 +96,6 @@ class Probe(Signal):
         return report(prepared, self.options)
 
     # ------------------------------------------------------------------------------------------- training
-
-    def _features(self, state: State, parts: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Yield (first layer, (layer, row, dim)), standardised by the rows of the training documents.
-
-        The last row is zero, which is the mean vector: it stands for "no token", and -1 points at it.
-        """
-        table = state.tables["vectors"]
-        hidden = table.columns["hidden"]  # (row, layer, dim)
-        rows, layers, dim = hidden.shape
-        training = (parts[table.sequence] == TRAIN).nonzero().squeeze(1).to(self.device)
-        step = max(1, WORKING_BYTES // (4 * (rows + 1) * dim))
-        for first in range(0, layers, step):
-            part = hidden[:, first : first + step].to(self.device).float().transpose(0, 1)
-            features = part.new_zeros(len(part), rows + 1, dim)
-            for of_layer, out in zip(part, features, strict=True):
-                std, mean = torch.std_mean(of_layer[training], dim=0, correction=0)
-                out[:-1] = (of_layer - mean) / std.where(std > 0, 1)
-            yield first, features
 
     def _train(self, name: str, task: Task, features: Tensor, first: int) -> dict[str, Tensor]:
         """Train one task's probes of some layers; everything returned has layers as its first axis."""

@@ -1,12 +1,13 @@
-"""What the probe keeps of a batch: the mean vectors of labelled token ranges, each once, and who refers to them.
+"""The rows of the probe: the mean vectors of labelled token ranges, each kept once, and the instances that use them.
 
 Table `vectors` holds one row for each distinct range of a sequence; a table for each task holds its instances,
 whose slots point at those rows, counted from the first row of the same sequence (-1: no token).
+Probes are trained on the merged rows, standardised layer by layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,9 @@ from mspgt.batch import Batch, Key, Labels, Layer
 from mspgt.state import State, Table
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+WORKING_BYTES = 2 << 30
+"""standardised rows held at once while probes are trained; layers beyond it are trained in turn"""
 
 
 @dataclass(frozen=True)
@@ -122,3 +126,26 @@ def _instances(labels: Labels, keep: Tensor, slots: Tensor, ranges: _Ranges) -> 
         "word": labels.word[keep],
     }
     return Table(sequence[order].cpu(), {name: c[order].cpu() for name, c in columns.items()})
+
+
+def standardised(state: State, training: Tensor, device: torch.device | str) -> Iterator[tuple[int, Tensor]]:
+    """Yield (first layer, (layer, row, dim) fp32), as many layers at once as `WORKING_BYTES` allow.
+
+    Each layer is shifted and scaled by its own rows of the training documents, without which one learning rate
+    would mean something else in each layer: the norm of the residual stream grows. The last row is zero, that is
+    the mean vector; it stands for "no token", and -1 points at it.
+
+    Parameters
+    ----------
+    training: numbers of the rows of table `vectors` that belong to training documents.
+    """
+    hidden = state.tables["vectors"].columns["hidden"]  # (row, layer, dim)
+    rows, layers, dim = hidden.shape
+    step = max(1, WORKING_BYTES // (4 * (rows + 1) * dim))
+    for first in range(0, layers, step):
+        part = hidden[:, first : first + step].to(device).float().transpose(0, 1)
+        features = part.new_zeros(len(part), rows + 1, dim)
+        for of_layer, out in zip(part, features, strict=True):
+            std, mean = torch.std_mean(of_layer[training.to(device)], dim=0, correction=0)
+            out[:-1] = (of_layer - mean) / std.where(std > 0, 1)
+        yield first, features

@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score
 
 from mspgt.batch import Batch, Key, Labels, Layer
 from mspgt.errors import UserError
-from mspgt.plugins import probe, probe_tasks
+from mspgt.plugins import probe_rows, probe_tasks
 from mspgt.plugins.f1 import label_counts, macro_f1, micro_f1, weigh
 from mspgt.plugins.probe import Probe
 from mspgt.plugins.probe_curve import EPSILON, jumps
@@ -386,7 +386,7 @@ def test_merging_shards_in_any_order_gives_bitwise_the_same_probes(small):
 
 def test_layers_trained_in_turn_give_the_same_probes(small, monkeypatch):
     signal, _, state, fitted, _, _ = small
-    monkeypatch.setattr(probe, "WORKING_BYTES", 1)
+    monkeypatch.setattr(probe_rows, "WORKING_BYTES", 1)
     again = signal.fit("observe", state)
     for name, value in fitted.items():
         assert again[name].shape == value.shape
