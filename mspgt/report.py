@@ -49,7 +49,7 @@ def write(result: Findings, path: Path | str) -> None:
 
 def page(result: Findings) -> str:
     """The page as text."""
-    templates = files("mspgt") / "templates"
+    templates = files("mspgt")
     drawn = figures.figures(result)
     return Template((templates / "report.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"{result.model} · mspgt"),

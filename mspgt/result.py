@@ -11,11 +11,14 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mspgt.errors import UserError
 from mspgt.files import write_atomically
 from mspgt.schema import RULES, Curve, Findings, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FILE = "result.json"
 COLUMNS = ("signal", "transition", "relative", "value", "low", "high", "weight")
@@ -55,7 +58,7 @@ class Result(Findings):
             raise UserError("to_dataframe needs pandas; install it with: pip install pandas") from None
         return pandas.DataFrame(self.to_rows(), columns=list(COLUMNS))
 
-    def plot(self, ax: Any = None, rule: str = "mspgt") -> Any:
+    def plot(self, ax: Any = None, rule: str = "mspgt") -> Figure:
         """Draw signals, evidence and boundaries in the manner of the paper's Figures 3-6.
 
         Parameters
@@ -67,7 +70,9 @@ class Result(Findings):
         -------
         The matplotlib Figure.
         """
-        return _later("figures").evidence(self, rule=rule, ax=ax)
+        from mspgt import figures  # matplotlib is paid for when something is drawn
+
+        return figures.evidence(self, rule=rule, ax=ax)
 
     def save(self, directory: str | os.PathLike[str]) -> Path:
         """Write result.json, signals.csv, figures/*.svg and *.png and report.html; returns the directory.
@@ -78,12 +83,14 @@ class Result(Findings):
         ------
         MachineError: the directory cannot be written.
         """
+        from mspgt import figures, report
+
         root = Path(directory)
         text = json.dumps(self.data, indent=1, allow_nan=False, ensure_ascii=False)
         write_atomically(root / FILE, text + "\n")
         write_atomically(root / "signals.csv", self.to_csv())
-        _later("figures").save(self, root / "figures")
-        _later("report").write(self, root / "report.html")
+        figures.save(self, root / "figures")
+        report.write(self, root / "report.html")
         return root
 
     def same_numbers(self, other: Findings, rtol: float = 0.0) -> bool:
@@ -98,6 +105,8 @@ class Result(Findings):
         return "\n".join(["mspgt.Result", *(f"  {name:<8} {text}" for name, text in lines)])
 
     def _repr_html_(self) -> str:
+        from mspgt import figures
+
         rows = "".join(
             f"<tr><th style='text-align:left'>{html.escape(RULES[verdict.rule])}</th>"
             f"<td style='text-align:left'>{html.escape(_verdict_line(verdict))}</td></tr>"
@@ -106,7 +115,7 @@ class Result(Findings):
         return (
             f"<div><p><strong>{html.escape(self.headline)}</strong><br>{html.escape(self.describe_model)}<br>"
             f"{html.escape(self.describe_data)}</p><table>{rows}</table>"
-            f"{_later('figures').svg(self.plot(), 'notebook')}</div>"
+            f"{figures.svg(self.plot(), 'notebook')}</div>"
         )
 
     def _rows(self, name: str, curve: Curve) -> Iterator[dict[str, Any]]:
@@ -144,11 +153,6 @@ def load(path: str | os.PathLike[str]) -> Result:
     if not isinstance(data, Mapping):
         raise UserError(f"{file} holds a {type(data).__name__}, not a result; give a {FILE} made by mspgt.")
     return Result(data, where=str(file))
-
-
-def _later(module: str) -> Any:
-    # Figures cost matplotlib and the page stands above a result: both are loaded by name, when asked for.
-    return importlib.import_module(f"mspgt.{module}")
 
 
 def _verdict_line(verdict: Verdict) -> str:
