@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mspgt.data.conllu_writer import write
+from mspgt.data.corpus import load
 from mspgt.data.document import Document, Sentence
 from mspgt.data.grammar import (
     SCHEMATA,
@@ -180,6 +182,13 @@ def test_articles_fit_the_next_word():
         for word, following in itertools.pairwise(s.words):
             if word.lower() in ("a", "an"):
                 assert (word.lower() == "an") == takes_an(following), s.text
+
+
+def test_the_corpus_survives_writing_and_reading_as_conllu_plus(tmp_path):
+    path = tmp_path / "grammar.conllup"
+    with path.open("w", encoding="utf-8") as file:
+        write(corpus()[:30], file)
+    assert tuple(load(path).documents()) == corpus()[:30]
 
 
 def test_topics_persist():

@@ -15,12 +15,12 @@ _PAST = {
     "sleep": "slept", "break": "broke broken", "fall": "fell fallen", "meet": "met", "give": "gave given",
     "send": "sent", "show": "showed shown", "bring": "brought", "lend": "lent", "sell": "sold", "say": "said",
     "think": "thought", "tell": "told", "become": "became become", "go": "went gone", "fly": "flew flown",
-    "pay": "paid", "spread": "spread", "uphold": "upheld", "overturn": "overturned", "win": "won", "lose": "lost",
+    "pay": "paid", "spread": "spread", "uphold": "upheld", "win": "won", "lose": "lost",
     "catch": "caught", "throw": "threw thrown", "sing": "sang sung", "feed": "fed", "sow": "sowed sown",
     "shear": "sheared shorn", "dig": "dug", "grow": "grew grown", "swim": "swam swum", "sink": "sank sunk",
     "teach": "taught", "learn": "learned", "read": "read", "withdraw": "withdrew withdrawn", "repay": "repaid",
     "forecast": "forecast", "freeze": "froze frozen", "build": "built", "draw": "drew drawn", "drive": "drove driven",
-    "burn": "burned", "daydream": "daydreamed", "forbid": "forbade forbidden",
+    "burn": "burned", "daydream": "daydreamed",
 }  # fmt: skip
 """irregular past tense, and past participle where it differs"""
 
