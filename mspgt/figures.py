@@ -235,7 +235,7 @@ def _boundary(ax: Any, boundary: Boundary, row: int) -> None:
     right = boundary.layer <= 0.55 * boundary.n_layers
     interval = f" {boundary.interval}" if boundary.ci is not None else ""
     ax.annotate(
-        f"{boundary.short} {boundary.layer}{interval}" + ("" if boundary.accepted else f"  {boundary.verdict}"),
+        f"{boundary.short} {boundary.layer}{interval}" + ("" if boundary.accepted else f", {boundary.verdict}"),
         (boundary.layer, 0.985 - 0.068 * row),
         xycoords=("data", "axes fraction"),
         xytext=(5 if right else -5, 0),
@@ -320,7 +320,7 @@ def _outcome(verdict: Verdict) -> str:
 
 def _signal_title(curve: Curve) -> str:
     unit = curve.details.get("unit")
-    flags = f"   flags: {', '.join(curve.flags)}" if curve.flags else ""
+    flags = f" · {', '.join(curve.flags)}" if curve.flags else ""
     return f"{curve.name}{f' ({unit})' if unit else ''}, weight {curve.weight:g}{flags}"
 
 

@@ -79,7 +79,7 @@ def _verdict(verdict: Verdict, result: Findings) -> str:
         f"{'' if b.accepted else '<br>not accepted'}</span></li>"
         for b in verdict.boundaries
     )
-    reasons = "".join(f"<li>{escape(_sentence(reason))}</li>" for reason in verdict.reasons)
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.reasons)
     weights = ", ".join(f"{name} {weight:g}" for name, weight in verdict.weights.items())
     facts = {
         "Two peaks in": _share(verdict.p_two_peaks, "of the bootstrap samples"),

@@ -246,9 +246,9 @@ class Findings:
         bootstrap = self._data["bootstrap"]
         if not bootstrap.get("replicates"):
             return "no intervals were computed"
-        units = " and ".join(f"{n:,} ({corpus})" for corpus, n in (bootstrap.get("units") or {}).items())
-        unit = bootstrap.get("unit") or "document"
-        drawn = f" of {units} {unit}s" if units else f" of {unit}s"
+        unit, units = bootstrap.get("unit") or "document", bootstrap.get("units") or {}
+        counts = [f"{n:,} {unit}s" + (f" ({corpus})" if len(units) > 1 else "") for corpus, n in units.items()]
+        drawn = f" of {' and '.join(counts)}" if counts else ""
         return f"{self.confidence:.0%} intervals from {bootstrap['replicates']:,} bootstrap samples{drawn}"
 
 

@@ -99,7 +99,7 @@ def _task_details(own: Fitted, counts: Tensor, control: Tensor | None) -> dict[s
         "v_information": (entropy - own["cross_entropy"][:, :seeds].mean(1)).tolist(),
         "codelength_bits": bits.tolist(),
         "compression": (train * math.log2(classes) / bits).tolist(),
-        "validation_loss": curve.tolist(),
+        "validation_loss_by_epoch": curve.tolist(),
         "converged": bool((curve[:-1] - curve[1:])[-1:].le(STILL_FALLING * curve[-1]).all()),
     }
     if control is not None:

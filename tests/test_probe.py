@@ -520,7 +520,7 @@ def test_a_short_budget_is_flagged():
     _, _, _, prepared = measured(signal, corpus(signal, rotated(2), documents=8))
     report = signal.report(prepared)
     assert "not_converged" in report.flags
-    assert len(report.details["tasks"]["pos"]["validation_loss"]) == 2
+    assert len(report.details["tasks"]["pos"]["validation_loss_by_epoch"]) == 2
 
 
 @pytest.mark.shared_data
