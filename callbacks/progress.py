@@ -48,7 +48,13 @@ class Progressing(L.Callback):
         self._bar.start()
 
     def on_predict_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Advance by the sentences of the batch; other ranks are assumed to go at the same speed."""
         sentences = sum(len(set(row[row >= 0].tolist())) for row in batch.sentence.cpu())
@@ -61,7 +67,9 @@ class Progressing(L.Callback):
             self._bar.update(self._task, completed=self._done, rate=f"{rate:,.0f}")
         elif now - self._said > PLAIN_SECONDS:
             self._said = now
-            left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and self._total > self._done else ""
+            left = (
+                f", {(self._total - self._done) / rate:.0f} s left" if self._total and self._total > self._done else ""
+            )
             of = f" of {self._total:,}" if self._total else ""
             self._console.print(f"{self._title}: {self._done:,}{of} sentences, {rate:,.0f}/s{left}")
 

@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(arguments)
     except UserError as error:
         return _fail(str(error), error.exit_code, traceback)
-    except KeyboardInterrupt:
-        return _fail("interrupted.", Interrupted.exit_code, traceback)
+    except (Interrupted, KeyboardInterrupt) as error:
+        return _fail(str(error) or "interrupted.", Interrupted.exit_code, traceback)
     except (OSError, MemoryError) as error:
         return _fail(f"the machine failed: {error or 'out of memory'}; what was saved before is intact.", 1, traceback)
     except Exception as error:
@@ -135,7 +135,10 @@ def _doctor(arguments: list[str]) -> int:
 
 VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run a corpus through a model and find its boundaries"),
-    "evaluate": (_evaluate, "recompute the result of a run with other weights, prominence or bootstrap; needs no model"),
+    "evaluate": (
+        _evaluate,
+        "recompute the result of a run with other weights, prominence or bootstrap; needs no model",
+    ),
     "merge": (_merge, "make one run of several over disjoint documents"),
     "ls": (_ls, "list the signals that can be measured, or the options of one"),
     "doctor": (_doctor, "tell what this machine can do and what is missing"),
@@ -193,7 +196,9 @@ def _options_table(lines: list[tuple[str, str, str, str]]) -> Any:
     from rich.markup import escape
     from rich.table import Column, Table
 
-    table = Table(Column("key", no_wrap=True), "type", "default", "meaning", box=None, header_style="bold", pad_edge=False)
+    table = Table(
+        Column("key", no_wrap=True), "type", "default", "meaning", box=None, header_style="bold", pad_edge=False
+    )
     for line in lines:
         table.add_row(*(escape(cell) for cell in line))
     return table

@@ -18,8 +18,11 @@ class MachineError(UserError):
     exit_code = 1
 
 
-class Interrupted(UserError):
-    """Ctrl-C or SIGTERM; what was computed is saved. The command line exits with code 130."""
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM; what was computed is saved. The command line exits with code 130.
+
+    Like KeyboardInterrupt it is no Exception, so that nothing that guards against faulty plugins can swallow it.
+    """
 
     exit_code = 130
 

@@ -58,7 +58,9 @@ def conclude(run: RunDir, config: RunConfig, provenance: Mapping[str, Any], devi
             except UserError as error:
                 left_out[name] = f"{name} was left out: {error}"
             except Exception as error:  # a plugin's own fault must not take the others down
-                left_out[name] = f"plugin {name!r} raised while it was fitted ({type(error).__name__}: {error}); it was left out."
+                left_out[name] = (
+                    f"plugin {name!r} raised while it was fitted ({type(error).__name__}: {error}); it was left out."
+                )
     if not measured:
         raise UserError(f"no signal is left to evaluate. {' '.join(left_out.values())}")
     options = config.options
@@ -124,14 +126,14 @@ def merge(paths: list[str], out: str, overwrite: bool, say: Say) -> Result:
     merge_runs(parts, run)
     manifests = [part.manifest() for part in parts]
     manifest = dict(manifests[0])
-    manifest["data"] = {
-        corpus: _merge_data([m["data"][corpus] for m in manifests]) for corpus in manifests[0]["data"]
-    }
+    manifest["data"] = {corpus: _merge_data([m["data"][corpus] for m in manifests]) for corpus in manifests[0]["data"]}
     for key in ("notes", "left_out"):
         manifest[key] = list(dict.fromkeys(sentence for m in manifests for sentence in m[key]))
     run.write_manifest(manifest)
     config = parts[0].config()
-    config = dataclasses.replace(config, options=dataclasses.replace(config.options, out=out, data=manifest["data"]["data"]["name"]))
+    config = dataclasses.replace(
+        config, options=dataclasses.replace(config.options, out=out, data=manifest["data"]["data"]["name"])
+    )
     run.write_config(config.as_dict())
     return conclude(run, config, {"started": time.time(), "command": command(), "device": "cpu"}, "cpu", say)
 
@@ -213,7 +215,9 @@ def _git_commit() -> str | None:
     if not (root / ".git").exists():
         return None
     try:
-        asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=True)
+        asked = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return asked.stdout.strip()

@@ -70,9 +70,7 @@ class RunDir:
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(
-                f"{self.path} has no states to work with ({path.name} is missing in state/)."
-            ) from None
+            raise UserError(f"{self.path} has no states to work with ({path.name} is missing in state/).") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); run again with overwrite=true.") from error
         return found
@@ -194,9 +192,7 @@ def _clear(path: Path, overwrite: bool) -> None:
     if not overwrite:
         finished = (path / RESULT).exists()
         way = (
-            "overwrite=true to replace it"
-            if finished
-            else "resume=true to go on with it, overwrite=true to start anew"
+            "overwrite=true to replace it" if finished else "resume=true to go on with it, overwrite=true to start anew"
         )
         raise UserError(
             f"out={path} holds {'a finished' if finished else 'an unfinished'} run; give {way}, or another out."
@@ -232,9 +228,7 @@ def merge_runs(parts: list[RunDir], out: RunDir) -> None:
     """
     manifests = [part.manifest() for part in parts]
     for part, manifest in zip(parts[1:], manifests[1:], strict=True):
-        check_fingerprint(
-            manifests[0]["fingerprint"], manifest["fingerprint"], f"the fingerprint of {part.path}"
-        )
+        check_fingerprint(manifests[0]["fingerprint"], manifest["fingerprint"], f"the fingerprint of {part.path}")
     for manifest, part in zip(manifests, parts, strict=True):
         if not manifest.get("complete"):
             raise UserError(f"{part.path} is unfinished; run it with resume=true before merging.")

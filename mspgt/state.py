@@ -100,7 +100,8 @@ def merge(states: Iterable[State], spill: Path | None = None) -> State:
         for name, value in outline.totals.items():
             totals[name] = totals[name] + value if name in totals else value
     tables = {
-        name: _empty_table(name, outlines, position, spill) for name in dict.fromkeys(n for o in outlines for n in o.rows)
+        name: _empty_table(name, outlines, position, spill)
+        for name in dict.fromkeys(n for o in outlines for n in o.rows)
     }
     for part in parts:
         for name, table in part.tables.items():

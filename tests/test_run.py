@@ -44,7 +44,8 @@ def mspgt_run(tiny_llama: Path) -> Run:
 def reference(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One uninterrupted run of all three signals, for others to be compared with."""
     out = tmp_path_factory.mktemp("runs") / "reference"
-    keys = {"model": tiny_llama, "limit": 300, "bootstrap": 100, "accelerator": "cpu", "probe.seeds": 2, "out": out}
+    keys = {"model": tiny_llama, "limit": 300, "bootstrap": 100, "accelerator": "cpu", "probe.seeds": 2,
+            "batch_tokens": 500, "out": out}  # fmt: skip
     assert main(["run", *(f"{k}={v}" for k, v in keys.items())]) == 0
     return out
 
@@ -67,13 +68,7 @@ def test_a_run_leaves_what_the_readme_promises(reference: Path) -> None:
     assert set(found["signals"]) == {"cka", "probe", "attn"}
     for curve in found["signals"].values():
         assert curve["transition"] == list(range(1, 12))
-        assert (
-            all(
-                low <= value <= high
-                for low, value, high in zip(curve["low"], curve["value"], curve["high"], strict=True)
-            )
-            or True
-        )
+        assert all(low <= high for low, high in zip(curve["low"], curve["high"], strict=True))
     assert found["data"]["sentences"] == 300
     assert set(found["data"]["labels"]) == {"pos", "dep", "ner", "srl"}
     assert found["left_out"] == []
@@ -98,12 +93,11 @@ def test_python_and_the_command_line_give_the_same(reference: Path, tiny_llama: 
     there = mspgt.load(reference)
     for name in ("cka", "attn"):
         np.testing.assert_allclose(found.signals[name].value, there.signals[name].value, rtol=1e-5)
-    assert not model.training or model.training  # the object is usable afterwards
     assert model.config._attn_implementation == "sdpa"
 
 
 def test_batch_budget_does_not_matter(mspgt_run: Run, reference: Path, tmp_path: Path) -> None:
-    assert mspgt_run("batch_tokens=300", f"out={tmp_path / 'r'}") == 0
+    assert mspgt_run("batch_tokens=2000", f"out={tmp_path / 'r'}") == 0
     ours, there = mspgt.load(tmp_path / "r"), mspgt.load(reference)
     for name in ("cka", "attn"):
         np.testing.assert_allclose(ours.signals[name].value, there.signals[name].value, rtol=1e-5)

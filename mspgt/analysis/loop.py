@@ -109,7 +109,9 @@ def make_trainer(options: RunOptions) -> L.Trainer:
         ) from error
 
 
-def predict(trainer: L.Trainer, module: Observe, batches: Iterable[Batch], done: set[Key], callbacks: list[L.Callback]) -> None:
+def predict(
+    trainer: L.Trainer, module: Observe, batches: Iterable[Batch], done: set[Key], callbacks: list[L.Callback]
+) -> None:
     """One pass over a corpus."""
     trainer.callbacks = callbacks
     loader = DataLoader(Dealt(batches, done, trainer), batch_size=None, num_workers=0)
@@ -121,5 +123,10 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for name in ("lightning.pytorch", "lightning.fabric", "transformers", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for message in (".*does not have many workers.*", ".*GPU available but not used.*", ".*IterableDataset.*__len__.*", ".*LeafSpec.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*GPU available but not used.*",
+        ".*IterableDataset.*__len__.*",
+        ".*LeafSpec.*",
+    ):
         warnings.filterwarnings("ignore", message=message)

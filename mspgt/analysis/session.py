@@ -147,12 +147,12 @@ class Session:
         sources = {"data": self.options.data}
         if self.options.labels is not None and any("labels" in s.needs for s in self.signals.values()):
             sources["labels"] = self.options.labels
-        longest = min(self.options.max_length, self.model.context_length or self.options.max_length)
+        self.longest = min(self.options.max_length, self.model.context_length or self.options.max_length)
         return {
             name: data.Reading(
                 data.load(source, limit=self.options.limit, seed=self.options.seed, corpus=name),
                 self.model.tokenizer,
-                max_length=longest,
+                max_length=self.longest,
                 batch_tokens=self.options.batch_tokens,
                 context=self.options.context,
             )
@@ -179,7 +179,9 @@ class Session:
             old = self.folder.manifest()
             check_fingerprint(old["fingerprint"], manifest["fingerprint"], f"the run in {self.folder.path}")
             known = {c: d["sha256"] for c, d in old["data"].items()}
-            check_fingerprint(known, {c: d["sha256"] for c, d in manifest["data"].items()}, f"the corpus of {self.folder.path}")
+            check_fingerprint(
+                known, {c: d["sha256"] for c, d in manifest["data"].items()}, f"the corpus of {self.folder.path}"
+            )
             resumed = sum(len(self.folder.done(c, s)) for c in self.readings for s in range(self._stages(c)))
             self.folder.clear_failures()
         self.folder.write_manifest(manifest)
@@ -196,7 +198,7 @@ class Session:
             "dtype": m.dtype,
             "precision": self.options.precision,
             "context": self.options.context,
-            "max_length": self.options.max_length,
+            "max_length": self.longest,
             "massive": MASSIVE,
             "seed": self.options.seed,
         }
@@ -238,9 +240,7 @@ class Session:
     # ------------------------------------------------------------------ passes
 
     def _pass(self, corpus: str, stage: int) -> None:
-        signals = {
-            name: s for name, s in self.signals.items() if self.home[name] == corpus and stage < len(s.stages)
-        }
+        signals = {name: s for name, s in self.signals.items() if self.home[name] == corpus and stage < len(s.stages)}
         reading, done = self.readings[corpus], self.folder.done(corpus, stage)
         tasks = reading.corpus.tasks if any("labels" in s.needs for s in signals.values()) else ()
         collector = Collector(signals, stage, self._fitted(signals, stage), dict(self.failures))
@@ -284,7 +284,9 @@ class Session:
             s.bytes_per_sentence(m.n_layers, m.hidden_size) * self.sentences[self.home[name]]
             for name, s in self.signals.items()
         )
-        self.say(f"estimated memory: {_size(m.nbytes)} of weights, {_size(rows)} of rows on disk and while they are evaluated")
+        self.say(
+            f"estimated memory: {_size(m.nbytes)} of weights, {_size(rows)} of rows on disk and while they are evaluated"
+        )
         if resumed:
             self.say(f"going on: {resumed:,} sequences are done already")
 
