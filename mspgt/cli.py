@@ -137,7 +137,7 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run a corpus through a model and find its boundaries"),
     "evaluate": (
         _evaluate,
-        "recompute the result of a run with other weights, prominence or bootstrap; needs no model",
+        "recompute a result with other weights, prominence or bootstrap; needs no model",
     ),
     "merge": (_merge, "make one run of several over disjoint documents"),
     "ls": (_ls, "list the signals that can be measured, or the options of one"),

@@ -68,9 +68,7 @@ class Collector:
         half = len(batch.keys) // 2
         note = f"a batch did not fit on the device and was halved ({len(batch.keys)} to {half} sequences)"
         self.notes.append(note)
-        parts = [
-            self.observe(capture, batch.select(rows)) for rows in (range(half), range(half, len(batch.keys)))
-        ]
+        parts = [self.observe(capture, batch.select(rows)) for rows in (range(half), range(half, len(batch.keys)))]
         names = [n for n in parts[0] if n in parts[1]]
         return {name: merge(p[name] for p in parts) for name in names}
 
@@ -135,7 +133,7 @@ def _require_finite(rms: Tensor, batch: Batch) -> None:
         key = batch.keys[row]
         raise UserError(
             f"block {layer + 1} gives NaN or infinite activations in document {key.document!r} (sequence "
-            f"{key.sequence}); try another dtype (fp16 overflows where bf16 and fp32 do not), or leave the document out."
+            f"{key.sequence}); try another dtype (float16 overflows where bfloat16 does not) or leave it out."
         )
 
 

@@ -32,9 +32,7 @@ class RunOptions:
     model: Any = option("minilm", "built-in name, Hugging Face id, local folder, or in Python a loaded model")
     tokenizer: Any = option(None, "id or folder of the tokenizer; the model's own where none")
     revision: str | None = option(None, "revision of a Hugging Face model")
-    quantization: str | None = option(
-        None, "load in 8 or 4 bits (needs bitsandbytes)", choices=("8bit", "4bit")
-    )
+    quantization: str | None = option(None, "load in 8 or 4 bits (needs bitsandbytes)", choices=("8bit", "4bit"))
     trust_remote_code: bool = option(False, "run code that comes with the model")
     dtype: str = option(
         "auto",
@@ -44,9 +42,7 @@ class RunOptions:
     device_map: str | None = option(
         None, "spread one model over devices, as transformers does it (auto, balanced, ...)"
     )
-    layers_path: str | None = option(
-        None, "dotted path of the list of blocks, where it is not found by itself"
-    )
+    layers_path: str | None = option(None, "dotted path of the list of blocks, where it is not found by itself")
     data: Any = option("grammar", "corpus: grammar, a file, a folder, a glob, or a Hugging Face dataset id")
     labels: Any = option(None, "second corpus, with gold labels, for the probes")
     context: str = option(
@@ -157,9 +153,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"config={path}: there is no such file.") from None
     except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-        raise UserError(
-            f"config={path} is no readable YAML file ({' '.join(str(error).split())})."
-        ) from error
+        raise UserError(f"config={path} is no readable YAML file ({' '.join(str(error).split())}).") from error
     if not isinstance(loaded, dict):
         raise UserError(f"config={path}: expected `key: value` lines, found {type(loaded).__name__}.")
     return _flat({str(k): v for k, v in loaded.items()})
@@ -213,9 +207,7 @@ def _unknown_key(key: str, top: set[str], declared: Mapping[str, type]) -> UserE
         allowed |= {f"{name}.{f.name}" for f in dataclasses.fields(options)}
     head = key.partition(".")[0]
     hint = (
-        f"{head} is not among the plugins of this run."
-        if head in registry.signals() and head not in declared
-        else ""
+        f"{head} is not among the plugins of this run." if head in registry.signals() and head not in declared else ""
     )
     return unknown("key", key, allowed, hint)
 

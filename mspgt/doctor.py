@@ -60,7 +60,8 @@ def _machine() -> list[Line]:
     else:
         lines.append(("GPU", "none; runs go on the processor", None))
     offline = os.environ.get("HF_HUB_OFFLINE") == "1"
-    lines.append(("model hub", "switched off (HF_HUB_OFFLINE=1)" if offline else "asked when a model is not local", None))
+    hub = "switched off (HF_HUB_OFFLINE=1)" if offline else "asked when a model is not local"
+    lines.append(("model hub", hub, None))
     return lines
 
 

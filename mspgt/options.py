@@ -25,7 +25,6 @@ def option(
     choices: Sequence[str] = (),
     low: float | None = None,
     high: float | None = None,
-    command_line: bool = True,
 ) -> Any:
     """Declare one option: its default, one sentence of meaning, and what values are allowed.
 
@@ -33,9 +32,8 @@ def option(
     ----------
     choices: the allowed words, for a text option.
     low, high: the inclusive range, for a number.
-    command_line: False for an option that only Python can give (an object).
     """
-    metadata = dict(help=help, choices=tuple(choices), low=low, high=high, command_line=command_line)
+    metadata = {"help": help, "choices": tuple(choices), "low": low, "high": high}
     if isinstance(default, (list, dict, set)):
         raise TypeError("give tuples, not mutable values, as defaults of options")
     return dataclasses.field(default=default, metadata=metadata)
@@ -63,7 +61,6 @@ def describe(options: type) -> list[Described]:
     return [
         Described(f.name, _type_name(hints[f.name]), f.default, f.metadata["help"], f.metadata["choices"])
         for f in dataclasses.fields(options)
-        if f.metadata.get("command_line", True)
     ]
 
 
@@ -132,9 +129,7 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
             if hint is int and number != int(number):
                 raise _wrong(key, value, hint)
             return (
-                int(value)
-                if hint is int and isinstance(value, (int, str)) and "e" not in str(value)
-                else hint(number)
+                int(value) if hint is int and isinstance(value, (int, str)) and "e" not in str(value) else hint(number)
             )
         except (TypeError, ValueError, OverflowError):
             raise _wrong(key, value, hint) from None
@@ -158,12 +153,6 @@ def _check(key: str, value: Any, meta: Mapping[str, Any]) -> Any:
         if isinstance(item, (int, float)) and not isinstance(item, bool):
             low, high = meta.get("low"), meta.get("high")
             if not ((low is None or item >= low) and (high is None or item <= high)):
-                span = (
-                    f"at least {low}"
-                    if high is None
-                    else f"at most {high}"
-                    if low is None
-                    else f"{low} to {high}"
-                )
+                span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
                 raise UserError(f"{key}={item}: allowed is {span}.")
     return value

@@ -97,7 +97,8 @@ def evaluate_run(path: str | Path, changes: Mapping[str, Any], say: Say) -> Resu
     for key in changes:
         if key not in RULE_KEYS and not key.startswith("weights."):
             raise UserError(
-                f"key {key!r} cannot change without new states; `mspgt evaluate` takes {', '.join(RULE_KEYS)} and weights.<signal>."
+                f"key {key!r} cannot change without new states; `mspgt evaluate` takes {', '.join(RULE_KEYS)} and "
+                "weights.<signal>."
             )
     if not run.manifest().get("complete"):
         raise UserError(f"{run.path} is unfinished; go on with it by `mspgt run ... out={run.path} resume=true` first.")

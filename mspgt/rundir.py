@@ -254,7 +254,8 @@ def _require_disjoint(parts: list[RunDir], corpora: list[str]) -> None:
             documents = {key.document for key in part.done(corpus, 0)}
             for document in documents & seen.keys():
                 raise UserError(
-                    f"document {document!r} stands in {seen[document]} and in {part.path}; merge runs over disjoint documents."
+                    f"document {document!r} stands in {seen[document]} and in {part.path}; "
+                    "merge runs over disjoint documents."
                 )
             seen |= dict.fromkeys(documents, part.path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 @given(st.lists(st.text(max_size=20), max_size=4))
 def test_any_command_line_gives_settings_or_a_user_error(arguments: list[str]) -> None:
-    try:
+    with contextlib.suppress(UserError):
         build(key_values(arguments))
-    except UserError as error:
-        assert str(error)

@@ -24,7 +24,7 @@ class Example:
     limit: int | None = option(None, "up to", low=1)
     tasks: tuple[str, ...] = option(("pos",), "which tasks", choices=("pos", "dep"))
     numbers: tuple[float, ...] = option((), "some numbers")
-    model: Any = option(None, "an object", command_line=False)  # noqa: RUF009
+    model: Any = option(None, "an object")
 
 
 def test_nothing_given_is_the_defaults():

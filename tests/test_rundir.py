@@ -54,9 +54,14 @@ def test_a_directory_without_a_run_is_named(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "x.json"
     write_json(target, {"a": 1})
-    with pytest.raises(MachineError, match="No space left"), writing(target) as temporary:
-        temporary.write_text("half", encoding="utf-8")
-        raise OSError(28, "No space left on device")
+
+    def fill_the_disk() -> None:
+        with writing(target) as temporary:
+            temporary.write_text("half", encoding="utf-8")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(MachineError, match="No space left"):
+        fill_the_disk()
     assert target.read_text(encoding="utf-8") == '{\n "a": 1\n}'
     assert list(tmp_path.iterdir()) == [target]
 

@@ -19,6 +19,14 @@ from mspgt.errors import UserError
 from mspgt.models import LoadedModel
 from mspgt.state import State
 
+NOISE = (
+    ".*does not have many workers.*",
+    ".*GPU available but not used.*",
+    ".*IterableDataset.*__len__.*",
+    ".*LeafSpec.*",
+)
+"""warnings of Lightning that mean nothing to a user of an analysis"""
+
 
 class Observe(L.LightningModule):
     """Turns each batch into states. Holds the model so that Lightning moves and casts it, unless it is sharded."""
@@ -123,10 +131,5 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for name in ("lightning.pytorch", "lightning.fabric", "transformers", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for message in (
-        ".*does not have many workers.*",
-        ".*GPU available but not used.*",
-        ".*IterableDataset.*__len__.*",
-        ".*LeafSpec.*",
-    ):
+    for message in NOISE:
         warnings.filterwarnings("ignore", message=message)

@@ -79,7 +79,8 @@ def _in_folder(settings: RunConfig, folder: RunDir, console: Console) -> Result:
         return Session(settings, folder, console).run()
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted(
-            f"interrupted; what was computed is saved: run the same command with out={folder.path} resume=true to go on."
+            "interrupted; what was computed is saved: run the same command "
+            f"with out={folder.path} resume=true to go on."
         ) from None
     finally:
         os.environ.pop(FOLDER, None)
@@ -113,7 +114,7 @@ class Session:
             raise SystemExit(0)  # the first process concludes for all
         device = str(self.trainer.strategy.root_device)
         self._close()
-        provenance = dict(started=started, command=command(), device=device, sequences_resumed=resumed)
+        provenance = {"started": started, "command": command(), "device": device, "sequences_resumed": resumed}
         return conclude(self.folder, self.config, provenance, device, self.say)
 
     def say(self, sentence: str) -> None:
@@ -277,16 +278,14 @@ class Session:
             self.say(f"{name}: {reading.corpus.describe()}: {documents:,} documents, {sentences:,} sentences")
         m = self.model
         self.say(
-            f"model: {m.name}, {m.n_layers} blocks of width {m.hidden_size}, {m.parameters / 1e6:,.1f} M parameters, {m.dtype}; "
-            f"signals: {', '.join(self.signals)}; out: {self.folder.path}"
+            f"model: {m.name}, {m.n_layers} blocks of width {m.hidden_size}, {m.parameters / 1e6:,.1f} M parameters, "
+            f"{m.dtype}; signals: {', '.join(self.signals)}; out: {self.folder.path}"
         )
         rows = sum(
             s.bytes_per_sentence(m.n_layers, m.hidden_size) * self.sentences[self.home[name]]
             for name, s in self.signals.items()
         )
-        self.say(
-            f"estimated memory: {_size(m.nbytes)} of weights, {_size(rows)} of rows on disk and while they are evaluated"
-        )
+        self.say(f"estimated memory: {_size(m.nbytes)} of weights, {_size(rows)} of rows, on disk and in evaluation")
         if resumed:
             self.say(f"going on: {resumed:,} sequences are done already")
 
