@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mspgt.signal import Signal as Signal
     from mspgt.signal import SumSignal as SumSignal
 
-__all__ = ["Batch", "Layer", "Result", "Signal", "SumSignal", "UserError", "load", "run"]  # noqa: F822
+__all__ = ["Batch", "Layer", "Result", "Signal", "SumSignal", "UserError", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from mspgt.errors import MachineError
 
 
-class writing:  # noqa: N801 - reads as a verb
+class writing:
     """Replace a file whole or not at all: gives a temporary path to write to, then flushes it and renames.
 
     Raises

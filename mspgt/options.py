@@ -88,6 +88,8 @@ def parse(options: type[T], given: Mapping[str, Any], where: str = "") -> T:
 
 def _type_name(hint: Any) -> str:
     args = typing.get_args(hint)
+    if hint is Any:
+        return "text or object"
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return " or ".join("none" if a is type(None) else _type_name(a) for a in args)
     if typing.get_origin(hint) is tuple:

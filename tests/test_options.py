@@ -105,15 +105,15 @@ def test_paths_are_texts_too():
     assert parse(Paths, {"out": Path("a/b")}).out == str(Path("a/b"))
 
 
-def test_objects_are_given_by_python_alone_and_not_described():
+def test_objects_pass_as_they_are():
     thing = object()
     assert parse(Example, {"model": thing}).model is thing
-    assert "model" not in [d.name for d in describe(Example)]
 
 
 def test_the_description_is_what_help_shows():
     shown = {d.name: d for d in describe(Example)}
-    assert list(shown) == ["word", "count", "share", "flag", "limit", "tasks", "numbers"]
+    assert list(shown) == ["word", "count", "share", "flag", "limit", "tasks", "numbers", "model"]
+    assert shown["model"].type == "text or object"
     assert shown["word"].choices == ("mean", "index")
     assert shown["count"].default == 5
     assert [shown[n].type for n in ("count", "share", "flag", "word")] == ["integer", "number", "true or false", "text"]
