@@ -175,7 +175,7 @@ class _MeanRecorder:
             if layer.index == 1:
                 self._previous.append(this)
             else:
-                self._sums.add(layer.index - 1, rows, jensen_shannon(self._previous[i], this))
+                self._sums.add(layer.index - 1, rows, jensen_shannon(self._previous[i].to(attention.device), this))
                 self._previous[i] = this
 
     def rows(self) -> State:

@@ -51,6 +51,10 @@ class AttentionRows:
         mass = rest.sum(-1)  # summed, not 1 - sink: a sink of 0.999 would leave four digits
         return cls(rest, sink, mass, _entropy(rest.clamp_min_(_ZERO)))
 
+    def to(self, device: torch.device) -> AttentionRows:
+        """Move to where the next block is, in a model that lies on several devices."""
+        return AttentionRows(*(t.to(device) for t in (self.rest, self.sink, self.mass, self.entropy)))
+
     def only(self, query: int) -> AttentionRows:
         """One place of the query axis, kept as an axis of length one, to be compared with all of another's."""
         one = slice(query, query + 1)

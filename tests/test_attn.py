@@ -7,14 +7,26 @@ import json
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from mspgt import Layer, UserError
+from mspgt.blocks import find_blocks
+from mspgt.capture import Capture
 from mspgt.plugins.attn import AttentionDrift, _evenly_spaced
 from mspgt.plugins.divergence import LEAST_MASS, AttentionRows, jensen_shannon
-from mspgt.testing import Planted, PlantedAttention, PlantedCorpus, measure, planted_corpus, random_attention
+from mspgt.state import merge
+from mspgt.testing import (
+    Measurement,
+    Planted,
+    PlantedAttention,
+    PlantedCorpus,
+    measure,
+    planted_corpus,
+    random_attention,
+)
 
 FIRST = torch.zeros(1, dtype=torch.int64)
 
@@ -150,7 +162,7 @@ def test_the_curve_is_the_mean_over_counted_rows(corpus, heads, sink):
 def test_the_other_reading_is_reported(corpus):
     for sink, other in (("keep", "drop"), ("drop", "keep")):
         measured = measure(AttentionDrift(sink=sink), corpus.batches())
-        details = measured.signal.report(measured.prepared()[0]).details
+        details = measured.report().details
         np.testing.assert_allclose(details[f"value_sink_{other}"], curve(corpus, sink=other), rtol=1e-9)
         assert details["rows"] == sum(int(s.content.sum()) for s in corpus.sequences)
 
@@ -158,7 +170,7 @@ def test_the_other_reading_is_reported(corpus):
 def test_drift_by_position_adds_up_to_the_curve():
     corpus = planted_corpus(documents=2, sequences=1, tokens=(70, 80), blocks=3, heads=2)
     measured = measure(AttentionDrift(), corpus.batches())
-    details = measured.signal.report(measured.prepared()[0]).details["value_by_position"]
+    details = measured.report().details["value_by_position"]
     assert list(details) == ["1-16", "17-64", "65-256"]
     number = [sum(int(s.content[a:b].sum()) for s in corpus.sequences) for a, b in ((0, 16), (16, 64), (64, 256))]
     mean = sum(n * np.array(v) for n, v in zip(number, details.values(), strict=True)) / sum(number)
@@ -211,7 +223,7 @@ def test_garbage_in_rows_of_padding_is_not_counted(corpus):
 def test_a_corpus_without_counted_rows_has_no_curve_and_says_so(corpus):
     empty = PlantedCorpus(tuple(dataclasses.replace(s, content=torch.zeros_like(s.content)) for s in corpus.sequences))
     measured = measure(AttentionDrift(), empty.batches())
-    report = measured.signal.report(measured.prepared()[0])
+    report = measured.report()
     assert bool(measured.curve().isnan().all())
     assert report.flags == ("no_rows",)
     json.dumps(dict(report.details), allow_nan=False)
@@ -228,24 +240,49 @@ def test_rows_for_the_matching_are_evenly_spaced_and_counted():
     assert int(chosen[0].nonzero().diff(dim=0).max()) <= 7
 
 
-@pytest.mark.parametrize("sink", ["keep", "drop"])
-def test_a_real_architecture_agrees_with_its_own_attention_weights(sink):
-    transformers = pytest.importorskip("transformers")
-    config = transformers.LlamaConfig(
-        vocab_size=60,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        initializer_range=0.4,
-    )
+SMALL = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "initializer_range": 0.4,  # attention far from uniform
+}
+CONFIGS = {
+    "llama": lambda: transformers.LlamaConfig(**SMALL, num_key_value_heads=2),
+    "bert": lambda: transformers.BertConfig(**SMALL),
+}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def models(request):
+    """The same random weights with the fast kernel and with eager attention."""
     torch.manual_seed(0)
-    model = transformers.LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
-    bare = planted_corpus(documents=3, blocks=4, labels=False)
-    ids = [s.input_ids % 60 for s in bare.sequences]
+    fast = transformers.AutoModel.from_config(CONFIGS[request.param](), attn_implementation="sdpa").eval()
+    eager = transformers.AutoModel.from_config(CONFIGS[request.param](), attn_implementation="eager").eval()
+    eager.load_state_dict(fast.state_dict())
+    return fast, eager
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("options", [{}, {"sink": "drop"}, {"heads": "index"}], ids=str)
+def test_a_model_with_sdpa_drifts_as_its_own_eager_weights_do(models, options, side):
+    fast, eager = models
+    plain = planted_corpus(documents=3, blocks=4, labels=False)
+    plain = PlantedCorpus(tuple(dataclasses.replace(s, input_ids=s.input_ids % 97) for s in plain.sequences))
     with torch.no_grad():
-        found = [torch.stack(model(i[None], output_attentions=True).attentions)[:, 0] for i in ids]
-    own = [dataclasses.replace(s, attention=a) for s, a in zip(bare.sequences, found, strict=True)]
-    corpus = PlantedCorpus(tuple(own))
-    np.testing.assert_allclose(curve(corpus, sink=sink), expected_curve(corpus, "mean", sink), rtol=1e-4)
+        weights = [
+            torch.stack(eager(s.input_ids[None], output_attentions=True).attentions)[:, 0] for s in plain.sequences
+        ]
+    eager_corpus = PlantedCorpus(
+        tuple(dataclasses.replace(s, attention=w) for s, w in zip(plain.sequences, weights, strict=True))
+    )
+    signal, states = AttentionDrift(**options), []
+    with Capture(fast, find_blocks(fast), attention=True) as capture:
+        for batch, _ in plain.batches(size=4, side=side):
+            recorder = signal.recorder("observe", batch, None)
+            capture.run(batch, recorder.layer)
+            states.append(recorder.rows())
+    found = Measurement(signal, merge(states), None, None).curve()
+    expected = expected_curve(eager_corpus, options.get("heads", "mean"), options.get("sink", "keep"))
+    np.testing.assert_allclose(found, expected, rtol=2e-4)

@@ -119,7 +119,7 @@ def run(pytester, changes, *chosen):
     """Run the suite on a sound signal, and on one for each change: {(class, test): outcomes}."""
     classes = [CHANGED.format(name=name, body=body.strip("\n").removeprefix("    ")) for name, body in changes.items()]
     path = pytester.makepyfile(SOUND + "".join(classes))
-    result = pytester.inline_run("-p", "no:cacheprovider", "-q", *(f"{path}::{node}" for node in chosen))
+    result = pytester.inline_run("-p", "no:cacheprovider", "-q", "--tb=no", *(f"{path}::{node}" for node in chosen))
     outcomes = {}
     for report in result.getreports("pytest_runtest_logreport"):
         if report.when == "call" or report.outcome != "passed":

@@ -45,14 +45,11 @@ def test_the_curve_is_the_mean_over_all_counted_tokens(corpus):
 
 def test_weights_repeat_documents(corpus):
     measured = measure(Cosine(), corpus.batches())
-    prepared, units = measured.prepared()
     weights = torch.tensor([[2.0, 0, 1, 0, 3]], dtype=torch.float64)
     documents = sorted(corpus.documents())
     repeated = [s for d, w in zip(documents, [2, 0, 1, 0, 3], strict=True) for s in corpus.of([d]).sequences * w]
-    assert units.of_document == {d: i for i, d in enumerate(documents)}
-    np.testing.assert_allclose(
-        measured.signal.curve(prepared, weights, None)[0], [by_hand(repeated, t) for t in (1, 2, 3)], rtol=1e-5
-    )
+    assert measured.units.of_document == {d: i for i, d in enumerate(documents)}
+    np.testing.assert_allclose(measured.replicates(weights)[0], [by_hand(repeated, t) for t in (1, 2, 3)], rtol=1e-5)
 
 
 def test_values_of_bf16_layers_are_computed_in_fp32(corpus):

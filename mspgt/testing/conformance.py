@@ -148,10 +148,9 @@ class SignalConformance:
         left_out = documents[len(documents) // 2]
         rest = planted.of([d for d in documents if d != left_out])
         state = observe(self.make(), rest.batches(), fitted=measured.before)
-        prepared, units = measured.prepared()
-        weights = torch.ones(1, units.count, dtype=torch.float64)
-        weights[0, units.of_document[left_out]] = 0
-        without = measured.signal.curve(prepared, weights, None)[0]
+        weights = torch.ones(1, measured.units.count, dtype=torch.float64)
+        weights[0, measured.units.of_document[left_out]] = 0
+        without = measured.replicates(weights)[0]
         self.close(without, dataclasses.replace(measured, state=state).curve(), self.tolerance)
 
     @law("save_load")
@@ -198,28 +197,26 @@ class SignalConformance:
 
     def test_the_curve_has_its_shape(self, planted: PlantedCorpus, measured: Measurement) -> None:
         """(replicate, transition) float64, finite, one value for each pair of neighbouring blocks."""
-        prepared, units = measured.prepared()
-        curve = measured.signal.curve(prepared, torch.ones(3, units.count, dtype=torch.float64), None)
+        curve = measured.replicates(torch.ones(3, measured.units.count, dtype=torch.float64))
         assert curve.shape == (3, planted.blocks - 1)
         assert curve.dtype == torch.float64
         assert bool(torch.isfinite(curve).all())
 
     def test_replicates_do_not_touch_each_other(self, measured: Measurement) -> None:
         """A replicate's curve is the same alone and beside others; ones are the point estimate."""
-        prepared, units = measured.prepared()
-        weights = torch.ones(3, units.count, dtype=torch.float64)
-        weights[1:] = torch.from_numpy(np.random.default_rng(2).integers(0, 3, (2, units.count))).double() + 1
-        together = measured.signal.curve(prepared, weights, None)
+        units = measured.units.count
+        weights = torch.ones(3, units, dtype=torch.float64)
+        weights[1:] += torch.from_numpy(np.random.default_rng(2).integers(0, 3, (2, units)))
+        together = measured.replicates(weights)
         for row, curve in zip(weights, together, strict=True):
-            self.close(measured.signal.curve(prepared, row[None], None)[0], curve, 1e-9)
+            self.close(measured.replicates(row[None])[0], curve, 1e-9)
         self.close(together[0], measured.curve(), 1e-9)
 
     def test_bootstrap_replicates_are_reproducible(self, measured: Measurement) -> None:
         """Resampling is the generator's doing alone."""
-        prepared, units = measured.prepared()
-        rng = np.random.default_rng(3)
-        weights = torch.from_numpy(rng.multinomial(units.count, np.full(units.count, 1 / units.count), 4)).double()
-        first, second = (measured.signal.curve(prepared, weights, np.random.default_rng(4)) for _ in range(2))
+        units = measured.units.count
+        drawn = np.random.default_rng(3).multinomial(units, np.full(units, 1 / units), 4)
+        first, second = (measured.replicates(torch.from_numpy(drawn).double(), np.random.default_rng(4)) for _ in "12")
         assert first.shape == (4, len(measured.curve()))
         assert torch.equal(first, second)
 
@@ -233,7 +230,7 @@ class SignalConformance:
 
     def test_the_report_is_plain(self, measured: Measurement) -> None:
         """Flags are words; details are JSON."""
-        report = measured.signal.report(measured.prepared()[0])
+        report = measured.report()
         assert isinstance(report, Report)
         assert all(isinstance(f, str) and f and " " not in f for f in report.flags)
         json.dumps(dict(report.details), allow_nan=False)

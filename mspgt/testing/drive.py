@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mspgt.batch import Layer
-from mspgt.signal import Fitted, Signal
+from mspgt.signal import Fitted, Report, Signal
 from mspgt.state import State, Units, merge
 from mspgt.testing.attention import PlantedAttention
 from mspgt.testing.planted import Planted, PlantedCorpus
@@ -21,22 +23,41 @@ class Measurement:
     """All that came of one signal on one corpus."""
 
     signal: Signal
-    state: State
+    state: State = field(repr=False)
     """of the last stage, merged"""
-    before: Fitted | None
+    before: Fitted | None = field(repr=False)
     """what the stage before the last one fitted: what its recorders were given"""
-    fitted: Fitted | None
+    fitted: Fitted | None = field(repr=False)
     """what the last stage fitted: what `prepare` is given"""
 
+    @cached_property
+    def units(self) -> Units:
+        """The documents that were measured."""
+        return Units.of(self.state.keys)
+
+    @cached_property
+    def _prepared(self) -> Any:
+        return self.signal.prepare(self.state, self.fitted, self.units)
+
+    @cached_property
+    def _curve(self) -> Tensor:
+        return self.replicates(torch.ones(1, self.units.count, dtype=torch.float64))[0]
+
     def prepared(self) -> tuple[Any, Units]:
-        """What curves are evaluated from, and the documents it has."""
-        units = Units.of(self.state.keys)
-        return self.signal.prepare(self.state, self.fitted, units), units
+        """What curves are evaluated from, and the documents it has; prepared once."""
+        return self._prepared, self.units
 
     def curve(self) -> Tensor:
         """The point estimate: (transition,) float64."""
-        prepared, units = self.prepared()
-        return self.signal.curve(prepared, torch.ones(1, units.count, dtype=torch.float64), None)[0]
+        return self._curve
+
+    def replicates(self, weights: Tensor, rng: np.random.Generator | None = None) -> Tensor:
+        """Curves for weights (replicate, unit): (replicate, transition) float64."""
+        return self.signal.curve(self._prepared, weights, rng)
+
+    def report(self) -> Report:
+        """What the signal says beside its curve."""
+        return self.signal.report(self._prepared)
 
 
 def measure(signal: Signal, batches: Iterable[Planted]) -> Measurement:

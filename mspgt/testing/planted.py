@@ -69,7 +69,7 @@ class PlantedSequence:
 class PlantedCorpus:
     """Sequences in canonical order."""
 
-    sequences: tuple[PlantedSequence, ...]
+    sequences: tuple[PlantedSequence, ...] = field(repr=False)
 
     @property
     def blocks(self) -> int:
@@ -131,8 +131,8 @@ def planted_corpus(
     tokens: the least and the greatest length of a sequence.
     steps: innovation s of each step from layer k to k+1, one per block, in [0, 1): the population CKA of two
         neighbouring layers is 1 - s² (see `planted_cka_layers`); drawn where None.
-    labels: whether to label tokens for pos, ner, dep and srl; the pos and ner class shifts the hidden state, more
-        so in later layers.
+    labels: whether to label tokens for pos, ner, dep and srl. A token's class then shifts its hidden state, more so
+        in later layers, and CKA is no longer exactly 1 - s².
     """
     rng = np.random.default_rng(seed)
     innovations: Array = rng.uniform(0.2, 0.7, blocks) if steps is None else np.asarray(steps)
