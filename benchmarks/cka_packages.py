@@ -41,7 +41,7 @@ from mspgt.plugins.hsic import cka, hsic_debiased, linear_gram
 from mspgt.state import Units, merge
 
 LENGTH = 12
-THREADS = 2
+THREADS = 1
 
 
 class Corpus:
@@ -198,7 +198,7 @@ def main() -> None:
     truth = exact(corpus)
     table = Table(
         title=f"CKA of neighbouring blocks of MiniLM, {len(corpus.ids)} rows, batches of {options.batch}, "
-        f"{THREADS} threads; exact: " + " ".join(f"{v:.4f}" for v in truth)
+        f"{THREADS} thread; exact: " + " ".join(f"{v:.4f}" for v in truth)
     )
     for name in ("", "time, s", "CPU, s", "memory over forward, MiB", "max error", "document intervals"):
         table.add_column(name, justify="left" if not name else "right")

@@ -9,14 +9,15 @@ import torch
 
 from mspgt.batch import Batch
 from mspgt.errors import UserError
+from mspgt.plugins.cka_centred import Rows
 from mspgt.plugins.cka_estimator import Estimator, Prepared, float64_device, need_clusters, plain
-from mspgt.plugins.cka_gram import Rows, measure
+from mspgt.plugins.cka_measure import layer_matrix, measure
 from mspgt.plugins.cka_rows import RowRecorder, draw_tokens, whole_sentences
 from mspgt.signal import Fitted, Recorder
 from mspgt.state import State, Units
 
-SENSITIVITY_ROWS = 2000
-"""rows on which the z-scored CKA is set beside the unscaled one"""
+THIN_ROWS = 2000
+"""rows from which the layer matrix is estimated, and z-scored CKA set beside the unscaled"""
 
 
 class StoredRows(Estimator):
@@ -35,7 +36,7 @@ class StoredRows(Estimator):
         return RowRecorder(batch, draw_tokens(batch, self.seed, self.options.rows_per_sentence))
 
     def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
-        """Gram pass over all rows; see `mspgt.plugins.cka_gram`."""
+        """Sums over all rows; see `mspgt.plugins.cka_measure`."""
         table = state.tables.get("rows")
         if table is None or not len(table.sequence):
             raise UserError("cka: no sentence has a counted token, so there is nothing to compare; check the corpus.")
@@ -50,23 +51,24 @@ class StoredRows(Estimator):
         details = {
             "rows": len(unit),
             "units_with_rows": documents,
-            "debiased": plain(measured.debiased.diagonal(1)),
+            "debiased": plain(measured.debiased),
             "row_debiased": plain(measured.row_debiased),
             "biased": plain(measured.biased),
-            "matrix": plain(measured.debiased),
-            "zscore_sensitivity": _sensitivity(rows),
+            **_on_fewer_rows(rows),
         }
         return Prepared(measured.sums.cka, units.count, details)
 
 
-def _sensitivity(rows: Rows) -> dict[str, Any]:
-    """Debiased CKA with and without z-scoring, on the same thinned rows: what rogue dimensions make of it.
+def _on_fewer_rows(rows: Rows) -> dict[str, Any]:
+    """What needs no interval and is costly on all rows: debiased, on at most 2,000 of them.
 
-    Timkey & van Schijndel 2021 (arXiv 2109.04404).
+    The matrix of every two blocks; and CKA of neighbours with and without z-scoring, which tells what rogue
+    dimensions make of it (Timkey & van Schijndel 2021, arXiv 2109.04404).
     """
-    thin = rows.thinned(SENSITIVITY_ROWS)
-    found = {
-        name: plain(measure(thin.scaled(zscore), distinct=True).debiased.diagonal(1))
-        for name, zscore in (("none", False), ("zscore", True))
+    thin = rows.thinned(THIN_ROWS)
+    none, zscore = layer_matrix(thin.scaled(False)), layer_matrix(thin.scaled(True))
+    return {
+        "matrix": plain(zscore if rows.zscore else none),
+        "matrix_rows": len(thin.unit),
+        "zscore_sensitivity": {"none": plain(none.diagonal(1)), "zscore": plain(zscore.diagonal(1))},
     }
-    return {"rows": len(thin.unit), **found}

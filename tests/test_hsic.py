@@ -8,7 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mspgt.plugins.cka_gram import Rows, measure
+from mspgt.plugins.cka_centred import Rows
+from mspgt.plugins.cka_measure import layer_matrix, measure
+from mspgt.plugins.cka_products import products_by_features, products_by_samples
 from mspgt.plugins.hsic import cka, hsic_biased, hsic_debiased, linear_gram
 from mspgt.plugins.hsic_units import RowTriples, StoredTriples, distinct_tuples, triples
 
@@ -99,17 +101,23 @@ def test_the_point_values_of_one_pass_equal_the_definitions():
         expected = cka(hsic(k, other), hsic(k, k), hsic(other, other))
         assert float(value) == pytest.approx(float(expected), rel=1e-5)
     weighted = found.sums.cka(torch.ones(1, 10))[0]
-    torch.testing.assert_close(found.debiased.diagonal(1), weighted, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found.debiased, found.debiased.mT)
+    torch.testing.assert_close(found.debiased, weighted, rtol=1e-5, atol=1e-6)
+    matrix = layer_matrix(Rows.of(hidden, unit, 10, CPU, False))
+    torch.testing.assert_close(matrix.diagonal(1), weighted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(matrix, matrix.mT)
+    torch.testing.assert_close(matrix.diagonal(), torch.ones(2, dtype=torch.float64))
 
 
-def test_tiles_do_not_matter(monkeypatch):
+def test_tiles_do_not_matter_and_both_spaces_give_the_same_products(monkeypatch):
     hidden, unit = two_layers(n=100, d=4), torch.arange(100) * 7 // 100
-    whole = measure(Rows.of(hidden, unit, 7, CPU, False), distinct=True)
-    monkeypatch.setattr("mspgt.plugins.cka_gram.TILE", 13)
-    tiled = measure(Rows.of(hidden, unit, 7, CPU, False), distinct=True)
-    torch.testing.assert_close(tiled.sums.products, whole.sums.products, rtol=1e-5, atol=1e-4)
-    torch.testing.assert_close(tiled.debiased, whole.debiased, rtol=1e-5, atol=1e-6)
+    rows = Rows.of(hidden, unit, 7, CPU, False)
+    whole = products_by_samples(rows)
+    x, y = (hidden[:, k].double() - hidden[:, k].double().mean(0) for k in (0, 1))
+    member = torch.nn.functional.one_hot(unit).double()
+    torch.testing.assert_close(whole[2], member.T @ ((x @ x.T) * (y @ y.T)) @ member, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(products_by_features(rows), whole, rtol=1e-5, atol=1e-4)
+    monkeypatch.setattr("mspgt.plugins.cka_centred.TILE", 13)
+    torch.testing.assert_close(products_by_samples(rows), whole, rtol=1e-5, atol=1e-4)
 
 
 def test_rows_need_not_arrive_sorted_by_document():
