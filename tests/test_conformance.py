@@ -7,7 +7,7 @@ pytest_plugins = ["pytester"]
 
 OPTIONS = {
     "cka": [{}, {"estimator": "biased"}, {"estimator": "full"}, {"estimator": "minibatch"}, {"unit": "sentence_mean"}],
-    "probe": [{"seeds": 2}],
+    "probe": [{"seeds": 2, "hidden": 16}],
     "attn": [{}, {"sink": "drop"}, {"heads": "index"}, {"heads": "matched"}],
 }
 """what each built-in is tried with; a third party's signal is tried as it stands"""

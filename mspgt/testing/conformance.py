@@ -173,11 +173,13 @@ class SignalConformance:
         self.close(dataclasses.replace(measured, state=state).curve(), measured.curve(), 0.0)
 
     @law("inputs_untouched")
-    def test_inputs_are_left_alone(self, planted: PlantedCorpus) -> None:
+    def test_inputs_are_left_alone(self, planted: PlantedCorpus, measured: Measurement) -> None:
         """No tensor of the batch or of a layer is changed: the model computes on with them."""
         batches = planted.batches()
         before = [tensors_of(one) for one in batches]
-        measure(self.make(), batches)
+        signal = self.make()
+        for stage, fitted in {signal.stages[0]: None, signal.stages[-1]: measured.before}.items():
+            observe(signal, batches, stage, fitted)
         for old, new in zip(before, map(tensors_of, batches), strict=True):
             assert all(torch.equal(a, b) for a, b in zip(old, new, strict=True)), "an input tensor was changed"
 
