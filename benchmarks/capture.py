@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -30,6 +31,7 @@ from mspgt.capture import Capture
 
 LENGTHS = (32, 128, 512)
 TOKENS = 2048
+WAYS = ("bare", "hidden", "attention", "naive")
 
 
 def build(implementation: str = "sdpa") -> nn.Module:
@@ -116,29 +118,25 @@ def naive(model: nn.Module, batch: Batch) -> None:
             divergence(lower, upper).sum()
 
 
-def ways() -> dict[str, Callable[[Batch], None]]:
-    """Each way of running a batch, on a model of its own state."""
-    model, eager = build(), build("eager")
+def make_way(name: str) -> Callable[[Batch], None]:
+    """One way of running a batch, on a model of its own."""
+    model = build("eager" if name == "naive" else "sdpa")
+    if name in ("bare", "naive"):
+        use = bare if name == "bare" else naive
+        return lambda batch: use(model, batch)
+    watch = hidden if name == "hidden" else attention
     blocks = find_blocks(model)
 
-    def captured(use: Callable[[Capture, Batch], None], wants: bool) -> Callable[[Batch], None]:
-        def run(batch: Batch) -> None:
-            with Capture(model, blocks, wants) as capture:
-                use(capture, batch)
+    def run(batch: Batch) -> None:
+        with Capture(model, blocks, name == "attention") as capture:
+            watch(capture, batch)
 
-        return run
-
-    return {
-        "bare": lambda batch: bare(model, batch),
-        "hidden": captured(hidden, False),
-        "attention": captured(attention, True),
-        "naive": lambda batch: naive(eager, batch),
-    }
+    return run
 
 
 def times(length: int, repeats: int) -> dict[str, float]:
     """Median seconds of each way, interleaved so that a slow moment of the machine meets all of them."""
-    batch, runs = make_batch(length), ways()
+    batch, runs = make_batch(length), {name: make_way(name) for name in WAYS}
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 2):
         for name, run in runs.items():
@@ -156,10 +154,16 @@ def peak(way: str, length: int) -> float:
 
 
 def measure_peak(way: str, length: int) -> float:
-    """What the fresh process does."""
-    run, batch = ways()[way], make_batch(length)
+    """What the fresh process does. Linux can forget the peak of building the model; elsewhere it counts too."""
+    run, batch = make_way(way), make_batch(length)
+    forget, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if forget.exists():
+        forget.write_text("5")
     for _ in range(3):
         run(batch)
+    if forget.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
