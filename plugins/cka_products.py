@@ -16,6 +16,9 @@ from torch import Tensor
 from mspgt.plugins.cka_centred import Rows
 from mspgt.plugins.hsic_units import pairs
 
+DIMENSIONS = 64
+"""dimensions of one block crossed with all of the other's at once, in feature space"""
+
 
 def products(rows: Rows) -> Tensor:
     """M of every pair of blocks, by the cheaper way: (pair, unit, unit) float64."""
@@ -42,7 +45,7 @@ def products_by_samples(rows: Rows) -> Tensor:
 
 
 def products_by_features(rows: Rows) -> Tensor:
-    """From products of dimensions within each unit; memory is unit * dim^2."""
+    """From products of dimensions within each unit; memory is 64 * unit * dim."""
     layers, bounds = rows.hidden.shape[1], rows.bounds()
     everything = slice(0, len(rows.unit))
     own, between = [], []
@@ -58,8 +61,12 @@ def products_by_features(rows: Rows) -> Tensor:
 
 def _unit_products(x: Tensor, y: Tensor, bounds: list[int]) -> Tensor:
     """Inner products of X_a' Y_a over all pairs of units: (row, dim) twice -> (unit, unit) float64."""
-    crossed = torch.stack([x[i:j].T @ y[i:j] for i, j in pairwise(bounds)], dim=1)
-    return torch.stack([(c @ c.T).double() for c in crossed]).sum(0)  # one dimension of x at a time: short sums
+    units = len(bounds) - 1
+    found = torch.zeros(units, units, dtype=torch.float64, device=x.device)
+    for some in torch.split(x, DIMENSIONS, dim=1):
+        crossed = torch.stack([some[i:j].T @ y[i:j] for i, j in pairwise(bounds)], dim=1)
+        found += (crossed @ crossed.mT).sum(0, dtype=torch.float64)  # one dimension of x at a time: short sums
+    return found
 
 
 def _membership(rows: Rows, tile: slice) -> tuple[Tensor, slice]:
