@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.cells import cell_len
@@ -44,10 +45,14 @@ def render(result: Findings, console: Console) -> None:
 def _transitions(result: Findings, width: int) -> list[RenderableType]:
     """The table per transition, as full as the width allows: intervals as ends, as ± half their width, or not."""
     verdict = result.verdict()
-    curves = [*result.signals.values(), verdict.evidence]
+    paper = replace(result.verdict("paper").evidence, name="paper's")
+    curves = [*result.signals.values(), paper, verdict.evidence]
     depth = [f"{below / result.n_layers:.0%}" for below in verdict.evidence.transition.tolist()]
     marks = {b.layer: b for b in verdict.boundaries}
-    caption = f"{result.describe_intervals}; transition l lies between block l and block l + 1"
+    caption = (
+        f"{result.describe_intervals}; transition l lies between block l and block l + 1; evidence is that of mspgt's "
+        "rule, what stands out of its surroundings, beside the paper's"
+    )
     for form, show_depth in (("ends", True), ("ends", False), ("half", True), ("half", False), ("none", False)):
         cells = [_cells(curve, form) for curve in curves]
         table, needed = _grid(curves, cells, depth if show_depth else None, marks)

@@ -55,6 +55,11 @@ class CKA(Signal):
         self.exceptions = self._estimator.exceptions  # type: ignore[misc]  # narrower than the class's
         self.document_intervals = self._estimator.document_intervals
 
+    def bytes_per_sentence(self, n_layers: int, hidden_size: int) -> float:
+        """The rows that are kept of a sentence, in fp32; the streaming estimators keep none."""
+        stored = self.options.estimator in ("debiased", "biased")
+        return 4.0 * self.options.rows_per_sentence * n_layers * hidden_size if stored else 0.0
+
     def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """A fresh recorder of the chosen estimator."""
         return self._estimator.recorder(stage, batch, fitted)

@@ -44,6 +44,10 @@ class Probe(Signal):
     summary = "jumps of probe F1: POS, dependencies, entities, semantic roles (S2)"
     Options = ProbeOptions
 
+    def bytes_per_sentence(self, n_layers: int, hidden_size: int) -> float:
+        """Vectors of about 15 words and argument spans a sentence, as they are stored."""
+        return 15.0 * DTYPES[self.options.rows].itemsize * n_layers * hidden_size
+
     def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> RowRecorder:
         """Keeps the mean vectors of the labelled token ranges at layers 1..L."""
         return RowRecorder(batch, self.options.tasks, DTYPES[self.options.rows])

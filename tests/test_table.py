@@ -49,7 +49,7 @@ def test_every_transition_is_shown_within_the_width(
 
 def test_three_signals_have_their_intervals_in_80_columns() -> None:
     row = _rows(_shown(example_result(32)))[11]
-    assert row.count("±") == 4
+    assert row.count("±") == 5  # three signals and the evidence of both rules
 
 
 def test_intervals_are_ends_where_there_is_room() -> None:
