@@ -155,7 +155,8 @@ def _measure(run: RunDir, name: str, signal: Signal, corpus: str, reading: State
         raise UserError(f"its state lacks {missing} of {len(reading.keys)} sequences; run again with overwrite=true.")
     fitted = run.fitted(name, last)
     if fitted is None:
-        say(f"fitting {name}")
+        if type(signal).fit is not Signal.fit:
+            say(f"fitting {name}")
         fitted = signal.fit(signal.stages[last], state)
         if fitted is not None:
             run.write_fitted(name, last, fitted)
