@@ -11,7 +11,7 @@ import lightning as L
 
 from mspgt.state import State, merge, write_shard
 
-FLUSH_BYTES, FLUSH_SECONDS = 64 << 20, 10.0
+FLUSH_BYTES, FLUSH_SECONDS = 16 << 20, 10.0
 
 
 class Accumulate(L.Callback):

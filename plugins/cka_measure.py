@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 from mspgt.plugins.cka_centred import Rows, full_precision
 from mspgt.plugins.cka_products import products
 from mspgt.plugins.hsic import cka
-from mspgt.plugins.hsic_units import UnitSums, distinct_tuples, pairs, triples
+from mspgt.plugins.hsic_units import UnitSums, distinct_tuples, pairs
+from mspgt.plugins.triples import Triples, choose
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,8 @@ class Measured:
     """Sums for any weights, and CKA of neighbouring blocks of the rows as they are, (L-1,) each."""
 
     sums: UnitSums
-    debiased: Tensor
-    """U-statistic, pairs within a unit left out"""
+    debiased: Tensor | None
+    """U-statistic, pairs within a unit left out; None where the sums are those of the V-statistic"""
     row_debiased: Tensor
     """Song's U-statistic, as if rows were independent"""
     biased: Tensor
@@ -35,15 +37,51 @@ def measure(rows: Rows, distinct: bool) -> Measured:
     """
     with full_precision():
         whole = products(rows)
-    apart, own, norms = _affinities(rows)
-    unit = rows.unit.to(rows.device)
-    together = [a.scatter(1, unit[:, None], o[:, None]) for a, o in zip(apart, own, strict=True)]
-    row_debiased = _song(whole, torch.stack([a.sum(1) for a in together]), norms)
-    between_units = whole - torch.diag_embed(whole.diagonal(dim1=1, dim2=2))
-    debiased = _unit_sums(unit, between_units, apart, distinct=True)
-    biased = _unit_sums(unit, whole, together, distinct=False)
-    equal = torch.ones(1, rows.units)
-    return Measured(debiased if distinct else biased, debiased.cka(equal)[0], row_debiased, biased.cka(equal)[0])
+        layers = _over_layers(rows, distinct)
+    row_debiased = _song(whole, layers.reach + layers.own, layers.norms)
+    biased = _v_statistic(whole, layers.reach + layers.own)
+    whole.diagonal(dim1=1, dim2=2)[:] *= not distinct
+    sums = UnitSums(_counts(rows), whole, layers.inner, layers.shared, layers.triples, distinct)
+    debiased = sums.cka(torch.ones(1, rows.units))[0] if distinct else None
+    return Measured(sums, debiased, row_debiased, biased)
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """What one pass over the layers gathers, all float64."""
+
+    inner: Tensor
+    """(layer, unit, unit)"""
+    shared: Tensor
+    """(pair, unit, unit); empty where pairs within a unit count"""
+    reach: Tensor
+    """(layer, row): sums of the rows of the Gram matrix over the other units"""
+    own: Tensor
+    """(layer, row): the same over the row's own unit"""
+    norms: Tensor
+    """(layer, row): its diagonal"""
+    triples: Triples
+
+
+def _over_layers(rows: Rows, distinct: bool) -> _Layers:
+    """Gather what the affinities of all layers say, some rows at a time."""
+    layers, units, n = rows.hidden.shape[1], rows.units, len(rows.unit)
+    sums = _sums_of_units(rows)
+    gathering = choose(rows, sums, distinct)
+    inner = sums.new_zeros(layers, units, units)
+    shared = sums.new_zeros(2 * layers - 1 if distinct else 0, units, units)
+    reach, own, norms = (sums.new_empty(layers, n) for _ in range(3))
+    for tile, affinity in _affinities(rows, sums):
+        unit = rows.unit[tile].to(rows.device)
+        reach[:, tile] = affinity.sum(2)
+        own[:, tile] = _take_own(affinity, unit, zero=distinct)
+        for layer in range(layers):
+            norms[layer, tile] = rows.layer(layer, tile).double().square().sum(1)
+        inner.index_add_(1, unit, affinity)
+        for pair, (a, b) in enumerate(pairs([*affinity]) if distinct else []):
+            shared[pair].index_add_(0, unit, a * b)
+        gathering.add(tile, affinity)
+    return _Layers(inner, shared, reach - own, own, norms, gathering.done())
 
 
 def layer_matrix(rows: Rows) -> Tensor:
@@ -53,15 +91,18 @@ def layer_matrix(rows: Rows) -> Tensor:
     """
     with full_precision():
         between = _between_units(rows)
-    affinity, _, _ = _affinities(rows)
-    unit = rows.unit.to(rows.device)
-    reach = torch.stack([a.sum(1) for a in affinity])  # (layer, row)
-    flat = torch.stack([a.flatten() for a in affinity])
-    three = reach @ reach.T - flat @ flat.T
-    inner = torch.stack([_by_unit(a, unit, rows.units) for a in affinity])
+    sums = _sums_of_units(rows)
+    layers = len(sums)
+    three, inner = sums.new_zeros(layers, layers), sums.new_zeros(layers, rows.units, rows.units)
+    for tile, affinity in _affinities(rows, sums):
+        unit = rows.unit[tile].to(rows.device)
+        _take_own(affinity, unit, zero=True)
+        reach, flat = affinity.sum(2), affinity.flatten(1)
+        three += reach @ reach.T - flat @ flat.T
+        inner.index_add_(1, unit, affinity)
     by_unit, total = inner.sum(2), inner.sum((1, 2))
     four = total[:, None] * total - 4 * by_unit @ by_unit.T + 2 * inner.flatten(1) @ inner.flatten(1).T
-    n2, n3, n4 = distinct_tuples(torch.bincount(unit, minlength=rows.units).double()[None])
+    n2, n3, n4 = distinct_tuples(_counts(rows)[None])
     hsic = between / n2 + four / n4 - 2 * three / n3
     own = hsic.diagonal()
     return cka(hsic, own[:, None].expand_as(hsic), own.expand_as(hsic))
@@ -79,38 +120,46 @@ def _between_units(rows: Rows) -> Tensor:
     return found
 
 
-def _affinities(rows: Rows) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Inner products of rows with the sums of units, float64.
-
-    Returns
-    -------
-    for each layer (row, unit), zero at the row's own unit; (layer, row), what stood there; (layer, row), the
-    squared norms of the rows.
-    """
-    unit = rows.unit.to(rows.device)
-    found, own, norms = [], [], []
-    for layer in range(rows.hidden.shape[1]):
-        parts = [rows.layer(layer, tile) for tile in rows.tiles()]
-        sums = torch.zeros(rows.units, parts[0].shape[1], dtype=torch.float64, device=rows.device)
-        for tile, part in zip(rows.tiles(), parts, strict=True):
-            sums.index_add_(0, unit[tile], part.double())
-        affinity = torch.cat([part.double() @ sums.T for part in parts])
-        own.append(affinity.gather(1, unit[:, None])[:, 0])
-        found.append(affinity.scatter_(1, unit[:, None], 0.0))
-        norms.append(torch.cat([part.double().square().sum(1) for part in parts]))
-    return found, torch.stack(own), torch.stack(norms)
+def _counts(rows: Rows) -> Tensor:
+    """Rows of each unit, (unit,) float64."""
+    return torch.bincount(rows.unit, minlength=rows.units).double().to(rows.device)
 
 
-def _unit_sums(unit: Tensor, products: Tensor, affinity: list[Tensor], distinct: bool) -> UnitSums:
-    units = products.shape[1]
-    return UnitSums(
-        rows=torch.bincount(unit, minlength=units).double(),
-        products=products,
-        inner=torch.stack([_by_unit(a, unit, units) for a in affinity]),
-        shared=torch.stack([_by_unit(a * b, unit, units) for a, b in pairs(affinity)]),
-        triples=triples(affinity, unit, units),
-        distinct=distinct,
-    )
+def _sums_of_units(rows: Rows) -> Tensor:
+    """(layer, unit, dim) float64."""
+    _, layers, dim = rows.hidden.shape
+    sums = torch.zeros(layers, rows.units, dim, dtype=torch.float64, device=rows.device)
+    for tile in rows.tiles():
+        unit = rows.unit[tile].to(rows.device)
+        for layer in range(layers):
+            sums[layer].index_add_(0, unit, rows.layer(layer, tile).double())
+    return sums
+
+
+def _affinities(rows: Rows, sums: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Inner products of some rows at a time with the sums of units: (layer, row, unit) float64."""
+    for tile in rows.tiles(256):
+        yield tile, torch.stack([rows.layer(layer, tile).double() @ of.T for layer, of in enumerate(sums)])
+
+
+def _take_own(affinity: Tensor, unit: Tensor, zero: bool) -> Tensor:
+    """What stands at the rows' own units, (layer, row); there the affinity is set to zero if so asked."""
+    index = unit[None, :, None].expand(len(affinity), -1, 1)
+    own = affinity.gather(2, index)[:, :, 0]
+    if zero:
+        affinity.scatter_(2, index, 0.0)
+    return own
+
+
+def _v_statistic(products: Tensor, reach: Tensor) -> Tensor:
+    """Biased CKA of neighbours, (L-1,): products (pair, unit, unit) and reach (layer, row) over all pairs of rows."""
+    layers, n = reach.shape
+    whole, total = products.sum((1, 2)) / n**2, reach.sum(1) / n**2
+    hsic = [
+        whole[pair] - 2 * reach[a] @ reach[b] / n**3 + total[a] * total[b]
+        for pair, (a, b) in enumerate(pairs(list(range(layers))))
+    ]
+    return _neighbours(hsic, layers)
 
 
 def _song(products: Tensor, reach: Tensor, norms: Tensor) -> Tensor:
@@ -128,10 +177,10 @@ def _song(products: Tensor, reach: Tensor, norms: Tensor) -> Tensor:
     for pair, (a, b) in enumerate(pairs(list(range(layers)))):
         u = whole[pair] - norms[a] @ norms[b] + off[a].sum() * off[b].sum() / ((n - 1) * (n - 2))
         hsic.append((u - 2 * off[a] @ off[b] / (n - 2)) / (n * (n - 3)))
+    return _neighbours(hsic, layers)
+
+
+def _neighbours(hsic: list[Tensor], layers: int) -> Tensor:
+    """CKA of neighbours from HSIC of every pair."""
     own, between = torch.stack(hsic[:layers]), hsic[layers:]
     return cka(torch.stack(between) if between else own[:0], own[:-1], own[1:])
-
-
-def _by_unit(values: Tensor, unit: Tensor, units: int) -> Tensor:
-    """Sum rows by unit: (row, field) -> (unit, field)."""
-    return torch.zeros(units, values.shape[1], dtype=values.dtype, device=values.device).index_add_(0, unit, values)

@@ -51,7 +51,7 @@ class StoredRows(Estimator):
         details = {
             "rows": len(unit),
             "units_with_rows": documents,
-            "debiased": plain(measured.debiased),
+            "debiased": plain(measured.debiased) if measured.debiased is not None else None,
             "row_debiased": plain(measured.row_debiased),
             "biased": plain(measured.biased),
             **_on_fewer_rows(rows),

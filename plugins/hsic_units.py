@@ -12,27 +12,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from mspgt.plugins.hsic import cka
+from mspgt.plugins.triples import Triples
 
 T = TypeVar("T")
 REPLICATES = 250
 """replicates evaluated at once; bounds the memory of a curve"""
-
-
-class Triples(Protocol):
-    """Sums over triples of units: weights (replicate, unit) -> (replicate, pair) float64.
-
-    The value is the sum over units a, b, c of v_a v_b v_c sum_{i in a} K_ib L_ic, where K_ib is the inner product
-    of row i with the sum of unit b.
-    """
-
-    def __call__(self, weights: Tensor) -> Tensor:
-        """Evaluate for each replicate."""
 
 
 @dataclass(frozen=True)
@@ -109,78 +99,6 @@ def distinct_tuples(mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     n3 = p1**3 - 3 * p1 * p2 + 2 * p3
     n4 = p1**4 - 6 * p1**2 * p2 + 3 * p2**2 + 8 * p1 * p3 - 6 * p4
     return n2, n3, torch.where((mass > 0).sum(-1) >= 4, n4, torch.nan)
-
-
-@dataclass(frozen=True)
-class StoredTriples:
-    """Triples from their sums: (pair, unit, unit * (unit + 1) / 2), symmetric in the last two units."""
-
-    sums: Tensor
-
-    @classmethod
-    def of(cls, affinity: list[Tensor], bounds: list[int]) -> StoredTriples:
-        """Sum the rows of each unit.
-
-        Parameters
-        ----------
-        affinity: for each layer (row, unit), the inner product of row i with the sum of unit b.
-        bounds: the rows of unit a are bounds[a]:bounds[a+1].
-        """
-        units = len(bounds) - 1
-        first, second = torch.triu_indices(units, units)
-        sums = []
-        for left, right in pairs(affinity):
-            cube = torch.stack([left[i:j].double().T @ right[i:j].double() for i, j in pairwise(bounds)])
-            cube = cube + cube.mT
-            cube.diagonal(dim1=1, dim2=2).mul_(0.5)  # b = c stands once among the pairs b <= c
-            sums.append(cube[:, first, second])
-        return cls(torch.stack(sums))
-
-    def __call__(self, weights: Tensor) -> Tensor:
-        """Evaluate for each replicate: cost pair * unit^3, whatever the number of rows."""
-        units = weights.shape[1]
-        first, second = torch.triu_indices(units, units, device=weights.device)
-        couples = weights[:, first] * weights[:, second]
-        by_unit: Tensor = self.sums.flatten(0, 1) @ couples.T
-        return (by_unit.view(-1, units, len(weights)) * weights.T).sum(1).T
-
-
-@dataclass(frozen=True)
-class RowTriples:
-    """Triples from the rows themselves, for corpora of many short documents."""
-
-    affinity: list[Tensor]
-    """for each layer (row, unit) float32"""
-    unit: Tensor
-    """(row,)"""
-
-    def __call__(self, weights: Tensor) -> Tensor:
-        """Evaluate for each replicate: cost layer * row * unit."""
-        columns = weights.T.float().contiguous()
-        of_row = columns[self.unit]
-        own, between = [], []
-        below: Tensor | None = None
-        for affinity in self.affinity:
-            reach = affinity @ columns  # (row, replicate)
-            weighted = reach * of_row
-            own.append((weighted * reach).sum(0, dtype=torch.float64))
-            if below is not None:
-                between.append((weighted * below).sum(0, dtype=torch.float64))
-            below = reach
-        return torch.stack(own + between, dim=1)
-
-
-def triples(affinity: list[Tensor], unit: Tensor, units: int) -> Triples:
-    """The cheaper way to sum triples: stored sums where documents have more rows than there are documents."""
-    rows = len(unit)
-    if units * units <= rows and _stored_bytes(len(affinity), units) <= 1 << 30:
-        ends = torch.bincount(unit, minlength=units).cumsum(0).tolist()
-        return StoredTriples.of(affinity, [0, *ends])
-    return RowTriples([a.float() for a in affinity], unit)
-
-
-def _stored_bytes(layers: int, units: int) -> int:
-    return (2 * layers - 1) * units * units * (units + 1) // 2 * 8
 
 
 def _form(matrices: Tensor, left: Tensor, right: Tensor) -> Tensor:

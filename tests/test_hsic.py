@@ -12,7 +12,8 @@ from mspgt.plugins.cka_centred import Rows
 from mspgt.plugins.cka_measure import layer_matrix, measure
 from mspgt.plugins.cka_products import products_by_features, products_by_samples
 from mspgt.plugins.hsic import cka, hsic_biased, hsic_debiased, linear_gram
-from mspgt.plugins.hsic_units import RowTriples, StoredTriples, distinct_tuples, triples
+from mspgt.plugins.hsic_units import distinct_tuples
+from mspgt.plugins.triples import GatherAffinity, GatherFeatures, GatherStored, choose
 
 CPU = torch.device("cpu")
 
@@ -155,23 +156,37 @@ def test_biased_weights_equal_the_resampled_corpus_written_out():
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-5, atol=1e-6)
 
 
-def test_both_ways_to_sum_triples_agree():
-    g = torch.Generator().manual_seed(0)
-    affinity = [torch.randn(40, 5, generator=g, dtype=torch.float64) for _ in range(3)]
-    unit = torch.arange(40) // 8
-    weights = torch.rand(6, 5, generator=g, dtype=torch.float64)
-    stored = StoredTriples.of(affinity, [0, 8, 16, 24, 32, 40])(weights)
-    by_rows = RowTriples([a.float() for a in affinity], unit)(weights)
-    torch.testing.assert_close(stored, by_rows, rtol=1e-4, atol=1e-4)
-    reach = [a @ weights.T for a in affinity]
-    expected = ((weights.T[unit]) * reach[0] * reach[1]).sum(0)
-    torch.testing.assert_close(stored[:, 3], expected, rtol=1e-12, atol=1e-12)
+def rows_of(units: int, dim: int, each: int = 8) -> Rows:
+    hidden = torch.randn(units * each, 3, dim, generator=torch.Generator().manual_seed(0))
+    return Rows.of(hidden, torch.arange(units * each) // each, units, torch.device("cpu"), zscore=False)
 
 
-def test_many_short_documents_are_summed_by_row():
-    affinity = [torch.ones(20, 10, dtype=torch.float64)]
-    assert isinstance(triples(affinity, torch.arange(20) // 2, 10), RowTriples)
-    assert isinstance(triples([a[:, :4] for a in affinity], torch.arange(20) // 5, 4), StoredTriples)
+@pytest.mark.parametrize("distinct", [True, False])
+def test_every_way_to_sum_triples_agrees_with_the_definition(distinct):
+    rows = rows_of(units=5, dim=6)
+    hidden = torch.stack([rows.layer(k, slice(0, 40)) for k in range(3)]).double()  # (layer, row, dim)
+    sums = torch.stack([hidden[:, rows.unit == u].sum(1) for u in range(5)], dim=1)
+    affinity = hidden @ sums.mT
+    if distinct:
+        affinity[:, torch.arange(40), rows.unit] = 0
+    weights = torch.rand(6, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    reach = affinity @ weights.T  # (layer, row, replicate)
+    of_row = weights.T[rows.unit]
+    both = ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2))
+    expected = torch.stack([(of_row * reach[a] * reach[b]).sum(0) for a, b in both], dim=1)
+    for way in (GatherStored(rows.unit, 3, 5), GatherAffinity(rows), GatherFeatures(rows, sums, distinct)):
+        for tile in (slice(0, 13), slice(13, 40)):
+            way.add(tile, affinity[:, tile])
+        torch.testing.assert_close(way.done()(weights), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("units", "dim", "each", "way"),
+    [(4, 3, 8, GatherStored), (10, 16, 2, GatherAffinity), (10, 4, 2, GatherFeatures)],
+)
+def test_the_way_follows_from_the_shape(units, dim, each, way):
+    rows = rows_of(units, dim, each)
+    assert type(choose(rows, torch.zeros(3, units, dim), True)) is way
 
 
 def test_replicates_are_evaluated_in_parts(monkeypatch):

@@ -228,3 +228,37 @@ def test_resuming_a_finished_run_changes_nothing(mspgt_run: Run, tmp_path: Path)
     before = mspgt.load(tmp_path / "r")
     assert mspgt_run(f"out={tmp_path / 'r'}", "resume=true") == 0
     assert mspgt.load(tmp_path / "r").same_numbers(before)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("cka.estimator=biased", "attn.heads=index"),
+        ("cka.estimator=full", "attn.heads=matched"),
+        ("cka.unit=sentence_mean", "cka.scale=zscore", "attn.sink=drop"),
+    ],
+)
+def test_options_of_signals_run_end_to_end(mspgt_run: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert mspgt_run(f"out={tmp_path / 'r'}", *options) == 0
+    for curve in mspgt.load(tmp_path / "r").signals.values():
+        assert np.isfinite(curve.value).all()
+        assert (curve.low <= curve.high).all()
+
+
+def test_an_estimator_without_document_intervals_says_so(mspgt_run: Run, tmp_path: Path) -> None:
+    assert mspgt_run(f"out={tmp_path / 'r'}", "cka.estimator=minibatch") in (0, 3)
+    found = result(tmp_path / "r")
+    assert set(found["signals"]["cka"]["low"]) == {None}
+    assert "no_document_intervals" in found["signals"]["cka"]["flags"]
+    assert not found["verdicts"]["mspgt"]["accepted"]
+
+
+def test_a_signal_of_two_passes_resumes_between_them(mspgt_run: Run, tmp_path: Path) -> None:
+    options = ("cka.estimator=full", "attn.heads=matched")
+    assert mspgt_run(f"out={tmp_path / 'whole'}", *options) == 0
+    assert mspgt_run(f"out={tmp_path / 'cut'}", *options) == 0
+    for path in (tmp_path / "cut" / "state" / "data-1").iterdir():
+        path.unlink()  # as if killed in the second pass
+    (tmp_path / "cut" / "result.json").unlink()
+    assert mspgt_run(f"out={tmp_path / 'cut'}", *options, "resume=true") == 0
+    assert mspgt.load(tmp_path / "cut").same_numbers(mspgt.load(tmp_path / "whole"), rtol=1e-9)
