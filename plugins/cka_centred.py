@@ -53,7 +53,7 @@ class Rows:
         zscore: divide each dimension by its standard deviation.
         """
         order = torch.argsort(unit, stable=True)
-        chunks = torch.split(hidden, max(1, (1 << 24) // max(1, hidden[0].numel())))
+        chunks = torch.split(hidden, max(1, (1 << 21) // max(1, hidden[0].numel())))
         centre = torch.stack([c.double().sum(0) for c in chunks]).sum(0) / len(hidden)
         spread = torch.stack([(c.double() - centre).square().sum(0) for c in chunks]).sum(0) / len(hidden)
         return cls(hidden, order, unit[order], units, device, centre, spread.sqrt(), zscore)

@@ -16,7 +16,7 @@ from torch import Tensor
 from mspgt.plugins.cka_centred import Rows
 from mspgt.plugins.hsic_units import pairs
 
-DIMENSIONS = 64
+DIMENSIONS = 16
 """dimensions of one block crossed with all of the other's at once, in feature space"""
 
 
@@ -45,28 +45,25 @@ def products_by_samples(rows: Rows) -> Tensor:
 
 
 def products_by_features(rows: Rows) -> Tensor:
-    """From products of dimensions within each unit; memory is 64 * unit * dim."""
+    """From products of dimensions within each unit; memory is 16 * unit * dim."""
     layers, bounds = rows.hidden.shape[1], rows.bounds()
     everything = slice(0, len(rows.unit))
-    own, between = [], []
+    found = torch.zeros(2 * layers - 1, rows.units, rows.units, dtype=torch.float64, device=rows.device)
     below: Tensor | None = None
     for k in range(layers):
         block = rows.layer(k, everything)
-        own.append(_unit_products(block, block, bounds))
+        _add_products(found[k], block, block, bounds)
         if below is not None:
-            between.append(_unit_products(below, block, bounds))
+            _add_products(found[layers + k - 1], below, block, bounds)
         below = block
-    return torch.stack(own + between)
+    return found
 
 
-def _unit_products(x: Tensor, y: Tensor, bounds: list[int]) -> Tensor:
-    """Inner products of X_a' Y_a over all pairs of units: (row, dim) twice -> (unit, unit) float64."""
-    units = len(bounds) - 1
-    found = torch.zeros(units, units, dtype=torch.float64, device=x.device)
+def _add_products(found: Tensor, x: Tensor, y: Tensor, bounds: list[int]) -> None:
+    """Add inner products of X_a' Y_a over all pairs of units: (row, dim) twice, into (unit, unit) float64."""
     for some in torch.split(x, DIMENSIONS, dim=1):
         crossed = torch.stack([some[i:j].T @ y[i:j] for i, j in pairwise(bounds)], dim=1)
         found += (crossed @ crossed.mT).sum(0, dtype=torch.float64)  # one dimension of x at a time: short sums
-    return found
 
 
 def _membership(rows: Rows, tile: slice) -> tuple[Tensor, slice]:

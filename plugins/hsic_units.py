@@ -10,6 +10,7 @@ Layers are numbered 0..L-1 here; *pairs* are the L pairs (l, l) followed by the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -77,7 +78,8 @@ class UnitSums:
         three = self.triples(v) - _form(self.shared, v, squares).T
         meet = torch.stack([(squares.T * reach[a] * reach[b]).sum(0) for a, b in zip(left, right, strict=True)])
         four = total[left] * total[right] - 4 * meet
-        four = (four + 2 * _form(self.inner[left] * self.inner[right], squares, squares)).T
+        both = (self.inner[a] * self.inner[b] for a, b in zip(left, right, strict=True))
+        four = (four + 2 * _form(both, squares, squares)).T
         n2, n3, n4 = distinct_tuples(v * self.rows)
         return two / n2[:, None] + four / n4[:, None] - 2 * three / n3[:, None]
 
@@ -101,9 +103,9 @@ def distinct_tuples(mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return n2, n3, torch.where((mass > 0).sum(-1) >= 4, n4, torch.nan)
 
 
-def _form(matrices: Tensor, left: Tensor, right: Tensor) -> Tensor:
+def _form(matrices: Iterable[Tensor], left: Tensor, right: Tensor) -> Tensor:
     """Bilinear forms: (pair, unit, unit), (replicate, unit) twice -> (pair, replicate)."""
-    return ((matrices @ right.T) * left.T).sum(1)
+    return torch.stack([((matrix @ right.T) * left.T).sum(0) for matrix in matrices])
 
 
 def pairs(layers: list[T]) -> list[tuple[T, T]]:
