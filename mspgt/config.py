@@ -50,7 +50,9 @@ class RunOptions:
         "what the model reads at once: windows of whole sentences of a document, or each sentence alone",
         choices=("document", "sentence"),
     )
-    limit: int | None = option(None, "read up to this many sentences of each corpus", low=1)
+    limit: int | None = option(
+        None, "read up to this many sentences of each corpus; 2,000 of the endless grammar where none", low=1
+    )
     max_length: int = option(256, "longest sequence in tokens", low=8)
     batch_tokens: int = option(4096, "tokens in a batch, padding included", low=8)
     plugins: tuple[str, ...] = option(("cka", "probe", "attn"), "signals to measure")

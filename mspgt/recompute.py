@@ -82,6 +82,7 @@ def conclude(run: RunDir, config: RunConfig, provenance: Mapping[str, Any], devi
     result = Result(data)
     say("drawing figures and the page")
     result.save(run.path)
+    say(f"written: {run.path / 'report.html'} and, beside it, result.json, signals.csv and figures/")
     return result
 
 
@@ -156,7 +157,7 @@ def _measure(run: RunDir, name: str, signal: Signal, corpus: str, reading: State
     fitted = run.fitted(name, last)
     if fitted is None:
         if type(signal).fit is not Signal.fit:
-            say(f"fitting {name}")
+            say(f"{name}: fitting")
         fitted = signal.fit(signal.stages[last], state)
         if fitted is not None:
             run.write_fitted(name, last, fitted)

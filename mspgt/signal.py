@@ -152,9 +152,7 @@ class _SumRecorder:
             return
         upper = layer.hidden.detach().float().clone()
         if self._lower is not None:
-            sums = self._signal.sums(
-                self._lower.to(upper.device), upper, self._batch.content.to(upper.device)
-            )
+            sums = self._signal.sums(self._lower.to(upper.device), upper, self._batch.content.to(upper.device))
             if sums.ndim != 2 or len(sums) != len(self._batch.keys):
                 raise UserError(
                     f"{type(self._signal).__name__}.sums must return (sequence, field) = "

@@ -16,7 +16,7 @@ from mspgt.data.hub import Hub
 from mspgt.data.python import Iterated
 from mspgt.errors import UserError
 
-GRAMMAR_SENTENCES = 4_000
+GRAMMAR_SENTENCES = 2_000
 """read from the built-in generator, which never ends, where no limit is given"""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(:[\w.-]*){0,2}")
 
