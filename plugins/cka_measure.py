@@ -14,6 +14,9 @@ from mspgt.plugins.hsic import cka
 from mspgt.plugins.hsic_units import UnitSums, distinct_tuples, pairs
 from mspgt.plugins.triples import Triples, choose
 
+SLICE = 64
+"""rows whose products with everything are held at once, for all layers"""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -68,7 +71,7 @@ def _over_layers(rows: Rows, distinct: bool) -> _Layers:
     layers, units, n = rows.hidden.shape[1], rows.units, len(rows.unit)
     sums = _sums_of_units(rows)
     gathering = choose(rows, sums, distinct)
-    inner = sums.new_zeros(layers, units, units)
+    inner = sums @ sums.mT
     shared = sums.new_zeros(2 * layers - 1 if distinct else 0, units, units)
     reach, own, norms = (sums.new_empty(layers, n) for _ in range(3))
     for tile, affinity in _affinities(rows, sums):
@@ -77,10 +80,11 @@ def _over_layers(rows: Rows, distinct: bool) -> _Layers:
         own[:, tile] = _take_own(affinity, unit, zero=distinct)
         for layer in range(layers):
             norms[layer, tile] = rows.layer(layer, tile).double().square().sum(1)
-        inner.index_add_(1, unit, affinity)
         for pair, (a, b) in enumerate(pairs([*affinity]) if distinct else []):
             shared[pair].index_add_(0, unit, a * b)
         gathering.add(tile, affinity)
+    if distinct:
+        inner.diagonal(dim1=1, dim2=2).zero_()
     return _Layers(inner, shared, reach - own, own, norms, gathering.done())
 
 
@@ -93,15 +97,21 @@ def layer_matrix(rows: Rows) -> Tensor:
         between = _between_units(rows)
     sums = _sums_of_units(rows)
     layers = len(sums)
-    three, inner = sums.new_zeros(layers, layers), sums.new_zeros(layers, rows.units, rows.units)
+    three, four = sums.new_zeros(layers, layers), sums.new_zeros(layers, layers)
     for tile, affinity in _affinities(rows, sums):
-        unit = rows.unit[tile].to(rows.device)
-        _take_own(affinity, unit, zero=True)
+        _take_own(affinity, rows.unit[tile].to(rows.device), zero=True)
         reach, flat = affinity.sum(2), affinity.flatten(1)
         three += reach @ reach.T - flat @ flat.T
-        inner.index_add_(1, unit, affinity)
-    by_unit, total = inner.sum(2), inner.sum((1, 2))
-    four = total[:, None] * total - 4 * by_unit @ by_unit.T + 2 * inner.flatten(1) @ inner.flatten(1).T
+    total = sums.new_zeros(layers)
+    for units in torch.split(
+        torch.arange(rows.units, device=rows.device), SLICE
+    ):  # rows of the Gram matrices of the sums
+        inner = sums[:, units] @ sums.mT
+        _take_own(inner, units, zero=True)
+        by_unit, flat = inner.sum(2), inner.flatten(1)
+        four += 2 * flat @ flat.T - 4 * by_unit @ by_unit.T
+        total += by_unit.sum(1)
+    four += total[:, None] * total
     n2, n3, n4 = distinct_tuples(_counts(rows)[None])
     hsic = between / n2 + four / n4 - 2 * three / n3
     own = hsic.diagonal()
@@ -113,7 +123,7 @@ def _between_units(rows: Rows) -> Tensor:
     layers, unit = rows.hidden.shape[1], rows.unit.to(rows.device)
     found = torch.zeros(layers, layers, dtype=torch.float64, device=rows.device)
     everything = slice(0, len(unit))
-    for tile in rows.tiles(256):
+    for tile in rows.tiles(SLICE):
         grams = torch.stack([rows.layer(k, tile) @ rows.layer(k, everything).T for k in range(layers)])
         by_row = grams.masked_fill_(unit[tile, None] == unit, 0.0).transpose(0, 1)
         found += (by_row @ by_row.mT).sum(0, dtype=torch.float64)  # short float32 sums
@@ -138,7 +148,7 @@ def _sums_of_units(rows: Rows) -> Tensor:
 
 def _affinities(rows: Rows, sums: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Inner products of some rows at a time with the sums of units: (layer, row, unit) float64."""
-    for tile in rows.tiles(256):
+    for tile in rows.tiles(SLICE):
         yield tile, torch.stack([rows.layer(layer, tile).double() @ of.T for layer, of in enumerate(sums)])
 
 
