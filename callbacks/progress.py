@@ -57,7 +57,7 @@ class Progressing(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Advance by the sentences of the batch; other ranks are assumed to go at the same speed."""
-        sentences = sum(len(set(row[row >= 0].tolist())) for row in batch.sentence.cpu())
+        sentences = sum(len(set(row[row >= 0].tolist())) for row in batch.batch.sentence.cpu())
         self._done += sentences * trainer.world_size
         if trainer.global_rank != 0:
             return

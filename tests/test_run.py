@@ -246,6 +246,13 @@ def test_options_of_signals_run_end_to_end(mspgt_run: Run, tmp_path: Path, optio
         assert (curve.low <= curve.high).all()
 
 
+@pytest.mark.parametrize("key", ["precision=bf16-true", "dtype=bfloat16", "device_map=cpu"])
+def test_precision_and_placement_pass_through(mspgt_run: Run, reference: Path, tmp_path: Path, key: str) -> None:
+    assert mspgt_run(f"out={tmp_path / 'r'}", key, "plugins=cka") == 0
+    ours, there = mspgt.load(tmp_path / "r").signals["cka"], mspgt.load(reference).signals["cka"]
+    np.testing.assert_allclose(ours.value, there.value, rtol=0.05)
+
+
 def test_an_estimator_without_document_intervals_says_so(mspgt_run: Run, tmp_path: Path) -> None:
     assert mspgt_run(f"out={tmp_path / 'r'}", "cka.estimator=minibatch") in (0, 3)
     found = result(tmp_path / "r")

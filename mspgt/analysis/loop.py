@@ -28,6 +28,15 @@ NOISE = (
 """warnings of Lightning that mean nothing to a user of an analysis"""
 
 
+class Parcel:
+    """A batch that Lightning carries unopened: its precision plugins take dataclasses apart."""
+
+    __slots__ = ("batch",)
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+
 class Observe(L.LightningModule):
     """Turns each batch into states. Holds the model so that Lightning moves and casts it, unless it is sharded."""
 
@@ -45,11 +54,11 @@ class Observe(L.LightningModule):
         self._capture = Capture(model.model, model.blocks, attention=self.collector.needs_attention)
         self._capture.__enter__()
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, State]:
+    def predict_step(self, batch: Parcel, batch_idx: int) -> dict[str, State]:
         """The states of one batch."""
         if self._capture is None:
             raise RuntimeError("predict_step works inside Trainer.predict only")
-        return self.collector.observe(self._capture, batch)
+        return self.collector.observe(self._capture, batch.batch)
 
     def on_predict_end(self) -> None:
         """Let go of the model."""
@@ -59,9 +68,9 @@ class Observe(L.LightningModule):
         """Let go of the model after any error."""
         self._release()
 
-    def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
-        """Batches are no tensors, so Lightning has to be told."""
-        return batch.to(device if self._loaded[0].movable else self._loaded[0].device)
+    def transfer_batch_to_device(self, batch: Parcel, device: Any, dataloader_idx: int) -> Parcel:
+        """Move the batch to where the model takes it."""
+        return Parcel(batch.batch.to(device if self._loaded[0].movable else self._loaded[0].device))
 
     def _release(self) -> None:
         if self._capture is not None:
@@ -69,21 +78,21 @@ class Observe(L.LightningModule):
             self._capture = None
 
 
-class Dealt(IterableDataset[Batch]):
+class Dealt(IterableDataset[Parcel]):
     """Whole batches dealt to ranks in turn, without the sequences that are done; every rank reads the same corpus."""
 
     def __init__(self, batches: Iterable[Batch], done: set[Key], trainer: L.Trainer) -> None:
         self._batches, self._done, self._trainer = batches, done, trainer
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Parcel]:
         rank, world = self._trainer.global_rank, self._trainer.world_size
         for number, batch in enumerate(self._batches):
             if number % world == rank:
                 rest = [row for row, key in enumerate(batch.keys) if key not in self._done]
                 if len(rest) == len(batch.keys):
-                    yield batch
+                    yield Parcel(batch)
                 elif rest:
-                    yield batch.select(rest)
+                    yield Parcel(batch.select(rest))
 
 
 def make_trainer(options: RunOptions) -> L.Trainer:
