@@ -196,11 +196,9 @@ def _options_table(lines: list[tuple[str, str, str, str]]) -> Any:
     from rich.markup import escape
     from rich.table import Column, Table
 
-    table = Table(
-        Column("key", no_wrap=True), "type", "default", "meaning", box=None, header_style="bold", pad_edge=False
-    )
-    for line in lines:
-        table.add_row(*(escape(cell) for cell in line))
+    table = Table(Column("key", no_wrap=True), "meaning (type; default)", box=None, header_style="bold", pad_edge=False)
+    for key, kind, default, meaning in lines:
+        table.add_row(escape(key), f"{escape(meaning)} [dim]({escape(kind)}; {escape(default)})[/]")
     return table
 
 
