@@ -254,9 +254,10 @@ class Session:
         self.failures |= collector.failures
         self.notes += collector.notes
         self.folder.write_failures(self.trainer.global_rank, self.failures)
+        self.trainer.strategy.barrier()  # every rank's shards are there
         if self.trainer.global_rank == 0:
             self._fit(corpus, stage, signals)
-        self.trainer.strategy.barrier()
+        self.trainer.strategy.barrier()  # and the fits that the next pass reads
 
     def _fitted(self, signals: Mapping[str, Any], stage: int) -> dict[str, Fitted | None]:
         return {name: self.folder.fitted(name, stage - 1) for name in signals} if stage else {}
