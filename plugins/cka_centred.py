@@ -70,7 +70,9 @@ class Rows:
     def layer(self, layer: int, rows: slice) -> Tensor:
         """Centred rows of one layer: (row, dim) float32 on the device.
 
-        The centre is rounded to float32: every estimator is invariant to a common shift of the rows.
+        The centre is rounded to float32: what is taken from all rows alike is at most a rounding of it. A shift
+        cancels exactly where every weighted unit has the same number of rows, and nearly elsewhere; so the centre is
+        fixed, that of all rows, and is not moved with the weights.
         """
         taken = self.hidden[self.order[rows], layer].to(self.device)
         centred = taken - self.centre[layer].to(self.device, torch.float32)

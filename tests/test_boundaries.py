@@ -331,6 +331,20 @@ def test_the_robust_normalisation_gives_an_end_no_evidence(seed, transitions):
     assert by_spread(curve)[[0, -1]].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("names", [("cka", "attn"), ("cka", "probe", "mine")])
+def test_the_papers_rule_on_other_signals_than_the_papers_says_so(names):
+    decision = decide(planted(32, (9, 20), names=names), PAPER)
+    assert decision.accepted
+    assert decision.status == "ok"
+    assert "the paper states its rule for" in decision.findings[-1].sentence
+
+
+def test_the_papers_rule_on_its_own_signals_and_weights_has_nothing_to_say():
+    curves = planted(32, (9, 20))
+    assert decide(curves, PAPER).findings == ()
+    assert len(decide(replace(curves, weights=np.ones(3)), PAPER).findings) == 1
+
+
 @pytest.mark.parametrize("rule", [PAPER, MSPGT], ids=lambda r: r.name)
 def test_one_signal_alone_is_never_accepted(rule):
     decision = decide(planted(names=("cka",)), rule)

@@ -30,6 +30,8 @@ SEVERITY = (
 
 PROMINENCE_SHARE = 0.125
 """default prominence over the sum of weights; 0.3 for the paper's weights 1.0, 0.8, 0.6"""
+PAPER_WEIGHTS = {"cka": 1.0, "probe": 0.8, "attn": 0.6}
+"""the signals that the paper fuses, and their weights (section 4.1.1)"""
 MINIMUM_BLOCKS = 12
 MAXIMUM_WIDTH = 5
 """layers; the interval of a boundary must be narrower (paper, section 4.1.1)"""
@@ -281,6 +283,14 @@ def quiet_signals(case: Case) -> Iterator[Finding]:
             )
 
 
+def papers_signals(case: Case) -> Iterator[Finding]:
+    """The paper states its rule for three signals; on any other set it is an extension, and is said to be one."""
+    given = dict(zip(case.curves.names, case.curves.weights.tolist(), strict=True))
+    if given != PAPER_WEIGHTS:
+        theirs, ours = (", ".join(f"{name} {w:g}" for name, w in of.items()) for of in (PAPER_WEIGHTS, given))
+        yield Finding("ok", f"the paper states its rule for the signals and weights {theirs}; here they are {ours}.")
+
+
 def settled(case: Case) -> Iterator[Finding]:
     """Few replicates put a boundary somewhere else: an interval of two separate peaks can still be narrow."""
     for finding in competing_peaks(case):
@@ -301,7 +311,7 @@ PAPER = Procedure(
     "paper",
     "max",
     clauses=(deep_enough, two_peaks, several_signals, narrow),
-    remarks=(interior_leads, competing_peaks),
+    remarks=(interior_leads, papers_signals, competing_peaks),
 )
 """The paper's: S / max S, two peaks, intervals narrower than five layers over the replicates that have two peaks"""
 
