@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 
-from mspgt.state import State, merge, write_shard
+from mspgt.state import State, write_shard
 
 FLUSH_BYTES, FLUSH_SECONDS = 16 << 20, 10.0
 
@@ -23,10 +23,12 @@ class Accumulate(L.Callback):
     Parameters
     ----------
     folder: where the shards of this pass go.
+    merged: makes one state of each signal from those of several batches (`Collector.merged`).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, merged: Callable[[Sequence[Mapping[str, State]]], dict[str, State]]) -> None:
         self.folder = folder
+        self._merged = merged
         self._pending: list[Mapping[str, State]] = []
         self._bytes = 0
         self._flushed = time.monotonic()
@@ -59,8 +61,7 @@ class Accumulate(L.Callback):
         self._flushed = time.monotonic()
         if not pending:
             return
-        names = dict.fromkeys(name for states in pending for name in states)
-        merged = {name: merge(states[name] for states in pending if name in states) for name in names}
+        merged = self._merged(pending)
         rank = trainer.global_rank
         number = 1 + max((int(p.stem.split("-")[1]) for p in self.folder.glob(f"{rank:04d}-*.safetensors")), default=0)
         write_shard(self.folder / f"{rank:04d}-{number:06d}.safetensors", merged)

@@ -6,7 +6,7 @@ raises from taking the others down, and halves a batch that does not fit on the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -69,8 +69,7 @@ class Collector:
         note = f"a batch did not fit on the device and was halved ({len(batch.keys)} to {half} sequences)"
         self.notes.append(note)
         parts = [self.observe(capture, batch.select(rows)) for rows in (range(half), range(half, len(batch.keys)))]
-        names = [n for n in parts[0] if n in parts[1]]
-        return {name: merge(p[name] for p in parts) for name in names}
+        return self.merged([{name: state for name, state in p.items() if all(name in q for q in parts)} for p in parts])
 
     def _observe(self, capture: Capture, batch: Batch) -> dict[str, State]:
         states, rms = self._pass(capture, batch)
@@ -92,7 +91,8 @@ class Collector:
         def observe(layer: Layer) -> None:
             if layer.index > 0:
                 norm = torch.linalg.vector_norm(layer.hidden, dim=-1, dtype=torch.float32)
-                rms.append(norm.to(batch.content.device, non_blocking=True))
+                here = batch.content.device
+                rms.append(norm.to(here, non_blocking=here.type != "cpu"))  # on the CPU it is read unsynchronised
             for name in [n for n in recorders if n not in self.failures]:
                 with self._guard(name):
                     recorders[name].layer(layer)
@@ -101,8 +101,16 @@ class Collector:
         states: dict[str, State] = {}
         for name in [n for n in recorders if n not in self.failures]:
             with self._guard(name):
-                states[name] = recorders[name].rows()
+                states[name] = _checked(recorders[name].rows(), batch)
         return states, torch.stack(rms)
+
+    def merged(self, observed: Sequence[Mapping[str, State]]) -> dict[str, State]:
+        """The states of several batches as one; a signal whose states do not merge is left out like one that raises."""
+        states: dict[str, State] = {}
+        for name in dict.fromkeys(name for batch in observed for name in batch):
+            with self._guard(name):
+                states[name] = merge(batch[name] for batch in observed if name in batch)
+        return states
 
     def _guard(self, name: str) -> _Guard:
         return _Guard(name, self.failures)
@@ -124,6 +132,15 @@ class _Guard:
             f"plugin {self._name!r} raised while it observed a batch ({said}); it was left out."
         )
         return True
+
+
+def _checked(state: State, batch: Batch) -> State:
+    """A batch's state in main memory; it speaks of the sequences of the batch and of no others."""
+    if sorted(state.keys) != sorted(batch.keys):
+        raise UserError(
+            f"rows() gave a state of {len(state.keys)} keys that are not the {len(batch.keys)} of its batch"
+        )
+    return state.cpu()
 
 
 def _require_finite(rms: Tensor, batch: Batch) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 from mspgt import registry
 from mspgt.config import RunConfig, build
-from mspgt.errors import UserError
+from mspgt.errors import MachineError, UserError
 from mspgt.evaluate import Measured, Rule, evaluate
 from mspgt.options import describe
 from mspgt.result import Result
-from mspgt.rundir import RunDir, existing, fresh, merge_runs
+from mspgt.rundir import RunDir, check_mergeable, existing, fresh, merge_runs
 from mspgt.signal import Signal
 from mspgt.state import State
 
@@ -55,12 +55,10 @@ def conclude(run: RunDir, config: RunConfig, provenance: Mapping[str, Any], devi
         if name not in left_out:
             try:
                 measured[name] = _measure(run, name, signal, corpora[name], readings[corpora[name]], say)
-            except UserError as error:
-                left_out[name] = f"{name} was left out: {error}"
+            except MachineError:
+                raise
             except Exception as error:  # a plugin's own fault must not take the others down
-                left_out[name] = (
-                    f"plugin {name!r} raised while it was fitted ({type(error).__name__}: {error}); it was left out."
-                )
+                left_out[name] = why_left_out(name, error)
     if not measured:
         raise UserError(f"no signal is left to evaluate. {' '.join(left_out.values())}")
     options = config.options
@@ -124,9 +122,9 @@ def merge(paths: list[str], out: str, overwrite: bool, say: Say) -> Result:
     parts = [existing(path) for path in paths]
     if Path(out).resolve() in {p.path.resolve() for p in parts}:
         raise UserError(f"out={out} is one of the runs to merge; name another directory.")
+    manifests = check_mergeable(parts)
     run = fresh(out, overwrite=overwrite, stem="merged")
     merge_runs(parts, run)
-    manifests = [part.manifest() for part in parts]
     manifest = dict(manifests[0])
     manifest["data"] = {corpus: _merge_data([m["data"][corpus] for m in manifests]) for corpus in manifests[0]["data"]}
     for key in ("notes", "left_out"):
@@ -142,18 +140,36 @@ def merge(paths: list[str], out: str, overwrite: bool, say: Say) -> Result:
 
 def _merge_data(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "name": " + ".join(p["name"] for p in parts),
-        "sha256": "+".join(p["sha256"] or "" for p in parts),
+        "name": " + ".join(dict.fromkeys(p["name"] for p in parts)),
+        "sha256": "+".join(dict.fromkeys(p["sha256"] or "" for p in parts)),
+        "limit": parts[0].get("limit"),
         "flags": list(dict.fromkeys(f for p in parts for f in p["flags"])),
     }
 
 
+def why_left_out(name: str, error: Exception) -> str:
+    """The sentence for a signal that could not be fitted."""
+    if isinstance(error, UserError):
+        return f"{name} was left out: {error}"
+    return f"plugin {name!r} raised while it was fitted ({type(error).__name__}: {error}); it was left out."
+
+
+def complete_state(run: RunDir, corpus: str, stage: int, name: str, sequences: int) -> State:
+    """The merged state of a signal after a pass over so many sequences.
+
+    Raises
+    ------
+    UserError: it raised, in this session or an earlier one, and so did not see all of them.
+    """
+    state = run.states(corpus, stage, name)
+    if missing := sequences - len(state.keys):
+        raise UserError(f"its state lacks {missing} of {sequences} sequences; run again with overwrite=true.")
+    return state
+
+
 def _measure(run: RunDir, name: str, signal: Signal, corpus: str, reading: State, say: Say) -> Measured:
     last = len(signal.stages) - 1
-    state = run.states(corpus, last, name)
-    missing = len(reading.keys) - len(state.keys)
-    if missing:
-        raise UserError(f"its state lacks {missing} of {len(reading.keys)} sequences; run again with overwrite=true.")
+    state = complete_state(run, corpus, last, name, len(reading.keys))
     fitted = run.fitted(name, last)
     if fitted is None:
         if type(signal).fit is not Signal.fit:

@@ -153,10 +153,7 @@ def fresh(out: str | None, *, overwrite: bool, stem: str) -> RunDir:
     UserError: `out` exists and may not be replaced.
     """
     if out is None:
-        number = 1
-        while Path("runs", f"{stem}-{number}").exists():
-            number += 1
-        path = Path("runs", f"{stem}-{number}")
+        path = _numbered(stem)
     else:
         path = Path(out).expanduser()
         if path.is_file():
@@ -170,6 +167,23 @@ def fresh(out: str | None, *, overwrite: bool, stem: str) -> RunDir:
             f"out={path} cannot be made ({error.strerror}); name a place that can be written to."
         ) from error
     return RunDir(path)
+
+
+def _numbered(stem: str) -> Path:
+    """The first free directory runs/STEM-NUMBER, made here and now: another run may start at the same time."""
+    number = 1
+    while True:
+        path = Path("runs", f"{stem}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be made ({error.strerror}); give out= a place that can be written to."
+            ) from error
+        else:
+            return path
 
 
 def existing(path: str | Path) -> RunDir:
@@ -187,7 +201,7 @@ def existing(path: str | Path) -> RunDir:
 
 
 def _clear(path: Path, overwrite: bool) -> None:
-    if not ((path / CONFIG).exists() or (path / "state").is_dir()):
+    if not _is_run(path):
         raise UserError(f"out={path} exists and is no run directory; name another.")
     if not overwrite:
         finished = (path / RESULT).exists()
@@ -201,6 +215,14 @@ def _clear(path: Path, overwrite: bool) -> None:
         shutil.rmtree(path / name, ignore_errors=True)
     for name in (CONFIG, RESULT, "signals.csv", "report.html", "run.log"):
         (path / name).unlink(missing_ok=True)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder holds a run, or what is left of one; a settings file or a state folder alone is no proof."""
+    if (path / "state" / "run.json").is_file() or ((path / CONFIG).is_file() and (path / RESULT).is_file()):
+        return True
+    started = {"state", "run.log"}  # a run that was stopped before it wrote its manifest
+    return {p.name for p in path.iterdir()} <= started and not any((path / "state").glob("*"))
 
 
 def check_fingerprint(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> None:
@@ -219,14 +241,15 @@ def check_fingerprint(old: Mapping[str, Any], new: Mapping[str, Any], what: str)
 # ---------------------------------------------------------------------------------------- merging
 
 
-def merge_runs(parts: list[RunDir], out: RunDir) -> None:
-    """Copy the shards of runs over disjoint documents into one run; nothing is fitted yet.
+def check_mergeable(parts: list[RunDir]) -> list[dict[str, Any]]:
+    """The manifests of runs that may be merged.
 
     Raises
     ------
-    UserError: fingerprints differ, or a document stands in two parts.
+    UserError: fingerprints differ, a run is unfinished, or a document stands in two parts.
     """
     manifests = [part.manifest() for part in parts]
+    corpora = list(manifests[0]["data"])
     for part, manifest in zip(parts[1:], manifests[1:], strict=True):
         check_fingerprint(manifests[0]["fingerprint"], manifest["fingerprint"], f"the fingerprint of {part.path}")
     for manifest, part in zip(manifests, parts, strict=True):
@@ -237,9 +260,26 @@ def merge_runs(parts: list[RunDir], out: RunDir) -> None:
                 f"{part.path} used a signal with {manifest['stages']} passes, the later of which depend on all "
                 "documents; run it over both corpora in one run instead (data= takes a glob)."
             )
-    _require_disjoint(parts, list(manifests[0]["data"]))
-    for i, part in enumerate(parts):
-        for corpus in manifests[0]["data"]:
+        if list(manifest["data"]) != corpora:
+            raise UserError(
+                f"{parts[0].path} read {' and '.join(corpora)}, {part.path} read {' and '.join(manifest['data'])}: "
+                "merge runs that were all given labels=, or none."
+            )
+    _require_disjoint(parts, [c for c in corpora if not _shared(manifests, c)])
+    return manifests
+
+
+def _shared(manifests: list[dict[str, Any]], corpus: str) -> bool:
+    """Whether every part read the same second corpus, which then counts once."""
+    read = [(m["data"][corpus]["sha256"], m["data"][corpus].get("limit")) for m in manifests]
+    return corpus != "data" and len(set(read)) == 1
+
+
+def merge_runs(parts: list[RunDir], out: RunDir) -> None:
+    """Copy the shards of runs that `check_mergeable` found fit into one run; nothing is fitted yet."""
+    manifests = [part.manifest() for part in parts]
+    for corpus in manifests[0]["data"]:
+        for i, part in enumerate(parts[:1] if _shared(manifests, corpus) else parts):
             folder = out.stage(corpus, 0)
             folder.mkdir(parents=True, exist_ok=True)
             for shard in shards(part.stage(corpus, 0)):

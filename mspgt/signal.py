@@ -158,7 +158,7 @@ class _SumRecorder:
                     f"{type(self._signal).__name__}.sums must return (sequence, field) = "
                     f"({len(self._batch.keys)}, ...); it returned {tuple(sums.shape)}."
                 )
-            self._sums.append(sums.double().cpu())
+            self._sums.append(sums.cpu().double())  # not every device has float64
         self._lower = upper
 
     def rows(self) -> State:

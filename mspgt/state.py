@@ -7,6 +7,7 @@ that batches, devices, machines and resumed runs are all the same operation.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mspgt.batch import Key
-from mspgt.errors import DuplicateSequence, UserError
+from mspgt.errors import DuplicateSequence, MachineError, UserError
 from mspgt.files import writing
 
 SPILL_BYTES = 2 << 30
@@ -65,6 +66,14 @@ class State:
         """Bytes held by the tensors."""
         columns = [c for t in self.tables.values() for c in (t.sequence, *t.columns.values())]
         return sum(c.nbytes for c in (*columns, *self.totals.values()))
+
+    def cpu(self) -> State:
+        """The same state in main memory."""
+        tables = {
+            name: Table(t.sequence.cpu(), {column: values.cpu() for column, values in t.columns.items()})
+            for name, t in self.tables.items()
+        }
+        return State(self.keys, tables, {name: total.cpu() for name, total in self.totals.items()}, self.names)
 
     def documents(self, table: str) -> list[str]:
         """The document of each row of a table."""
@@ -164,9 +173,19 @@ def _allocate(shape: tuple[int, ...], dtype: torch.dtype, spill: Path | None) ->
     if spill is None or size * dtype.itemsize <= SPILL_BYTES:
         return torch.empty(shape, dtype=dtype)
     handle, name = tempfile.mkstemp(suffix=".rows", dir=spill)
-    os.close(handle)
-    mapped = torch.from_file(name, shared=True, size=size, dtype=dtype)
-    os.unlink(name)  # the mapping keeps the file alive and its end frees it
+    try:
+        if hasattr(os, "posix_fallocate"):  # a disk that fills up under a mapping would kill the process
+            os.posix_fallocate(handle, 0, size * dtype.itemsize)
+        mapped = torch.from_file(name, shared=True, size=size, dtype=dtype)
+    except (OSError, RuntimeError) as error:
+        raise MachineError(
+            f"no room in {spill} for {size * dtype.itemsize / 2**30:.1f} GiB of rows ({error}): free some space, then "
+            "run the same command with resume=true; what was saved before is intact."
+        ) from error
+    finally:
+        os.close(handle)
+        with contextlib.suppress(PermissionError):  # Windows keeps files that are mapped
+            os.unlink(name)  # the mapping keeps the file alive and its end frees it
     return mapped.view(shape)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -16,6 +19,7 @@ from mspgt.capture import Capture
 from mspgt.collect import Collector
 from mspgt.config import RunOptions
 from mspgt.errors import UserError
+from mspgt.forward import evaluation
 from mspgt.models import LoadedModel
 from mspgt.state import State
 
@@ -60,19 +64,25 @@ class Observe(L.LightningModule):
             raise RuntimeError("predict_step works inside Trainer.predict only")
         return self.collector.observe(self._capture, batch.batch)
 
-    def on_predict_end(self) -> None:
-        """Let go of the model."""
-        self._release()
-
-    def on_exception(self, exception: BaseException) -> None:
-        """Let go of the model after any error."""
-        self._release()
+    @contextmanager
+    def model_as_it_was(self) -> Iterator[None]:
+        """Put back hooks, training modes and device: Lightning leaves a model on the CPU, its head elsewhere."""
+        model = self._loaded[0]
+        device = model.device
+        with evaluation(model.full):
+            try:
+                yield
+            finally:
+                self.on_predict_end()
+                if model.movable:
+                    model.model.to(device)
 
     def transfer_batch_to_device(self, batch: Parcel, device: Any, dataloader_idx: int) -> Parcel:
         """Move the batch to where the model takes it."""
         return Parcel(batch.batch.to(device if self._loaded[0].movable else self._loaded[0].device))
 
-    def _release(self) -> None:
+    def on_predict_end(self) -> None:
+        """Let go of the model; after an error, which Lightning tells callbacks alone, `predict` does it."""
         if self._capture is not None:
             self._capture.__exit__(None, None, None)
             self._capture = None
@@ -129,10 +139,25 @@ def make_trainer(options: RunOptions) -> L.Trainer:
 def predict(
     trainer: L.Trainer, module: Observe, batches: Iterable[Batch], done: set[Key], callbacks: list[L.Callback]
 ) -> None:
-    """One pass over a corpus."""
+    """One pass over a corpus; afterwards, whatever happens, the model is as it was."""
     trainer.callbacks = callbacks
     loader = DataLoader(Dealt(batches, done, trainer), batch_size=None, num_workers=0)
-    trainer.predict(module, dataloaders=loader, return_predictions=False)
+    with module.model_as_it_was(), _interruptible():
+        trainer.predict(module, dataloaders=loader, return_predictions=False)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C stays Ctrl-C: Lightning makes an exit of it, and leaves further ones ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 def quiet_libraries() -> None:

@@ -6,29 +6,34 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from rich.console import Console
 
-from mspgt import data, models
+from mspgt import data, models, registry
 from mspgt.analysis.loop import Observe, make_trainer, predict, quiet_libraries
 from mspgt.callbacks.accumulate import Accumulate
 from mspgt.callbacks.progress import Progressing
 from mspgt.capture import prove
 from mspgt.collect import MASSIVE, Collector
 from mspgt.config import RunConfig, RunOptions, build
-from mspgt.errors import Interrupted, UserError
-from mspgt.recompute import command, conclude, make_signals
+from mspgt.errors import Interrupted, MachineError, UserError
+from mspgt.recompute import command, complete_state, conclude, make_signals, why_left_out
 from mspgt.result import Result
 from mspgt.rundir import CONFIG, RunDir, check_fingerprint, fresh
 from mspgt.signal import Fitted
 
 FOLDER = "MSPGT_RUN_DIRECTORY"
 """environment variable that tells processes started by Lightning where the first one put the run"""
+LAUNCH = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
+"""environment variables that Lightning sets when it starts processes, and leaves"""
+RESUME_WHAT = "resume=true needs out=DIRECTORY, the run to go on with."
 
 
 def run(*, config: str | Path | None = None, console: Console | None = None, **keys: Any) -> Result:
@@ -50,11 +55,16 @@ def run(*, config: str | Path | None = None, console: Console | None = None, **k
     console = console or Console(quiet=True)
     if settings.options.out is not None or FOLDER in os.environ:
         return start(settings, console)
+    if settings.options.resume:
+        raise UserError(RESUME_WHAT)
     folder = Path(tempfile.mkdtemp(prefix="mspgt-"))
     try:
-        return _in_folder(settings, RunDir(folder), console)
-    finally:
+        result = _in_folder(settings, RunDir(folder), console)
+    except Exception:
         shutil.rmtree(folder, ignore_errors=True)
+        raise  # after an interrupt it stays: the message names it, to go on from
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
 
 
 def start(settings: RunConfig, console: Console) -> Result:
@@ -66,7 +76,7 @@ def start(settings: RunConfig, console: Console) -> Result:
             raise UserError("processes that this run did not start itself need out=DIRECTORY, on a disk they share.")
         return Session(settings, RunDir(Path(folder)), Console(quiet=True)).run()
     if options.resume and options.out is None:
-        raise UserError("resume=true needs out=DIRECTORY, the run to go on with.")
+        raise UserError(RESUME_WHAT)
     if options.resume and (Path(str(options.out)).expanduser() / CONFIG).is_file():
         return _in_folder(settings, RunDir(Path(str(options.out)).expanduser()), console)
     stem = f"{Path(_name(options.model)).name}-{Path(_name(options.data)).stem}"
@@ -74,7 +84,11 @@ def start(settings: RunConfig, console: Console) -> Result:
 
 
 def _in_folder(settings: RunConfig, folder: RunDir, console: Console) -> Result:
-    os.environ[FOLDER] = str(folder.path)
+    with _launching(folder.path):
+        return _interruptible(settings, folder, console)
+
+
+def _interruptible(settings: RunConfig, folder: RunDir, console: Console) -> Result:
     try:
         return Session(settings, folder, console).run()
     except (Interrupted, KeyboardInterrupt):
@@ -82,8 +96,27 @@ def _in_folder(settings: RunConfig, folder: RunDir, console: Console) -> Result:
             "interrupted; what was computed is saved: run the same command "
             f"with out={folder.path} resume=true to go on."
         ) from None
+
+
+@contextmanager
+def _launching(folder: Path) -> Iterator[None]:
+    """Tell processes started by Lightning where the run is; leave no trace of them for a later run to trip over."""
+    before = {name: os.environ.get(name) for name in (FOLDER, *LAUNCH)}
+    grouped = _in_process_group()
+    os.environ[FOLDER] = str(folder)
+    try:
+        yield
     finally:
-        os.environ.pop(FOLDER, None)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        if _in_process_group() and not grouped:
+            torch.distributed.destroy_process_group()
+
+
+def _in_process_group() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 class Session:
@@ -120,7 +153,8 @@ class Session:
     def say(self, sentence: str) -> None:
         """Tell the user and the log."""
         self.console.print(sentence, highlight=False, markup=False)
-        self.folder.log(sentence)
+        if _rank() == 0:
+            self.folder.log(sentence)
 
     # ------------------------------------------------------------------ what goes in
 
@@ -179,10 +213,7 @@ class Session:
         if (self.folder.path / CONFIG).is_file():
             old = self.folder.manifest()
             check_fingerprint(old["fingerprint"], manifest["fingerprint"], f"the run in {self.folder.path}")
-            known = {c: d["sha256"] for c, d in old["data"].items()}
-            check_fingerprint(
-                known, {c: d["sha256"] for c, d in manifest["data"].items()}, f"the corpus of {self.folder.path}"
-            )
+            check_fingerprint(_read(old), _read(manifest), f"the corpus of {self.folder.path}")
             resumed = sum(len(self.folder.done(c, s)) for c in self.readings for s in range(self._stages(c)))
             self.folder.clear_failures()
         self.folder.write_manifest(manifest)
@@ -200,11 +231,13 @@ class Session:
             "precision": self.options.precision,
             "context": self.options.context,
             "max_length": self.longest,
+            "layers_path": self.options.layers_path,
             "massive": MASSIVE,
             "seed": self.options.seed,
         }
         plain = self.config.as_dict()
         for name in self.signals:
+            fingerprint[f"plugin {name}"] = registry.signal(name).distribution
             fingerprint |= {f"{name}.{key}": value for key, value in plain[name].items()}
         return {
             "fingerprint": fingerprint,
@@ -218,7 +251,12 @@ class Session:
                 "dtype": m.dtype,
             },
             "data": {
-                name: {"name": r.corpus.name, "sha256": r.corpus.sha256, "flags": list(r.corpus.flags)}
+                name: {
+                    "name": r.corpus.name,
+                    "sha256": r.corpus.sha256,
+                    "limit": r.corpus.limit,
+                    "flags": list(r.corpus.flags),
+                }
                 for name, r in self.readings.items()
             },
             "signals": self.home,
@@ -247,7 +285,7 @@ class Session:
         collector = Collector(signals, stage, self._fitted(signals, stage), dict(self.failures))
         title = f"pass {stage + 1} over {reading.corpus.name}"
         callbacks: list[L.Callback] = [
-            Accumulate(self.folder.stage(corpus, stage)),
+            Accumulate(self.folder.stage(corpus, stage), collector.merged),
             Progressing(self.console, title, self.sentences[corpus], self.folder.sentences_done(corpus, stage)),
         ]
         predict(self.trainer, Observe(self.model, collector), reading.batches(tasks), done, callbacks)
@@ -258,17 +296,27 @@ class Session:
         if self.trainer.global_rank == 0:
             self._fit(corpus, stage, signals)
         self.trainer.strategy.barrier()  # and the fits that the next pass reads
+        self.failures |= self.folder.failures()
 
     def _fitted(self, signals: Mapping[str, Any], stage: int) -> dict[str, Fitted | None]:
         return {name: self.folder.fitted(name, stage - 1) for name in signals} if stage else {}
 
     def _fit(self, corpus: str, stage: int, signals: Mapping[str, Any]) -> None:
         """Estimate what the next pass needs; the last fit belongs to the conclusion."""
-        for name, signal in signals.items():
-            if stage + 1 < len(signal.stages) and name not in self.failures and self.folder.fitted(name, stage) is None:
-                fitted = signal.fit(signal.stages[stage], self.folder.states(corpus, stage, name))
+        fitting = [name for name, s in signals.items() if stage + 1 < len(s.stages)]
+        for name in sorted(set(fitting) - self.folder.failures().keys()):
+            if self.folder.fitted(name, stage) is not None:
+                continue
+            try:
+                state = complete_state(self.folder, corpus, stage, name, len(self.folder.done(corpus, stage)))
+                fitted = signals[name].fit(signals[name].stages[stage], state)
                 if fitted is not None:
                     self.folder.write_fitted(name, stage, fitted)
+            except MachineError:
+                raise
+            except Exception as error:  # a plugin's own fault must not take the others down
+                self.failures[name] = why_left_out(name, error)
+        self.folder.write_failures(0, self.failures)
 
     def _announce(self, resumed: int) -> None:
         """Say what will be done, and how much memory it may take."""
@@ -295,8 +343,17 @@ def _size(nbytes: float) -> str:
     return f"{nbytes / 2**20:,.0f} MiB" if nbytes < 2**30 else f"{nbytes / 2**30:,.1f} GiB"
 
 
+def _read(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What was read of each corpus: another limit cuts its last document elsewhere."""
+    corpora = manifest["data"].items()
+    return {c: d["sha256"] for c, d in corpora} | {f"limit of {c}": d.get("limit") for c, d in corpora}
+
+
 def _rank() -> int:
-    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+    """0 in the first of the processes of a run; before there is a Trainer, the environment alone knows."""
+    if os.environ.get("RANK"):
+        return int(os.environ["RANK"])
+    return max(int(os.environ.get(name) or 0) for name in ("LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"))
 
 
 def _name(value: Any) -> str:
