@@ -19,7 +19,7 @@ from mspgt.signal import Fitted, Report
 from mspgt.state import Units, stable_code
 
 STILL_FALLING = 1e-3
-"""relative fall of the validation loss in the last epoch above which training was too short"""
+"""relative fall of the validation loss in the last epoch above which training was too short; one epoch tells none"""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _task_details(own: Fitted, counts: Tensor, control: Tensor | None) -> dict[s
         "codelength_bits": bits.tolist(),
         "compression": (train * math.log2(classes) / bits).tolist(),
         "validation_loss_by_epoch": curve.tolist(),
-        "converged": bool((curve[:-1] - curve[1:])[-1:].le(STILL_FALLING * curve[-1]).all()),
+        "converged": len(curve) > 1 and bool(curve[-2] - curve[-1] <= STILL_FALLING * curve[-1]),
     }
     if control is not None:
         chance = micro_f1(control).mean(1)

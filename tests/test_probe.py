@@ -523,6 +523,12 @@ def test_a_short_budget_is_flagged():
     assert len(report.details["tasks"]["pos"]["validation_loss_by_epoch"]) == 2
 
 
+def test_one_epoch_is_no_evidence_of_convergence():
+    signal = Probe(tasks=("pos",), seeds=1, epochs=1, control=False)
+    *_, prepared = measured(signal, corpus(signal, rotated(3), words=20))
+    assert "not_converged" in signal.report(prepared).flags
+
+
 @pytest.mark.shared_data
 def test_parts_of_speech_of_real_words_are_read_off_word_vectors():
     if not EWT.exists():
