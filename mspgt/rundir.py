@@ -88,12 +88,21 @@ class RunDir:
 
     def clear_failures(self) -> None:
         """Give plugins that raised another chance."""
-        for path in self.state.glob("failed-*.json"):
+        for path in (*self.state.glob("failed-*.json"), *self.state.glob("stopped-*.json")):
             path.unlink()
 
     def write_failures(self, rank: int, failures: Mapping[str, str]) -> None:
         """Keep what one rank's plugins raised."""
         write_json(self.state / f"failed-{rank}.json", failures)
+
+    def stopped(self) -> str | None:
+        """Why a process other than the first stopped, if one did."""
+        found = sorted(self.state.glob("stopped-*.json"))
+        return str(json.loads(found[0].read_text(encoding="utf-8"))) if found else None
+
+    def write_stopped(self, rank: int, sentence: str) -> None:
+        """Tell the first process why this one stops."""
+        write_json(self.state / f"stopped-{rank}.json", sentence)
 
     def log(self, sentence: str) -> None:
         """Append a line to run.log, with the time."""

@@ -13,7 +13,8 @@ from torch import Tensor
 from mspgt.batch import Batch, Key, Layer
 from mspgt.collect import READING, Collector
 from mspgt.errors import UserError
-from mspgt.signal import SumSignal
+from mspgt.signal import Fitted, Recorder, SumSignal
+from mspgt.state import State, Table
 
 SEQUENCES, TOKENS, DIM, LAYERS = 4, 12, 8, 3
 
@@ -122,6 +123,30 @@ def test_a_plugin_that_raises_falls_alone(batch: Batch, hidden: Tensor) -> None:
     assert set(seen) == {"moments", READING}
     assert "'broken'" in collector.failures["broken"]
     assert "a fault of its own" in collector.failures["broken"]
+
+
+def test_a_plugin_whose_state_is_of_other_sequences_falls_alone(batch: Batch, hidden: Tensor) -> None:
+    class Careless(Moments):
+        def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+            return super().recorder(stage, batch.select([0]), fitted)
+
+        def sums(self, lower: Tensor, upper: Tensor, content: Tensor) -> Tensor:
+            return super().sums(lower[:1], upper[:1], content)
+
+    collector, seen = collect(FakeCapture(hidden), batch, careless=Careless(), moments=Moments())
+    assert set(seen) == {"moments", READING}
+    assert "not the 4 of its batch" in collector.failures["careless"]
+
+
+def test_states_that_do_not_merge_take_only_their_signal_down() -> None:
+    collector = Collector({})
+    states = []
+    for width in (2, 3):
+        one = State((Key("data", "d", width),), {"t": Table(torch.zeros(1, dtype=torch.int64), {"c": torch.zeros(1)})})
+        ragged = {"t": Table(torch.zeros(1, dtype=torch.int64), {"c": torch.zeros(1, width)})}
+        states.append({"even": one, "ragged": replace(one, tables=ragged)})
+    assert set(collector.merged(states)) == {"even"}
+    assert "ragged" in collector.failures
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_gives_the_same(batch: Batch, hidden: Tensor) -> None:

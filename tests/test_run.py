@@ -18,6 +18,7 @@ import pytest
 import mspgt
 from mspgt.cli import main
 from mspgt.data.grammar import documents
+from mspgt.errors import Interrupted
 
 Run = Callable[..., int]
 
@@ -159,6 +160,49 @@ def test_runs_that_share_documents_are_not_merged(
     assert "disjoint" in capsys.readouterr().err
 
 
+def test_a_second_corpus_that_runs_share_counts_once(mspgt_run: Run, tmp_path: Path) -> None:
+    write_corpus(tmp_path / "a.conllup", slice(None, 7))
+    write_corpus(tmp_path / "b.conllup", slice(7, None))
+    labels = ("plugins=cka,probe", "probe.seeds=1", "probe.control=false", f"labels={tmp_path / 'a.conllup'}")
+    for name in ("a", "b"):
+        assert mspgt_run(f"data={tmp_path / name}.conllup", f"out={tmp_path / name}", *labels) in (0, 3)
+    assert main(["merge", str(tmp_path / "a"), str(tmp_path / "b"), f"out={tmp_path / 'c'}"]) in (0, 3)
+    one, merged = mspgt.load(tmp_path / "a"), mspgt.load(tmp_path / "c")
+    assert merged.data["data"]["labels"] == one.data["data"]["labels"]
+    np.testing.assert_array_equal(merged.signals["probe"].value, one.signals["probe"].value)
+
+
+def loaded(folder: Path) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_model_is_as_it_was_after_an_error(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    from mspgt.collect import Collector
+
+    def fail(*_: object) -> None:
+        raise error
+
+    model, tokenizer = loaded(tiny_llama)
+    model.train()
+    model.model.layers[2].eval()
+
+    def look() -> tuple[object, ...]:
+        hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
+        return [m.training for m in model.modules()], hooks, model.config._attn_implementation
+
+    before, handler = look(), signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Collector, "observe", fail)
+    with pytest.raises(Interrupted if error is KeyboardInterrupt else error):
+        mspgt.run(model=model, tokenizer=tokenizer, plugins=["attn"], limit=50, accelerator="cpu")
+    assert look() == before
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives(tiny_llama: Path, reference: Path, tmp_path: Path) -> None:
     out = tmp_path / "ddp"
@@ -222,6 +266,18 @@ def test_resume_refuses_other_settings(mspgt_run: Run, tmp_path: Path, capsys: p
     assert "max_length (128 there, 64 here)" in capsys.readouterr().err
     assert mspgt_run(f"out={tmp_path / 'r'}", "resume=true", "limit=200") == 2
     assert "corpus" in capsys.readouterr().err
+    assert mspgt_run(f"out={tmp_path / 'r'}", "resume=true", "plugins=cka") == 2
+    assert "plugin attn" in capsys.readouterr().err
+
+
+def test_resume_refuses_another_limit_of_the_same_file(
+    mspgt_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path / "all.conllup", slice(None))
+    keys = (f"data={tmp_path / 'all.conllup'}", f"out={tmp_path / 'r'}", "plugins=cka")
+    assert mspgt_run(*keys, "limit=120") in (0, 3)
+    assert mspgt_run(*keys, "limit=150", "resume=true") == 2
+    assert "limit of data (120 there, 150 here)" in capsys.readouterr().err
 
 
 def test_resuming_a_finished_run_changes_nothing(mspgt_run: Run, tmp_path: Path) -> None:

@@ -22,6 +22,23 @@ def test_a_folder_that_is_no_run_is_never_cleared(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "precious"
 
 
+@pytest.mark.parametrize("theirs", ["config.yaml", "state/precious.bin"])
+def test_a_name_like_ours_makes_no_run(tmp_path: Path, theirs: str) -> None:
+    (tmp_path / theirs).parent.mkdir(exist_ok=True)
+    (tmp_path / theirs).write_text("precious", encoding="utf-8")
+    with pytest.raises(UserError, match="no run directory"):
+        fresh(str(tmp_path), overwrite=True, stem="x")
+    assert (tmp_path / theirs).is_file()
+
+
+def test_a_run_that_stopped_before_its_manifest_is_replaced(tmp_path: Path) -> None:
+    run = fresh(str(tmp_path / "r"), overwrite=False, stem="x")
+    run.log("loading")
+    with pytest.raises(UserError, match="unfinished"):
+        fresh(str(run.path), overwrite=False, stem="x")
+    fresh(str(run.path), overwrite=True, stem="x")
+
+
 def test_a_finished_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     run = fresh(str(tmp_path / "r"), overwrite=False, stem="x")
     for name in (CONFIG, RESULT):

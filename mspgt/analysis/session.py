@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from rich.console import Console
 
 from mspgt import data, models, registry
@@ -33,6 +35,8 @@ FOLDER = "MSPGT_RUN_DIRECTORY"
 """environment variable that tells processes started by Lightning where the first one put the run"""
 LAUNCH = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
 """environment variables that Lightning sets when it starts processes, and leaves"""
+_runs = itertools.count()
+"""numbers the runs of this process"""
 RESUME_WHAT = "resume=true needs out=DIRECTORY, the run to go on with."
 
 
@@ -74,13 +78,22 @@ def start(settings: RunConfig, console: Console) -> Result:
         folder = os.environ.get(FOLDER, options.out)
         if folder is None:
             raise UserError("processes that this run did not start itself need out=DIRECTORY, on a disk they share.")
-        return Session(settings, RunDir(Path(folder)), Console(quiet=True)).run()
+        return _follow(settings, RunDir(Path(folder)))
     if options.resume and options.out is None:
         raise UserError(RESUME_WHAT)
     if options.resume and (Path(str(options.out)).expanduser() / CONFIG).is_file():
         return _in_folder(settings, RunDir(Path(str(options.out)).expanduser()), console)
     stem = f"{Path(_name(options.model)).name}-{Path(_name(options.data)).stem}"
     return _in_folder(settings, fresh(options.out, overwrite=options.overwrite or options.resume, stem=stem), console)
+
+
+def _follow(settings: RunConfig, folder: RunDir) -> Result:
+    """The part of a process other than the first; what stops it is left for the first to say."""
+    try:
+        return Session(settings, folder, Console(quiet=True)).run()
+    except UserError as error:
+        folder.write_stopped(_rank(), str(error))
+        raise
 
 
 def _in_folder(settings: RunConfig, folder: RunDir, console: Console) -> Result:
@@ -96,6 +109,10 @@ def _interruptible(settings: RunConfig, folder: RunDir, console: Console) -> Res
             "interrupted; what was computed is saved: run the same command "
             f"with out={folder.path} resume=true to go on."
         ) from None
+    except RuntimeError as error:  # the others cannot be reached: perhaps one of them has said why
+        if (why := folder.stopped()) is not None:
+            raise UserError(why) from error
+        raise
 
 
 @contextmanager
@@ -113,6 +130,18 @@ def _launching(folder: Path) -> Iterator[None]:
                 os.environ[name] = value
         if _in_process_group() and not grouped:
             torch.distributed.destroy_process_group()
+
+
+def _refuse_late_launch(trainer: L.Trainer, before: int) -> None:
+    """Processes that Lightning starts go through the script from its start, and take its first run for this one."""
+    launcher = trainer.strategy.launcher
+    if not isinstance(launcher, _SubprocessScriptLauncher) or before == 0:
+        return
+    if not launcher.cluster_environment.creates_processes_externally:
+        raise UserError(
+            "a script may start one run of several processes, before any other run: start this one by `mspgt run`, by "
+            "a script of its own, or give strategy=ddp_fork."
+        )
 
 
 def _in_process_group() -> bool:
@@ -134,6 +163,7 @@ class Session:
         started = time.time()
         quiet_libraries()
         self.trainer = make_trainer(self.options)
+        _refuse_late_launch(self.trainer, next(_runs))
         self.say(f"loading {_name(self.options.model)}")
         self.model = self._load()
         self.readings = self._readings()
