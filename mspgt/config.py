@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,4 +241,6 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
     return f"<{type(value).__name__}>"

@@ -35,7 +35,7 @@ def examine(console: Console) -> int:
         mark = "[red]no[/] " if needed else "[yellow]–[/] " if mend else ""
         table.add_row(what, f"{mark}{found}", (mend or "").lstrip("!"))
     console.print(table)
-    console.print("A run can start." if not missing else f"{missing} things are missing.", highlight=False)
+    console.print("A run can start." if not missing else f"Missing: {missing}; a run cannot start.", highlight=False)
     return int(missing > 0)
 
 

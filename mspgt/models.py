@@ -112,7 +112,14 @@ def load(
                 "that way and give the object alone."
             )
         full, name = model, _object_name(model)
-        tokenizer = name if tokenizer is None else tokenizer
+        tokenizer = _checkpoint(model) if tokenizer is None else tokenizer
+        if not tokenizer:
+            raise UserError(f"the {name} given as model= does not say where its tokenizer lies: give tokenizer= too.")
+    elif not isinstance(model, (str, Path)) or not str(model):
+        raise UserError(
+            f"model={model!r}: found {type(model).__name__}, expected a built-in name, a Hugging Face id, a directory "
+            "or a loaded model."
+        )
     else:
         name = str(model)
         source = str(BUILT_IN[name]()) if name in BUILT_IN else name
@@ -331,9 +338,13 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def _checkpoint(model: nn.Module) -> str:
+    """Where a loaded model came from, as transformers remembers it; empty for one made from a configuration."""
+    return str(getattr(getattr(model, "config", None), "_name_or_path", None) or "")
+
+
 def _object_name(model: nn.Module) -> str:
-    config = getattr(model, "config", None)
-    return str(getattr(config, "_name_or_path", "") or type(model).__name__)
+    return _checkpoint(model) or type(model).__name__
 
 
 # ---------------------------------------------------------------------- what can be said of a model

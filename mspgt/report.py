@@ -110,7 +110,7 @@ def _boundaries(result: Findings) -> str:
                 _layers(b.hpd),
                 _share(b.support, ""),
                 NONE if b.prominence is None else f"{b.prominence:.2f}",
-                b.verdict,
+                "accepted" if b.accepted else "not accepted",
             ),
             f"{b.name}{'' if b.accepted else ' refused'}",
         )

@@ -237,7 +237,7 @@ class Findings:
         """The corpus in one line: name and counts."""
         data = self._data["data"]
         kinds = ("documents", "sentences", "sequences", "tokens")
-        counts = [f"{data[kind]:,} {kind}" for kind in kinds if data.get(kind) is not None]
+        counts = [_count(data[kind], kind) for kind in kinds if data.get(kind) is not None]
         return f"{data.get('name') or 'corpus'}: {', '.join(counts) or 'not counted'}"
 
     @property
@@ -353,3 +353,7 @@ def _magnitude(count: int) -> str:
         if count >= size:
             return f"{count / size:.3g} {letter}"
     return str(count)
+
+
+def _count(number: int, kind: str) -> str:
+    return f"{number:,} {kind.removesuffix('s') if number == 1 else kind}"

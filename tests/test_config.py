@@ -35,6 +35,10 @@ def test_written_settings_read_back_the_same(tmp_path: Path) -> None:
     assert again.weights == {"cka": 2.0}
 
 
+def test_a_path_is_written_as_its_text() -> None:
+    assert build({"data": Path("corpus.txt")}).as_dict()["data"] == "corpus.txt"
+
+
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [

@@ -731,3 +731,9 @@ def test_wikitext_validation_has_60_articles(shared_data):
     assert "@-@" not in joined
     assert " ( " not in joined
     assert load(shared_data / "wikitext-103").count()[0] == 120
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_current_folder(name):
+    with pytest.raises(UserError, match="data= is empty"):
+        load(name)

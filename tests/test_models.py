@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -174,6 +175,19 @@ def test_a_model_without_a_tokenizer_is_one_sentence(checkpoint: Path) -> None:
     with pytest.raises(UserError, match="give tokenizer="):
         models.load(checkpoint)
     assert models.load(checkpoint, "minilm").n_layers == 3
+
+
+def test_a_model_made_from_a_configuration_needs_a_tokenizer_and_asks_no_hub() -> None:
+    with pytest.raises(UserError, match="the LlamaModel given as model= does not say where its tokenizer lies"):
+        models.load(
+            hf.LlamaModel(hf.LlamaConfig(vocab_size=8, hidden_size=8, num_hidden_layers=2, num_attention_heads=2))
+        )
+
+
+@pytest.mark.parametrize("model", [None, 5, ""])
+def test_what_is_no_model_is_refused_before_the_hub_is_asked(model: Any) -> None:
+    with pytest.raises(UserError, match="expected a built-in name"):
+        models.load(model)
 
 
 def test_a_slow_tokenizer_is_refused() -> None:

@@ -176,6 +176,8 @@ def _source(source: Any, limit: int | None, seed: int) -> Source:
 def _named(source: str, limit: int | None, seed: int) -> Source:
     if source == "grammar":
         return Grammar(limit, seed)
+    if not source.strip():
+        raise UserError("data= is empty: give grammar, a path, a glob, or a Hugging Face dataset owner/name.")
     found = files.find(source)
     if found is not None:
         return found
