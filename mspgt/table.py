@@ -43,7 +43,7 @@ def render(result: Findings, console: Console) -> None:
 
 
 def _transitions(result: Findings, width: int) -> list[RenderableType]:
-    """The table per transition, as full as the width allows: intervals as ends, as ± half their width, or not."""
+    """The table per transition, as full as the width allows: intervals as ends, as ± half their width, or not; last, the paper's evidence gives way."""
     verdict = result.verdict()
     paper = replace(result.verdict("paper").evidence, name="paper's")
     curves = [*result.signals.values(), paper, verdict.evidence]
@@ -51,13 +51,16 @@ def _transitions(result: Findings, width: int) -> list[RenderableType]:
     marks = {b.layer: b for b in verdict.boundaries}
     caption = (
         f"{result.describe_intervals}; transition l lies between block l and block l + 1; evidence is that of mspgt's "
-        "rule, what stands out of its surroundings, beside the paper's"
+        "rule, what stands out of its surroundings"
     )
-    for form, show_depth in (("ends", True), ("ends", False), ("half", True), ("half", False), ("none", False)):
-        cells = [_cells(curve, form) for curve in curves]
-        table, needed = _grid(curves, cells, depth if show_depth else None, marks)
+    forms = (("ends", True), ("ends", False), ("half", True), ("half", False), ("none", False), ("bare", False))
+    for form, show_depth in forms:
+        shown = [curve for curve in curves if form != "bare" or curve is not paper]
+        cells = [_cells(curve, form) for curve in shown]
+        table, needed = _grid(shown, cells, depth if show_depth else None, marks)
         if needed <= width:
             break
+    caption += "; the paper's did not fit and is in signals.csv" if form == "bare" else ", beside the paper's"
     if form != "ends" and any(curve.has_intervals for curve in curves):
         half = "± is half the interval's width; its" if form == "half" else "intervals did not fit; their"
         caption += f"; {half} ends are in signals.csv"
@@ -72,7 +75,7 @@ def _grid(
 ) -> tuple[Table, int]:
     """The table and its width in columns."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("l", justify="right", style="bold")
+    table.add_column("l", justify="right", style="bold", no_wrap=True, min_width=2)
     widths = [2]
     if depth is not None:
         table.add_column("depth", justify="right", style="dim")
@@ -108,7 +111,7 @@ def _cells(curve: Curve, form: str) -> list[tuple[str, str]]:
         return f"{number:.{curve.decimals}f}" if math.isfinite(number) else NONE
 
     def interval(low: float, high: float) -> str:
-        if form == "none" or not curve.has_intervals:
+        if form in ("none", "bare") or not curve.has_intervals:
             return ""
         if not (math.isfinite(low) and math.isfinite(high)):
             return f" {NONE}"

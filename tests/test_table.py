@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -29,6 +29,7 @@ def _rows(text: str) -> dict[int, str]:
     return {int(words[0]): " ".join(words) for words in lines if words and words[0].isdigit()}
 
 
+@example(n_layers=12, extra=4, width=80, accepted=False, intervals=False)
 @settings(max_examples=12, deadline=None)
 @given(
     n_layers=st.integers(3, 81),
