@@ -43,7 +43,10 @@ def render(result: Findings, console: Console) -> None:
 
 
 def _transitions(result: Findings, width: int) -> list[RenderableType]:
-    """The table per transition, as full as the width allows: intervals as ends, as ± half their width, or not; last, the paper's evidence gives way."""
+    """The table per transition, as full as the width allows.
+
+    Intervals are given as ends, as ± half their width, or not at all; last, the paper's evidence gives way.
+    """
     verdict = result.verdict()
     paper = replace(result.verdict("paper").evidence, name="paper's")
     curves = [*result.signals.values(), paper, verdict.evidence]
