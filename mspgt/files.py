@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from safetensors import SafetensorError
 
-from mspgt.errors import MachineError
+if sys.platform != "win32":
+    import fcntl
+
+from mspgt.errors import MachineError, UserError
 
 
 class writing:
@@ -50,6 +56,30 @@ class writing:
             f"could not write {self._path} ({error}): free some space, then run the same command with resume=true; "
             "what was saved before is intact."
         )
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold a file's lock; the system lets go of it when the process ends, however it ends.
+
+    Where there are no such locks (Windows), nothing is held.
+
+    Raises
+    ------
+    UserError: another process holds it; `busy` is the sentence.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(busy) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -13,6 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ from mspgt.batch import Key
 from mspgt.collect import READING
 from mspgt.config import RunConfig, from_dict, read_yaml, write_yaml
 from mspgt.errors import UserError
-from mspgt.files import write_atomically, writing
+from mspgt.files import locked, write_atomically, writing
 from mspgt.signal import Fitted
 from mspgt.state import Shards, State, read_header, read_state, shards
 
 CONFIG, RESULT = "config.yaml", "result.json"
+LOCK = "lock"
+"""held by the process that is at work on a run"""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,18 @@ class RunDir:
     def stage(self, corpus: str, stage: int) -> Path:
         """Folder of the shards of one pass over one corpus."""
         return self.state / f"{corpus}-{stage}"
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes out while the run goes on.
+
+        Raises
+        ------
+        UserError: another process is at work on this run.
+        """
+        return locked(
+            self.state / LOCK,
+            f"another process is at work on the run in {self.path}; wait for it, or give another out.",
+        )
 
     # ------------------------------------------------------------------ settings and fingerprint
 
@@ -220,10 +235,11 @@ def _clear(path: Path, overwrite: bool) -> None:
         raise UserError(
             f"out={path} holds {'a finished' if finished else 'an unfinished'} run; give {way}, or another out."
         )
-    for name in ("state", "figures"):
-        shutil.rmtree(path / name, ignore_errors=True)
-    for name in (CONFIG, RESULT, "signals.csv", "report.html", "run.log"):
-        (path / name).unlink(missing_ok=True)
+    with RunDir(path).locked():
+        for name in ("state", "figures"):
+            shutil.rmtree(path / name, ignore_errors=True)
+        for name in (CONFIG, RESULT, "signals.csv", "report.html", "run.log"):
+            (path / name).unlink(missing_ok=True)
 
 
 def _is_run(path: Path) -> bool:
@@ -231,7 +247,7 @@ def _is_run(path: Path) -> bool:
     if (path / "state" / "run.json").is_file() or ((path / CONFIG).is_file() and (path / RESULT).is_file()):
         return True
     started = {"state", "run.log"}  # a run that was stopped before it wrote its manifest
-    return {p.name for p in path.iterdir()} <= started and not any((path / "state").glob("*"))
+    return {p.name for p in path.iterdir()} <= started and {p.name for p in (path / "state").glob("*")} <= {LOCK}
 
 
 def check_fingerprint(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> None:

@@ -112,3 +112,28 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"not a tensor file")
     with pytest.raises(UserError, match="damaged"):
         run.done("data", 0)
+
+
+def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    run = fresh(str(tmp_path / "r"), overwrite=False, stem="x")
+    run.write_manifest({})
+    code = (
+        "import sys; from pathlib import Path; from mspgt.rundir import RunDir, fresh\n"
+        "with RunDir(Path(sys.argv[1])).locked():\n    print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(UserError, match="another process is at work"):
+        run.locked().__enter__()
+    with pytest.raises(UserError, match="another process is at work"):
+        fresh(str(run.path), overwrite=True, stem="x")
+    other.kill()
+    other.wait()
+    with run.locked():  # the lock died with its holder
+        pass

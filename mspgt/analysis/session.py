@@ -1,151 +1,28 @@
-"""One run from settings to result: prepares the run directory, makes the passes, and concludes."""
+"""One run from settings to result: reads what goes in, makes the passes, and concludes."""
 
 from __future__ import annotations
 
-import itertools
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from rich.console import Console
 
 from mspgt import data, models, registry
+from mspgt.analysis.launch import rank, refuse_late_launch
 from mspgt.analysis.loop import Observe, make_trainer, predict, quiet_libraries
 from mspgt.callbacks.accumulate import Accumulate
 from mspgt.callbacks.progress import Progressing
 from mspgt.capture import prove
 from mspgt.collect import MASSIVE, Collector
-from mspgt.config import RunConfig, RunOptions, build
-from mspgt.errors import Interrupted, MachineError, UserError
+from mspgt.config import RunConfig, RunOptions
+from mspgt.errors import MachineError
 from mspgt.recompute import command, complete_state, conclude, make_signals, why_left_out
 from mspgt.result import Result
-from mspgt.rundir import CONFIG, RunDir, check_fingerprint, fresh
+from mspgt.rundir import CONFIG, RunDir, check_fingerprint
 from mspgt.signal import Fitted
-
-FOLDER = "MSPGT_RUN_DIRECTORY"
-"""environment variable that tells processes started by Lightning where the first one put the run"""
-LAUNCH = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
-"""environment variables that Lightning sets when it starts processes, and leaves"""
-_runs = itertools.count()
-"""numbers the runs of this process"""
-RESUME_WHAT = "resume=true needs out=DIRECTORY, the run to go on with."
-
-
-def run(*, config: str | Path | None = None, console: Console | None = None, **keys: Any) -> Result:
-    """Run a corpus through a model; answer where its layers change, and how sure that is.
-
-    Parameters
-    ----------
-    keys: any key of `mspgt run`: ``model`` and ``tokenizer`` (names or loaded objects), ``data`` and ``labels``
-        (names, paths, or iterables of documents), ``plugins``, ``limit``, ``out``, ...; options of a signal as
-        ``cka={"estimator": "biased"}``. Without ``out`` the run directory is temporary.
-    config: YAML file of keys; `keys` go before it.
-    console: where progress is shown; nowhere if None.
-
-    Raises
-    ------
-    UserError: bad settings, corpus or model; the message says what to do.
-    """
-    settings = build(keys, config)
-    console = console or Console(quiet=True)
-    if settings.options.out is not None or FOLDER in os.environ:
-        return start(settings, console)
-    if settings.options.resume:
-        raise UserError(RESUME_WHAT)
-    folder = Path(tempfile.mkdtemp(prefix="mspgt-"))
-    try:
-        result = _in_folder(settings, RunDir(folder), console)
-    except Exception:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise  # after an interrupt it stays: the message names it, to go on from
-    shutil.rmtree(folder, ignore_errors=True)
-    return result
-
-
-def start(settings: RunConfig, console: Console) -> Result:
-    """Run with checked settings, in a fresh run directory or an interrupted one."""
-    options = settings.options
-    if _rank() > 0:
-        folder = os.environ.get(FOLDER, options.out)
-        if folder is None:
-            raise UserError("processes that this run did not start itself need out=DIRECTORY, on a disk they share.")
-        return _follow(settings, RunDir(Path(folder)))
-    if options.resume and options.out is None:
-        raise UserError(RESUME_WHAT)
-    if options.resume and (Path(str(options.out)).expanduser() / CONFIG).is_file():
-        return _in_folder(settings, RunDir(Path(str(options.out)).expanduser()), console)
-    stem = f"{Path(_name(options.model)).name}-{Path(_name(options.data)).stem}"
-    return _in_folder(settings, fresh(options.out, overwrite=options.overwrite or options.resume, stem=stem), console)
-
-
-def _follow(settings: RunConfig, folder: RunDir) -> Result:
-    """The part of a process other than the first; what stops it is left for the first to say."""
-    try:
-        return Session(settings, folder, Console(quiet=True)).run()
-    except UserError as error:
-        folder.write_stopped(_rank(), str(error))
-        raise
-
-
-def _in_folder(settings: RunConfig, folder: RunDir, console: Console) -> Result:
-    with _launching(folder.path):
-        return _interruptible(settings, folder, console)
-
-
-def _interruptible(settings: RunConfig, folder: RunDir, console: Console) -> Result:
-    try:
-        return Session(settings, folder, console).run()
-    except (Interrupted, KeyboardInterrupt):
-        raise Interrupted(
-            "interrupted; what was computed is saved: run the same command "
-            f"with out={folder.path} resume=true to go on."
-        ) from None
-    except RuntimeError as error:  # the others cannot be reached: perhaps one of them has said why
-        if (why := folder.stopped()) is not None:
-            raise UserError(why) from error
-        raise
-
-
-@contextmanager
-def _launching(folder: Path) -> Iterator[None]:
-    """Tell processes started by Lightning where the run is; leave no trace of them for a later run to trip over."""
-    before = {name: os.environ.get(name) for name in (FOLDER, *LAUNCH)}
-    grouped = _in_process_group()
-    os.environ[FOLDER] = str(folder)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-        if _in_process_group() and not grouped:
-            torch.distributed.destroy_process_group()
-
-
-def _refuse_late_launch(trainer: L.Trainer, before: int) -> None:
-    """Processes that Lightning starts go through the script from its start, and take its first run for this one."""
-    launcher = trainer.strategy.launcher
-    if not isinstance(launcher, _SubprocessScriptLauncher) or before == 0:
-        return
-    if not launcher.cluster_environment.creates_processes_externally:
-        raise UserError(
-            "a script may start one run of several processes, before any other run: start this one by `mspgt run`, by "
-            "a script of its own, or give strategy=ddp_fork."
-        )
-
-
-def _in_process_group() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 class Session:
@@ -163,8 +40,8 @@ class Session:
         started = time.time()
         quiet_libraries()
         self.trainer = make_trainer(self.options)
-        _refuse_late_launch(self.trainer, next(_runs))
-        self.say(f"loading {_name(self.options.model)}")
+        refuse_late_launch(self.trainer)
+        self.say(f"loading {name_of(self.options.model)}")
         self.model = self._load()
         self.readings = self._readings()
         self.home = self._homes()
@@ -183,7 +60,7 @@ class Session:
     def say(self, sentence: str) -> None:
         """Tell the user and the log."""
         self.console.print(sentence, highlight=False, markup=False)
-        if _rank() == 0:
+        if rank() == 0:
             self.folder.log(sentence)
 
     # ------------------------------------------------------------------ what goes in
@@ -237,7 +114,7 @@ class Session:
     def _open(self) -> int:
         """Write settings and manifest, or check them against those of the run to go on with."""
         manifest = self._manifest()
-        if _rank() > 0:
+        if rank() > 0:
             return 0
         resumed = 0
         if (self.folder.path / CONFIG).is_file():
@@ -379,12 +256,6 @@ def _read(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {c: d["sha256"] for c, d in corpora} | {f"limit of {c}": d.get("limit") for c, d in corpora}
 
 
-def _rank() -> int:
-    """0 in the first of the processes of a run; before there is a Trainer, the environment alone knows."""
-    if os.environ.get("RANK"):
-        return int(os.environ["RANK"])
-    return max(int(os.environ.get(name) or 0) for name in ("LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"))
-
-
-def _name(value: Any) -> str:
+def name_of(value: Any) -> str:
+    """The name of a model or corpus, or the class of an object."""
     return value if isinstance(value, str) else type(value).__name__
