@@ -41,4 +41,9 @@ def unknown(kind: str, given: str, allowed: Iterable[str], hint: str = "") -> Us
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(names) if names else "none"
-    return UserError(f"unknown {kind} {given!r}.{guess} Available: {listed}.{' ' + hint if hint else ''}")
+    return UserError(f"unknown {kind} {given!r}.{guess}{' ' + hint if hint else ''} Available: {listed}.")
+
+
+def left_out(name: str, error: Exception) -> str:
+    """The sentence about a signal that a user error takes out of a run; its name stands in it once."""
+    return f"{name} was left out: {str(error).removeprefix(f'{name}: ')}"

@@ -14,7 +14,7 @@ from mspgt import registry
 from mspgt.boundaries import MSPGT, PAPER, Curves, decide
 from mspgt.boundaries.fusion import contribution, peaks_at_an_end
 from mspgt.boundaries.verdict import band, plain, verdict_block
-from mspgt.errors import UserError
+from mspgt.errors import UserError, left_out
 from mspgt.resample import (
     MINIMUM_DOCUMENTS,
     Floats,
@@ -126,7 +126,7 @@ def evaluate(measured: Mapping[str, Measured], n_layers: int, rule: Rule, progre
         try:
             curves[name] = _curve(name, entry, units[entry.corpus], refused[entry.corpus], n_layers, rule, log)
         except UserError as error:
-            log.left_out.append(f"{name} was left out: {error}")
+            log.left_out.append(left_out(name, error))
         except Exception as error:  # a plugin's own fault must not take the others down
             log.left_out.append(f"{_plugin(name)} raised {type(error).__name__} ({error}) and was left out.")
     if not curves:

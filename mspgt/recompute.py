@@ -14,7 +14,7 @@ from typing import Any
 
 from mspgt import registry
 from mspgt.config import RunConfig, build
-from mspgt.errors import MachineError, UserError
+from mspgt.errors import MachineError, UserError, left_out
 from mspgt.evaluate import Measured, Rule, evaluate
 from mspgt.options import describe
 from mspgt.result import Result
@@ -150,7 +150,7 @@ def _merge_data(parts: list[dict[str, Any]]) -> dict[str, Any]:
 def why_left_out(name: str, error: Exception) -> str:
     """The sentence for a signal that could not be fitted."""
     if isinstance(error, UserError):
-        return f"{name} was left out: {error}"
+        return left_out(name, error)
     return f"plugin {name!r} raised while it was fitted ({type(error).__name__}: {error}); it was left out."
 
 

@@ -227,7 +227,8 @@ def existing(path: str | Path) -> RunDir:
 def _clear(path: Path, overwrite: bool) -> None:
     if not _is_run(path):
         raise UserError(f"out={path} exists and is no run directory; name another.")
-    if not overwrite:
+    begun = any((path / name).is_file() for name in (CONFIG, RESULT, "state/run.json"))
+    if begun and not overwrite:
         finished = (path / RESULT).exists()
         way = (
             "overwrite=true to replace it" if finished else "resume=true to go on with it, overwrite=true to start anew"

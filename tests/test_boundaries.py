@@ -413,3 +413,14 @@ def test_two_boundaries_are_never_forced(status):
     assert block["intermediate_global"] is None
     assert not block["accepted"]
     assert len(block["peaks"]) == {"one_peak": 1, "no_peak": 0}.get(status, len(block["peaks"]))
+
+
+@pytest.mark.parametrize(("names", "said"), [(("cka", "attn"), "So few signals"), (("cka",), "One signal alone")])
+def test_the_meaning_says_when_no_evidence_could_have_sufficed(names, said):
+    rng = np.random.default_rng(0)
+    point = 1 + 0.01 * rng.standard_normal((len(names), 23))
+    point[:, [7, 15]] += 1
+    replicates = point[:, None] + 0.001 * rng.standard_normal((len(names), 100, 23))
+    decision = decide(Curves(names, np.ones(len(names)), point, replicates), MSPGT)
+    assert decision.status == "not_above_null"
+    assert meaning(decision).startswith(said)

@@ -34,6 +34,9 @@ def test_a_name_like_ours_makes_no_run(tmp_path: Path, theirs: str) -> None:
 def test_a_run_that_stopped_before_its_manifest_is_replaced(tmp_path: Path) -> None:
     run = fresh(str(tmp_path / "r"), overwrite=False, stem="x")
     run.log("loading")
+    fresh(str(run.path), overwrite=False, stem="x")  # nothing was computed
+    assert not (run.path / "run.log").exists()
+    run.write_manifest({})
     with pytest.raises(UserError, match="unfinished"):
         fresh(str(run.path), overwrite=False, stem="x")
     fresh(str(run.path), overwrite=True, stem="x")

@@ -41,6 +41,8 @@ class Session:
         quiet_libraries()
         self.trainer = make_trainer(self.options)
         refuse_late_launch(self.trainer)
+        self.corpora = self._corpora()  # before the model: a fault in a file costs no loading
+        self._announce_corpora()
         self.say(f"loading {name_of(self.options.model)}")
         self.model = self._load()
         self.readings = self._readings()
@@ -84,21 +86,28 @@ class Session:
             self.notes.append(proof.note)
         return model
 
-    def _readings(self) -> dict[str, data.Reading]:
+    def _corpora(self) -> dict[str, data.Corpus]:
         """The corpora to read: `data`, and `labels` where the probes have one of their own."""
         sources = {"data": self.options.data}
         if self.options.labels is not None and any("labels" in s.needs for s in self.signals.values()):
             sources["labels"] = self.options.labels
+        return {
+            name: data.load(source, limit=self.options.limit, seed=self.options.seed, corpus=name)
+            for name, source in sources.items()
+        }
+
+    def _readings(self) -> dict[str, data.Reading]:
+        """The corpora as the model's tokenizer reads them."""
         self.longest = min(self.options.max_length, self.model.context_length or self.options.max_length)
         return {
             name: data.Reading(
-                data.load(source, limit=self.options.limit, seed=self.options.seed, corpus=name),
+                corpus,
                 self.model.tokenizer,
                 max_length=self.longest,
                 batch_tokens=self.options.batch_tokens,
                 context=self.options.context,
             )
-            for name, source in sources.items()
+            for name, corpus in self.corpora.items()
         }
 
     def _homes(self) -> dict[str, str]:
@@ -225,13 +234,16 @@ class Session:
                 self.failures[name] = why_left_out(name, error)
         self.folder.write_failures(0, self.failures)
 
+    def _announce_corpora(self) -> None:
+        """Go through the corpora once, and say what there is to read."""
+        self.sentences: dict[str, int] = {}
+        for name, corpus in self.corpora.items():
+            documents, sentences = corpus.count()
+            self.sentences[name] = sentences
+            self.say(f"{name}: {corpus.describe()}: {documents:,} documents, {sentences:,} sentences")
+
     def _announce(self, resumed: int) -> None:
         """Say what will be done, and how much memory it may take."""
-        self.sentences: dict[str, int] = {}
-        for name, reading in self.readings.items():
-            documents, sentences = reading.corpus.count()
-            self.sentences[name] = sentences
-            self.say(f"{name}: {reading.corpus.describe()}: {documents:,} documents, {sentences:,} sentences")
         m = self.model
         self.say(
             f"model: {m.name}, {m.n_layers} blocks of width {m.hidden_size}, {m.parameters / 1e6:,.1f} M parameters, "

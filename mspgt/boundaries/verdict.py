@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mspgt.boundaries.acceptance import PAPER, Decision
+from mspgt.boundaries.acceptance import LEVEL, PAPER, Decision
 from mspgt.boundaries.fusion import Floats
 from mspgt.boundaries.support import Location
 
@@ -21,6 +21,11 @@ MEANING = {
     "too_shallow": "The model is too shallow for claims about boundaries; its curves and intervals stand.",
 }
 """what each status says to people"""
+ONE_SIGNAL = "One signal alone has nothing to agree with, so its peaks are never accepted as boundaries."
+TOO_FEW = (
+    "So few signals at this depth cannot be told from chance, whatever they show, so no boundaries are accepted; add a "
+    "signal."
+)
 
 
 def verdict_block(decision: Decision, weights: Mapping[str, float]) -> dict[str, Any]:
@@ -59,6 +64,12 @@ def verdict_block(decision: Decision, weights: Mapping[str, float]) -> dict[str,
 def meaning(decision: Decision) -> str:
     """The verdict in one sentence for people."""
     boundaries = decision.case.boundaries
+    if decision.status == "not_above_null" and not decision.accepted:
+        test = decision.case.coincidence
+        if len(decision.case.curves.names) == 1:
+            return ONE_SIGNAL
+        if decision.procedure is not PAPER and test is not None and test.smallest > LEVEL:
+            return TOO_FEW
     if not decision.accepted or boundaries is None:
         return MEANING[decision.status]
     lower, upper = boundaries
