@@ -187,7 +187,7 @@ def _help(verb: str, summary: str) -> int:
     lines = help_lines(RunOptions)
     lines.append(("config", "text", "–", "YAML file of these keys; keys on the command line go before it"))
     lines.append(("weights.<signal>", "number", "the signal's own", "weight of a signal in the fusion"))
-    for entry in registry.BUILT_IN.values():
+    for entry in registry.BUILT_IN[registry.SIGNAL].values():
         lines += help_lines(entry.option_class(), f"{entry.name}.")
     console.print(_options_table(lines))
     console.print("--key value is accepted too. `mspgt ls` shows further signals and their options.", highlight=False)

@@ -81,16 +81,19 @@ def _packages() -> list[Line]:
 
 
 def _plugins() -> list[Line]:
-    try:
-        entries = registry.signals()
-    except UserError as error:
-        return [("signals", str(error), "!uninstall one of the two")]
     lines: list[Line] = []
-    for entry in entries.values():
+    for kind in registry.KINDS:
         try:
-            entry.load()
+            entries = registry.plugins(kind)
         except UserError as error:
-            lines.append((f"signal {entry.name}", str(error), f"pip install -U {entry.distribution.split()[0]}"))
-        else:
-            lines.append((f"signal {entry.name}", entry.distribution, None))
+            lines.append((f"{kind.word}s", str(error), "!uninstall one of the two"))
+            continue
+        for entry in entries.values():
+            try:
+                entry.load()
+            except UserError as error:
+                mend = f"pip install -U {entry.distribution.split()[0]}"
+                lines.append((f"{kind.word} {entry.name}", str(error), mend))
+            else:
+                lines.append((f"{kind.word} {entry.name}", entry.distribution, None))
     return lines

@@ -33,7 +33,7 @@ def make_signals(config: RunConfig, device: str) -> dict[str, Signal]:
     """The signals of a run, built with its seed and options."""
     seed = config.options.seed
     return {
-        name: registry.create(name, config.signals.get(name, {}), seed=seed, device=device)
+        name: registry.create_signal(name, config.signals.get(name, {}), seed=seed, device=device)
         for name in config.options.plugins
     }
 

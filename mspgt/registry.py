@@ -1,6 +1,7 @@
 """Plugins by name: built-ins and third parties meet in one lookup and one error.
 
-A plugin is registered by an entry point (`mspgt.signals`); its name is the entry point's name, and its module is
+There are three kinds: signals, interventions and metrics. A plugin is registered by an entry point of its kind's
+group (`mspgt.signals`, `mspgt.interventions`, `mspgt.metrics`); its name is the entry point's name, and its module is
 imported when it is used. Built-ins also declare their options where no torch is needed, so that help is instant.
 """
 
@@ -10,14 +11,40 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mspgt.errors import PluginError, UserError, unknown
 
 if TYPE_CHECKING:
+    from mspgt.intervention import Intervention
+    from mspgt.metric import Metric
     from mspgt.signal import Signal
 
-GROUP = "mspgt.signals"
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of plugin."""
+
+    word: str
+    """"signal", "intervention" or "metric": in messages"""
+    base: str
+    """"module:Class" of the contract"""
+
+    @property
+    def group(self) -> str:
+        """The group of entry points."""
+        return f"mspgt.{self.word}s"
+
+    @property
+    def contract(self) -> str:
+        """The class that plugins of this kind derive from, as users write it."""
+        return f"mspgt.{self.base.partition(':')[2]}"
+
+
+SIGNAL = Kind("signal", "mspgt.signal:Signal")
+INTERVENTION = Kind("intervention", "mspgt.intervention:Intervention")
+METRIC = Kind("metric", "mspgt.metric:Metric")
+KINDS = (SIGNAL, INTERVENTION, METRIC)
 
 
 @dataclass(frozen=True)
@@ -32,64 +59,115 @@ class Entry:
     options: str | None = None
     """"module:Class" of its options, for plugins that declare them without importing torch"""
     summary: str = ""
+    kind: Kind = SIGNAL
 
-    def load(self) -> type[Signal]:
+    def load(self) -> type[Any]:
         """Import the plugin's class.
 
         Raises
         ------
-        PluginError: the import failed, or what it gave is no Signal.
+        PluginError: the import failed, or what it gave is no class of this kind.
         """
-        from mspgt.signal import Signal
-
+        base = _object(self.kind.base)
         try:
-            module, _, attribute = self.target.partition(":")
-            found = getattr(importlib.import_module(module), attribute)
+            found = _object(self.target)
         except Exception as error:
             raise PluginError(
                 f"plugin {self.name!r} of {self.distribution} could not be imported "
                 f"({type(error).__name__}: {error}); mend or uninstall {self.distribution}."
             ) from error
-        if not (isinstance(found, type) and issubclass(found, Signal)):
+        if not (isinstance(found, type) and issubclass(found, base)):
             raise PluginError(
-                f"plugin {self.name!r} of {self.distribution}: {self.target} is not a mspgt.Signal class."
+                f"plugin {self.name!r} of {self.distribution}: {self.target} is not a {self.kind.contract} class."
             )
         return found
 
     def option_class(self) -> type:
         """The plugin's options; imports the plugin only where they are not declared apart."""
         if self.options is None:
-            return self.load().Options
-        module, _, attribute = self.options.partition(":")
-        options: type = getattr(importlib.import_module(module), attribute)
-        return options
+            return cast(type, self.load().Options)
+        return cast(type, _object(self.options))
+
+    def create(self, options: Mapping[str, Any], **engine: Any) -> Any:
+        """Import the plugin and build it; `engine` holds what every plugin of its kind is given.
+
+        Raises
+        ------
+        PluginError: its import or its constructor failed.
+        """
+        found = self.load()
+        try:
+            return found(**engine, **options)
+        except UserError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"plugin {self.name!r} of {self.distribution} could not be built ({type(error).__name__}: {error})."
+            ) from error
 
 
-BUILT_IN = {
-    e.name: e
-    for e in (
-        Entry("cka", "mspgt.plugins.cka:CKA", "mspgt", "mspgt.plugins.options:CKAOptions",
-              "representation change 1/CKA between neighbouring blocks (S1)"),
-        Entry("probe", "mspgt.plugins.probe:Probe", "mspgt", "mspgt.plugins.options:ProbeOptions",
-              "jumps of probe F1: POS, dependencies, entities, semantic roles (S2)"),
-        Entry("attn", "mspgt.plugins.attn:AttentionDrift", "mspgt", "mspgt.plugins.options:AttentionOptions",
-              "Jensen-Shannon drift of attention between neighbouring blocks (S3)"),
-    )
+def _built_in(kind: Kind, name: str, target: str, options: str, summary: str) -> Entry:
+    options = f"mspgt.plugins.{options}" if options else "mspgt.options:NoOptions"
+    return Entry(name, f"mspgt.plugins.{target}", "mspgt", options, summary, kind)
+
+
+BUILT_IN: Mapping[Kind, Mapping[str, Entry]] = {
+    kind: {name: _built_in(kind, name, *rest) for name, *rest in entries}
+    for kind, entries in {
+        SIGNAL: (
+            ("cka", "cka:CKA", "options:CKAOptions",
+             "representation change 1/CKA between neighbouring blocks (S1)"),
+            ("probe", "probe:Probe", "options:ProbeOptions",
+             "jumps of probe F1: POS, dependencies, entities, semantic roles (S2)"),
+            ("attn", "attn:AttentionDrift", "options:AttentionOptions",
+             "Jensen-Shannon drift of attention between neighbouring blocks (S3)"),
+        ),
+        INTERVENTION: (
+            ("gaussian", "gaussian:Gaussian", "options_interventions:GaussianOptions",
+             "adds Gaussian noise in units of each layer's standard deviation (the paper's)"),
+            ("mean_ablate", "mean_ablate:MeanAblate", "",
+             "moves the output towards its mean over the corpus"),
+            ("resample", "resample:Resample", "",
+             "moves the output towards that of another text"),
+            ("skip", "skip:Skip", "",
+             "leaves out what the block adds: at strength 1 it does nothing"),
+            ("scale", "scale:Scale", "",
+             "multiplies the output"),
+        ),
+        METRIC: (
+            ("self_bleu", "self_bleu:SelfBLEU", "",
+             "overlap of each text with all others (BLEU-4); lower is more diverse"),
+            ("length_variance", "length_variance:LengthVariance", "options_metrics_text:LengthVarianceOptions",
+             "variance of sentence lengths within a text: structure"),
+            ("ttr", "ttr:TypeTokenRatio", "options_metrics_text:TTROptions",
+             "type-token ratio: lexical diversity"),
+            ("coherence", "coherence:Coherence", "options_metrics_models:CoherenceOptions",
+             "cosine of the embeddings of neighbouring sentences"),
+            ("grammaticality", "grammaticality:Grammaticality", "options_metrics_models:GrammaticalityOptions",
+             "LanguageTool's matches per 100 words"),
+            ("repetition", "repetition:Repetition", "options_metrics_text:RepetitionOptions",
+             "share of word sequences that stood in the text before"),
+            ("perplexity", "perplexity:Perplexity", "",
+             "perplexity of the text under the undisturbed model"),
+            ("divergence", "divergence:Divergence", "",
+             "Kullback-Leibler divergence of the disturbed model from the undisturbed one"),
+        ),
+    }.items()
 }  # fmt: skip
 
 
-def signals() -> Mapping[str, Entry]:
-    """Every registered signal, built-ins first.
+def plugins(kind: Kind) -> Mapping[str, Entry]:
+    """Every registered plugin of a kind, built-ins first.
 
     Raises
     ------
     UserError: a third-party name clashes with a built-in's or another's.
     """
-    found = dict(BUILT_IN)
-    for point in entry_points(group=GROUP):
-        if point.value == found.get(point.name, _NONE).target:
+    found = dict(BUILT_IN[kind])
+    for point in entry_points(group=kind.group):
+        if point.name in found and point.value == found[point.name].target:
             continue  # the built-ins' own entry points
-        entry = Entry(point.name, point.value, _distribution(point))
+        entry = Entry(point.name, point.value, _distribution(point), kind=kind)
         if point.name in found:
             raise UserError(
                 f"two plugins are called {point.name!r}: {found[point.name].target} of "
@@ -99,40 +177,58 @@ def signals() -> Mapping[str, Entry]:
     return found
 
 
-def signal(name: str) -> Entry:
-    """The registered signal of that name.
+def plugin(kind: Kind, name: str) -> Entry:
+    """The registered plugin of that kind and name.
 
     Raises
     ------
     UserError: there is none; the message lists those there are.
     """
-    known = signals()
+    known = plugins(kind)
     if name not in known:
-        raise unknown("plugin", name, known, "`mspgt ls` shows each.")
+        raise unknown(kind.word, name, known, "`mspgt ls` shows each.")
     return known[name]
 
 
-def create(name: str, options: Mapping[str, Any], **engine: Any) -> Signal:
-    """Load a signal and build it; `engine` holds seed and device.
+def signals() -> Mapping[str, Entry]:
+    """Every registered signal."""
+    return plugins(SIGNAL)
 
-    Raises
-    ------
-    PluginError: its import or its constructor failed.
-    """
-    entry = signal(name)
-    found = entry.load()
-    try:
-        return found(**engine, **options)
-    except UserError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"plugin {name!r} of {entry.distribution} could not be built ({type(error).__name__}: {error})."
-        ) from error
+
+def signal(name: str) -> Entry:
+    """The registered signal of that name; UserError if there is none."""
+    return plugin(SIGNAL, name)
+
+
+def intervention(name: str) -> Entry:
+    """The registered intervention of that name; UserError if there is none."""
+    return plugin(INTERVENTION, name)
+
+
+def metric(name: str) -> Entry:
+    """The registered metric of that name; UserError if there is none."""
+    return plugin(METRIC, name)
+
+
+def create_signal(name: str, options: Mapping[str, Any], *, seed: int, device: str = "cpu") -> Signal:
+    """Build a signal; PluginError if that fails."""
+    return cast("Signal", signal(name).create(options, seed=seed, device=device))
+
+
+def create_intervention(name: str, options: Mapping[str, Any], *, strength: float, seed: int) -> Intervention:
+    """Build an intervention; PluginError if that fails."""
+    return cast("Intervention", intervention(name).create(options, strength=strength, seed=seed))
+
+
+def create_metric(name: str, options: Mapping[str, Any], *, seed: int, device: str, offline: bool) -> Metric:
+    """Build a metric; PluginError if that fails."""
+    return cast("Metric", metric(name).create(options, seed=seed, device=device, offline=offline))
+
+
+def _object(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
-
-
-_NONE = Entry("", "", "")

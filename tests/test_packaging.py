@@ -32,8 +32,8 @@ def test_every_folder_with_code_is_a_declared_package() -> None:
 
 def test_entry_points_and_built_ins_are_the_same() -> None:
     declared = PROJECT["project"]["entry-points"]["mspgt.signals"]
-    assert declared == {e.name: e.target for e in registry.BUILT_IN.values()}
-    installed = {p.name: p.value for p in entry_points(group=registry.GROUP)}
+    assert declared == {e.name: e.target for e in registry.BUILT_IN[registry.SIGNAL].values()}
+    installed = {p.name: p.value for p in entry_points(group=registry.SIGNAL.group)}
     assert installed.items() >= declared.items()
 
 
@@ -79,7 +79,7 @@ def test_help_lists_every_key_and_verb(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["run", "--help"]) == 0
     said = capsys.readouterr().out
     keys = [o.name for o in describe(RunOptions)]
-    keys += [f"{e.name}.{o.name}" for e in registry.BUILT_IN.values() for o in describe(e.option_class())]
+    keys += [f"{e.name}.{o.name}" for e in registry.BUILT_IN[registry.SIGNAL].values() for o in describe(e.option_class())]
     missing = [key for key in keys if not any(line.split()[:1] == [key] for line in said.splitlines())]
     assert not missing
     assert main(["--help"]) == 0

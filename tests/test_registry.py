@@ -9,7 +9,7 @@ from mspgt import registry
 from mspgt.errors import PluginError, UserError
 from mspgt.signal import Signal
 
-BUILT_IN = list(registry.BUILT_IN.values())
+BUILT_IN = list(registry.BUILT_IN[registry.SIGNAL].values())
 
 
 def test_the_built_ins_are_there_and_first():
@@ -31,24 +31,24 @@ def test_the_paper_weights_are_the_defaults():
 def test_built_ins_are_declared_as_entry_points_too():
     from importlib.metadata import entry_points
 
-    declared = {p.name: p.value for p in entry_points(group=registry.GROUP)}
+    declared = {p.name: p.value for p in entry_points(group=registry.SIGNAL.group)}
     assert {e.name: e.target for e in BUILT_IN}.items() <= declared.items()
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_all():
-    with pytest.raises(UserError, match=r"unknown plugin 'atn'\. Did you mean 'attn'\? .*Available: attn, cka, probe"):
+    with pytest.raises(UserError, match=r"unknown signal 'atn'\. Did you mean 'attn'\? .*Available: attn, cka, probe"):
         registry.signal("atn")
 
 
 def test_a_signal_is_built_with_its_options_and_the_seed():
-    signal = registry.create("attn", {"heads": "index"}, seed=3)
+    signal = registry.create_signal("attn", {"heads": "index"}, seed=3)
     assert signal.options.heads == "index"
     assert signal.seed == 3
 
 
 def test_a_wrong_option_is_the_users_error():
     with pytest.raises(UserError, match="Available: index, matched, mean"):
-        registry.create("attn", {"heads": "median"})
+        registry.create_signal("attn", {"heads": "median"})
 
 
 def test_a_target_that_is_no_signal_is_named():
@@ -60,7 +60,7 @@ def test_a_target_that_is_no_signal_is_named():
 def test_listing_plugins_and_their_options_imports_no_torch():
     code = (
         "import sys; from mspgt import registry\n"
-        "for entry in registry.BUILT_IN.values(): entry.option_class()\n"
+        "for entry in registry.BUILT_IN[registry.SIGNAL].values(): entry.option_class()\n"
         "registry.signals(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

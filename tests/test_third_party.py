@@ -42,7 +42,7 @@ def install(folder, signals, module="mine_package", name="mine-package", version
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     points = "".join(f"{plugin} = {target}\n" for plugin, target in signals.items())
-    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{points}")
+    (info / "entry_points.txt").write_text(f"[{registry.SIGNAL.group}]\n{points}")
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_an_entry_point_makes_a_signal_known(installed):
     entry = registry.signals()["mine"]
     assert entry.distribution == "mine-package 0.3"
     assert entry.load().summary == "mean cosine distance between neighbouring blocks"
-    assert type(registry.create("mine", {}, seed=1)).__name__ == "Turn"
+    assert type(registry.create_signal("mine", {}, seed=1)).__name__ == "Turn"
     assert entry.option_class().__name__ == "NoOptions"
     assert entry.load().weight == 0.5
 
@@ -128,7 +128,7 @@ def test_a_plugin_that_cannot_be_built_is_named_with_its_version(installed):
     source = MINE + "\n    def __init__(self, **_):\n        raise ValueError('no weights file')\n"
     installed({"mine": "mine_package:Turn"}, source=source)
     with pytest.raises(PluginError, match=r"'mine' of mine-package 0\.3 could not be built \(ValueError: no weights"):
-        registry.create("mine", {})
+        registry.create_signal("mine", {})
 
 
 AUTHORS_TEST = """
