@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mspgt.config import RunOptions, build, help_lines, key_values
@@ -19,6 +20,7 @@ from mspgt.errors import Interrupted, UserError, unknown
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mspgt.registry import Kind
     from mspgt.result import Result
 
 SUMMARY = "mspgt measures how a language model organises its layers."
@@ -95,26 +97,53 @@ def _merge(arguments: list[str]) -> int:
 
 
 def _ls(arguments: list[str]) -> int:
-    from rich.table import Table
-
     from mspgt import registry
 
     names, keys = _positional(arguments, None, "mspgt ls [NAME]")
     if keys:
-        raise UserError("ls takes names of plugins, no key=value.")
+        raise UserError("ls takes names, no key=value.")
     console = _console(stderr=False)
-    if names:
-        for name in names:
-            entry = registry.signal(name)
-            console.print(f"{name}: {_summary(entry)} ({entry.distribution})", highlight=False)
-            console.print(_options_table(help_lines(entry.option_class(), f"{name}.")))
-        return 0
-    table = Table("signal", "what it measures", "from", box=None, header_style="bold")
-    for entry in registry.signals().values():
-        table.add_row(entry.name, _summary(entry), entry.distribution)
-    console.print(table)
-    console.print("`mspgt ls NAME` lists a signal's options.", highlight=False)
+    lists: dict[str, Callable[[], Any]] = {
+        **{f"{kind.word}s": partial(_plugins_table, kind) for kind in registry.KINDS},
+        "models": _models_table,
+    }
+    plugins = [entry for kind in registry.KINDS for entry in registry.plugins(kind).values()]
+    for name in names or lists:
+        found = [entry for entry in plugins if entry.name == name]
+        if name not in lists and not found:
+            raise unknown("name", name, [*lists, *(entry.name for entry in plugins)])
+        if name in lists:
+            console.print(lists[name](), "")
+        for entry in found:
+            console.print(f"{entry.kind.word} {name}: {_summary(entry)} ({entry.distribution})", highlight=False)
+            if lines := help_lines(entry.option_class(), f"{name}."):
+                console.print(_options_table(lines))
+    if not names:
+        console.print("`mspgt ls NAME` lists a plugin's options.", highlight=False)
     return 0
+
+
+def _plugins_table(kind: Kind) -> Any:
+    from rich.table import Table
+
+    from mspgt import registry
+
+    what = "what it does" if kind is registry.INTERVENTION else "what it measures"
+    table = Table(kind.word, what, "from", box=None, header_style="bold")
+    for entry in registry.plugins(kind).values():
+        table.add_row(entry.name, _summary(entry), entry.distribution)
+    return table
+
+
+def _models_table() -> Any:
+    from rich.table import Table
+
+    from mspgt.built_in import MODELS
+
+    table = Table("model", "what it is", "on disk", box=None, header_style="bold")
+    for name, model in MODELS.items():
+        table.add_row(name, model.summary, f"{model.nbytes / 1e6:,.1f} MB")
+    return table
 
 
 def _summary(entry: Any) -> str:

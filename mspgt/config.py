@@ -7,11 +7,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mspgt import registry
 from mspgt.errors import UserError, unknown
 from mspgt.options import describe, option, parse
+from mspgt.registry import Entry
+
+T = TypeVar("T")
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -30,7 +33,7 @@ class RunOptions:
     """Keys of `mspgt run` that do not belong to a plugin."""
 
     preset: str = option("default", "where the defaults come from", choices=tuple(PRESETS))
-    model: Any = option("minilm", "built-in name, Hugging Face id, local folder, or in Python a loaded model")
+    model: Any = option("tiny-llama-a", "built-in name, Hugging Face id, local folder, or in Python a loaded model")
     tokenizer: Any = option(None, "id or folder of the tokenizer; the model's own where none")
     revision: str | None = option(None, "revision of a Hugging Face model")
     quantization: str | None = option(None, "load in 8 or 4 bits (needs bitsandbytes)", choices=("8bit", "4bit"))
@@ -87,10 +90,9 @@ class RunConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for config.yaml and result.json; live objects are named by their class."""
-        plain = {f.name: _plain(getattr(self.options, f.name)) for f in dataclasses.fields(self.options)}
+        plain = {f.name: plain_value(getattr(self.options, f.name)) for f in dataclasses.fields(self.options)}
         for name in self.options.plugins:
-            options: Any = parse(registry.signal(name).option_class(), self.signals.get(name, {}), f"{name}.")
-            plain[name] = {k: _plain(v) for k, v in dataclasses.asdict(options).items()}
+            plain[name] = plain_options(registry.signal(name), self.signals.get(name, {}))
         return plain | ({"weights": dict(self.weights)} if self.weights else {})
 
 
@@ -105,39 +107,72 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> RunConfig
     ------
     UserError: unknown key or plugin (with a suggestion), or a value of the wrong type or out of range.
     """
-    keys = {**(read_yaml(file) if file else {}), **_flat(given)}
+    keys = {**(read_yaml(file) if file else {}), **flat(given)}
     preset = parse(RunOptions, {k: v for k, v in keys.items() if k == "preset"}).preset
     keys = {**PRESETS[preset], **keys}
     plugins = parse(RunOptions, {k: v for k, v in keys.items() if k == "plugins"}).plugins
-    if not plugins:
-        raise UserError("plugins= names no signal; give at least one, such as plugins=cka,attn.")
-    if len(set(plugins)) != len(plugins):
-        raise UserError(f"plugins={','.join(plugins)} names a signal twice; name each once.")
-    declared = {name: registry.signal(name).option_class() for name in plugins}
-    top = {f.name for f in dataclasses.fields(RunOptions)}
+    names_once("plugins", plugins, "cka,attn")
+    weights = {}
+    for name in plugins:
+        if (key := f"weights.{name}") in keys:
+            weights[name] = _weight(key, keys.pop(key))
+    for key in PRESETS[preset]:
+        if key.partition(".")[0] in {*registry.signals()} - {*plugins}:
+            keys.pop(key, None)  # the preset's option of a signal that is not asked for
+    entries = {name: registry.signal(name) for name in plugins}
+    options, signals = parted(RunOptions, entries, keys, [f"weights.{name}" for name in plugins])
+    return RunConfig(options, signals, weights)
+
+
+def parted(
+    declared: type[T], entries: Mapping[str, Entry], keys: Mapping[str, Any], further: Sequence[str] = ()
+) -> tuple[T, dict[str, dict[str, Any]]]:
+    """Part the keys of a command into its own options and those of its plugins, and check every one.
+
+    Parameters
+    ----------
+    declared: the command's own options.
+    entries: the plugins that are used.
+    further: keys that are allowed too, for messages.
+
+    Raises
+    ------
+    UserError: an unknown key (with a suggestion), or a value of the wrong type or out of range.
+    """
+    top = {f.name for f in dataclasses.fields(declared)}  # type: ignore[arg-type]
     options: dict[str, Any] = {}
-    signals: dict[str, dict[str, Any]] = {name: {} for name in plugins}
-    weights: dict[str, float] = {}
+    plugins: dict[str, dict[str, Any]] = {name: {} for name in entries}
+    classes = {name: entry.option_class() for name, entry in entries.items()}
     for key, value in keys.items():
         head, _, rest = key.partition(".")
         if not rest and head in top:
             options[key] = value
-        elif head == "weights" and rest in declared:
-            weights[rest] = _weight(key, value)
-        elif rest and head in declared:
-            signals[head][rest] = value
-        elif rest and head in registry.signals() and key in PRESETS[preset]:
-            continue  # the preset's option of a signal that is not asked for
+        elif rest and head in entries:
+            plugins[head][rest] = value
         else:
-            raise _unknown_key(key, top, declared)
-    for name, values in signals.items():
-        parse(declared[name], values, f"{name}.")
-    return RunConfig(parse(RunOptions, options), signals, weights)
+            raise _unknown_key(key, {*top, *further}, classes)
+    for name, values in plugins.items():
+        parse(classes[name], values, f"{name}.")
+    return parse(declared, options), plugins
+
+
+def names_once(key: str, names: Sequence[str], example: str) -> None:
+    """Refuse a list of plugins that is empty or names one twice."""
+    if not names:
+        raise UserError(f"{key}= names nothing; give at least one, such as {key}={example}.")
+    if len(set(names)) != len(names):
+        raise UserError(f"{key}={','.join(names)} names one twice; name each once.")
+
+
+def plain_options(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a plugin, those that were not given at their defaults, as plain values."""
+    options: Any = parse(entry.option_class(), given, f"{entry.name}.")
+    return {key: plain_value(value) for key, value in dataclasses.asdict(options).items()}
 
 
 def from_dict(plain: Mapping[str, Any]) -> RunConfig:
     """The settings that `as_dict` wrote."""
-    return build(_flat(plain))
+    return build(flat(plain))
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -159,7 +194,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"config={path} is no readable YAML file ({' '.join(str(error).split())}).") from error
     if not isinstance(loaded, dict):
         raise UserError(f"config={path}: expected `key: value` lines, found {type(loaded).__name__}.")
-    return _flat({str(k): v for k, v in loaded.items()})
+    return flat({str(k): v for k, v in loaded.items()})
 
 
 def write_yaml(plain: Mapping[str, Any], path: Path) -> None:
@@ -205,13 +240,12 @@ def help_lines(options: type, prefix: str = "") -> list[tuple[str, str, str, str
 
 
 def _unknown_key(key: str, top: set[str], declared: Mapping[str, type]) -> UserError:
-    allowed = {*top, *(f"weights.{n}" for n in declared)}
+    allowed = {*top}
     for name, options in declared.items():
         allowed |= {f"{name}.{f.name}" for f in dataclasses.fields(options)}
     head = key.partition(".")[0]
-    hint = (
-        f"{head} is not among the plugins of this run." if head in registry.signals() and head not in declared else ""
-    )
+    known = {name for kind in registry.KINDS for name in registry.plugins(kind)}
+    hint = f"{head} is not among the plugins that are asked for." if head in known - {*declared} else ""
     return unknown("key", key, allowed, hint)
 
 
@@ -225,22 +259,23 @@ def _weight(key: str, value: Any) -> float:
     return weight
 
 
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings to dotted keys."""
-    flat: dict[str, Any] = {}
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to dotted keys; what a model or corpus is given as stays whole."""
+    found: dict[str, Any] = {}
     for key, value in nested.items():
-        if isinstance(value, Mapping) and (prefix or key not in ("model", "data", "labels", "tokenizer")):
-            flat |= _flat(value, f"{prefix}{key}.")
+        if isinstance(value, Mapping) and (prefix or key not in ("model", "data", "labels", "tokenizer", "prompts")):
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value
-    return flat
+            found[prefix + key] = value
+    return found
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """A value as YAML and JSON can hold it; a live object is named by its class."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, tuple):
-        return [_plain(v) for v in value]
+        return [plain_value(v) for v in value]
     if isinstance(value, os.PathLike):
         return str(os.fspath(value))
     return f"<{type(value).__name__}>"

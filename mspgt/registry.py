@@ -210,7 +210,7 @@ def metric(name: str) -> Entry:
     return plugin(METRIC, name)
 
 
-def create_signal(name: str, options: Mapping[str, Any], *, seed: int, device: str = "cpu") -> Signal:
+def create_signal(name: str, options: Mapping[str, Any], *, seed: int = 0, device: str = "cpu") -> Signal:
     """Build a signal; PluginError if that fails."""
     return cast("Signal", signal(name).create(options, seed=seed, device=device))
 

@@ -16,6 +16,7 @@ from mspgt import models
 from mspgt.attention import Recomputed, View
 from mspgt.batch import Batch, Key, Layer
 from mspgt.blocks import find_blocks
+from mspgt.built_in import MODELS
 from mspgt.capture import IMPLEMENTATION, Capture, prove
 from mspgt.errors import UserError
 
@@ -206,7 +207,7 @@ def test_the_real_minilm_shows_its_own_attention_and_hidden_states() -> None:
     keys = (Key("c", "d", 0), Key("c", "d", 1))
     batch = Batch(keys, texts["input_ids"], mask, mask, torch.where(mask, 0, -1))
     hidden, attention = observe(loaded.model, batch)
-    eager = hf.AutoModel.from_pretrained(models.BUILT_IN["minilm"](), attn_implementation="eager").float().eval()
+    eager = hf.AutoModel.from_pretrained(MODELS["minilm"].path(), attn_implementation="eager").float().eval()
     with torch.no_grad():
         theirs = eager(**texts, output_attentions=True, output_hidden_states=True)
     assert len(hidden) == 7

@@ -56,7 +56,7 @@ def test_command_lines_are_read(arguments: list[str], found: dict[str, str]) -> 
     [
         ({"plugin": "cka"}, "Did you mean 'plugins'"),
         ({"plugins": "ckaa"}, "Did you mean 'cka'"),
-        ({"plugins": ""}, "names no signal"),
+        ({"plugins": ""}, "names nothing"),
         ({"plugins": "cka,cka"}, "twice"),
         ({"cka.estimatr": "biased"}, "Did you mean 'cka.estimator'"),
         ({"cka.estimator": "biasd"}, "Did you mean 'biased'"),

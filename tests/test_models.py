@@ -16,7 +16,7 @@ from mspgt.blocks import find_blocks
 from mspgt.errors import UserError
 
 LLAMA = hf.LlamaConfig(
-    vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
+    vocab_size=30522, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=64,
 )  # fmt: skip
 
@@ -95,11 +95,12 @@ def test_a_loaded_object_is_used_as_it_is(minilm: models.LoadedModel) -> None:
 @pytest.mark.parametrize(
     ("config", "causal"),
     [
-        (hf.GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_positions=64), True),
-        (hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4), True),
+        (hf.GPT2Config(vocab_size=30522, n_embd=32, n_layer=2, n_head=4, n_positions=64), True),
+        (hf.BloomConfig(vocab_size=30522, hidden_size=32, n_layer=2, n_head=4), True),
         (LLAMA, True),
-        (hf.BertConfig(vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4),
-         False),
+        (hf.BertConfig(
+            vocab_size=30522, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4
+        ), False),
     ],
 )  # fmt: skip
 def test_causality_is_seen_in_what_the_model_does(
@@ -110,7 +111,7 @@ def test_causality_is_seen_in_what_the_model_does(
 
 def test_roberta_has_room_for_two_tokens_less_than_positions(minilm: models.LoadedModel) -> None:
     config = hf.RobertaConfig(
-        vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=30522, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
         max_position_embeddings=66, pad_token_id=1,
     )  # fmt: skip
     assert models.load(hf.RobertaModel(config), minilm.tokenizer).context_length == 64
@@ -135,8 +136,21 @@ def test_auto_dtype_on_a_cpu_is_float32(checkpoint: Path) -> None:
 
 
 def test_an_unknown_id_is_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"'no-such/model-here' is neither a directory .*Built-in models: minilm"):
+    with pytest.raises(
+        UserError, match=r"'no-such/model-here' is neither a directory .*Built-in models: minilm, tiny-"
+    ):
         models.load("no-such/model-here", offline=True)
+
+
+def test_a_misspelt_built_in_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"'tiny-lama-a' is neither .* Did you mean 'tiny-llama-a'\?"):
+        models.load("tiny-lama-a", offline=True)
+
+
+def test_a_tokenizer_that_does_not_fit_is_one_sentence(minilm: models.LoadedModel) -> None:
+    small = hf.LlamaModel(hf.LlamaConfig(vocab_size=97, hidden_size=8, num_hidden_layers=2, num_attention_heads=2))
+    with pytest.raises(UserError, match=r"tokens up to number 30,521, but model .* has vectors for 97 tokens only"):
+        models.load(small, minilm.tokenizer)
 
 
 def test_a_missing_directory_is_one_sentence() -> None:
@@ -244,6 +258,6 @@ def test_a_path_names_the_blocks_relative_to_model_or_body(minilm: models.Loaded
 
 
 def test_a_model_that_needs_more_than_token_ids_is_refused() -> None:
-    config = hf.T5Config(vocab_size=97, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4)
+    config = hf.T5Config(vocab_size=30522, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4)
     with pytest.raises(UserError, match="does not run on token ids alone"):
         find_blocks(hf.T5Model(config))
