@@ -1,0 +1,182 @@
+"""Resampling prompts, or whole documents of prompts: one set of weights and groups for all metrics and conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import nan, sqrt
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from mspgt.errors import UserError
+from mspgt.paired.measured import Floats, Json, Measured, number
+
+Indices = NDArray[np.int64]
+Statistic = Callable[[Floats], Floats]
+"""(..., condition) means -> (...)"""
+
+MINIMUM_DOCUMENTS = 10
+"""with fewer documents a bootstrap distribution has too few values for an interval to mean anything"""
+GROUPS = 20
+"""of the delete-a-group jackknife; each costs one measurement of all conditions"""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval; NaN where there is none."""
+
+    value: float
+    low: float = nan
+    high: float = nan
+    se: float = nan
+    n: int = 0
+    """samples it rests on"""
+
+    def json(self) -> Json:
+        """`value`, `low` and `high`."""
+        return {"value": number(self.value), "low": number(self.low), "high": number(self.high)}
+
+
+class Resampled(Protocol):
+    """One metric together with what it would be on other samples."""
+
+    def estimate(self, conditions: tuple[str, ...], statistic: Statistic) -> Estimate:
+        """A statistic of the means of some conditions, with its interval."""
+        ...
+
+
+class Resampling:
+    """Units, weights and groups, drawn once from a seed, so that everything resampled with them is paired.
+
+    The unit is the document, because prompts cut from one document are dependent; where `clusters` is missing or
+    names fewer than 10 documents it is the prompt, and `reason` says so.
+
+    Parameters
+    ----------
+    samples: number of prompts.
+    clusters: (sample,) the number of the document that each prompt came from.
+    replicates: of the bootstrap.
+    confidence: of every interval, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        samples: int,
+        *,
+        clusters: NDArray[np.integer] | None = None,
+        replicates: int = 1000,
+        seed: int = 0,
+        confidence: float = 0.95,
+    ) -> None:
+        if clusters is not None and np.shape(clusters) != (samples,):
+            raise UserError(f"clusters must name the document of each of {samples} prompts; got {np.shape(clusters)}.")
+        self.samples, self.replicates, self.seed, self.confidence = samples, replicates, seed, confidence
+        documents = samples if clusters is None else len(np.unique(clusters))
+        self.unit, self.reason = "prompt", "it is not known which document each prompt came from"
+        self.units: Indices = np.arange(samples)
+        if clusters is not None and documents == samples:
+            self.reason = "every prompt came from a document of its own"
+        elif clusters is not None and documents < MINIMUM_DOCUMENTS:
+            self.reason = f"the prompts came from {documents} documents, and fewer than {MINIMUM_DOCUMENTS} are too few"
+        elif clusters is not None:
+            self.unit, self.reason = "document", f"{samples} prompts came from {documents} documents"
+            self.units = np.unique(clusters, return_inverse=True)[1].astype(np.int64)
+        self.count = int(self.units.max(initial=-1)) + 1
+        self._weights: Floats | None = None
+        self._known: dict[int, tuple[Measured, Resampled]] = {}
+
+    @property
+    def weights(self) -> Floats:
+        """How often each unit is drawn: (replicate, unit) float64, multinomial."""
+        if self._weights is None:
+            rng = np.random.default_rng([self.seed, 1])
+            drawn = rng.integers(max(self.count, 1), size=(self.replicates, self.count))
+            flat = drawn + self.count * np.arange(self.replicates)[:, None]
+            counts = np.bincount(flat.ravel(), minlength=self.replicates * self.count)
+            self._weights = counts.reshape(self.replicates, self.count).astype(np.float64)
+        return self._weights
+
+    @property
+    def groups(self) -> Indices:
+        """The group of each sample in the jackknife: (sample,), at most 20 groups of whole units at random."""
+        groups = min(GROUPS, self.count)
+        order = np.random.default_rng([self.seed, 2]).permutation(self.count)
+        of_unit = np.empty(self.count, dtype=np.int64)
+        of_unit[order] = np.arange(self.count) % max(groups, 1)
+        return of_unit[self.units]
+
+    def of(self, measured: Measured) -> Resampled:
+        """The resampled metric; a corpus-level one is measured anew once, however often this is asked for."""
+        if measured.samples != self.samples:
+            raise UserError(f"{measured.name} has {measured.samples} samples; this comparison is of {self.samples}.")
+        if id(measured) not in self._known:
+            made = Bootstrap(measured, self) if measured.level == "sample" else Jackknife(measured, self)
+            self._known[id(measured)] = measured, made
+        return self._known[id(measured)][1]
+
+
+class Bootstrap:
+    """Percentile bootstrap of the means of a sample-level metric over whole units.
+
+    A sample counts only where all conditions of the statistic are defined.
+    """
+
+    def __init__(self, measured: Measured, resampling: Resampling) -> None:
+        self._measured, self._resampling = measured, resampling
+
+    def estimate(self, conditions: tuple[str, ...], statistic: Statistic) -> Estimate:
+        """A statistic of the means of some conditions, with its percentile interval."""
+        values, drawn = self._measured.columns(conditions), self._resampling
+        defined = np.isfinite(values).all(axis=1)
+        values, units = values[defined], drawn.units[defined]
+        if len(values) == 0:
+            return Estimate(nan)
+        value = float(statistic(values.mean(axis=0)))
+        if len(np.unique(units)) < 2 or drawn.replicates < 2:
+            return Estimate(value, n=len(values))
+        sums = np.stack([np.bincount(units, column, minlength=drawn.count) for column in values.T], axis=1)
+        counts = np.bincount(units, minlength=drawn.count).astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            replicates = statistic((drawn.weights @ sums) / (drawn.weights @ counts)[:, None])
+        replicates = replicates[np.isfinite(replicates)]
+        if len(replicates) < 2:
+            return Estimate(value, n=len(values))
+        tail = (1 - drawn.confidence) / 2
+        low, high = np.quantile(replicates, [tail, 1 - tail])
+        return Estimate(value, float(low), float(high), float(replicates.std(ddof=1)), len(values))
+
+
+class Jackknife:
+    """Delete-a-group jackknife of a corpus-level metric: groups of whole units are left out and the rest measured anew.
+
+    A bootstrap over the scores would hold the references of each score fixed, and its interval would be too narrow;
+    one over the texts would put copies of a text beside it, which no real corpus has. Leaving out groups does neither.
+    The variance is (G-1)/G times the sum of squares about the mean of the G values (Shao & Wu 1989), the interval
+    that of Student's t with G-1 degrees of freedom.
+    """
+
+    def __init__(self, measured: Measured, resampling: Resampling) -> None:
+        self._measured, self._confidence = measured, resampling.confidence
+        self._left_out: list[dict[str, float]] = []
+        if measured.without is not None and resampling.count > 1:
+            groups = resampling.groups
+            self._left_out = [dict(measured.without(groups == g)) for g in range(int(groups.max()) + 1)]
+
+    def estimate(self, conditions: tuple[str, ...], statistic: Statistic) -> Estimate:
+        """A statistic of the corpus values of some conditions, with its jackknife interval."""
+        values = self._measured.columns(conditions)
+        defined = np.isfinite(values)
+        n = int(defined.all(axis=1).sum())
+        if not defined.any(axis=0).all():
+            return Estimate(nan)
+        value = float(statistic(np.nanmean(values, axis=0)))
+        groups = len(self._left_out)
+        if groups < 2:
+            return Estimate(value, n=n)
+        replicates = statistic(np.array([[values[c] for c in conditions] for values in self._left_out]))
+        se = sqrt((groups - 1) / groups * float(((replicates - replicates.mean()) ** 2).sum()))
+        reach = float(stats.t.ppf((1 + self._confidence) / 2, groups - 1)) * se
+        return Estimate(value, value - reach, value + reach, se, n)
