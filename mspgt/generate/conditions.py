@@ -129,8 +129,8 @@ def plan(
                 control.append(Condition(f"{name}-control{suffix}", strength, outside, min(wanted, fits), scale))
                 if wanted > fits and not number:
                     notes.append(
-                        f"{name}-control disturbs {fits} blocks where {name} disturbs {wanted}: there is no longer run "
-                        "of blocks outside the scale."
+                        f"{name}-control disturbs {fits} {'block' if fits == 1 else 'blocks'} where {name} disturbs "
+                        f"{wanted}: outside the scale there is no longer run of blocks."
                     )
     baseline = Condition(BASELINE, 0.0, ())
     return Plan((baseline, *disturbed, *control), tuple(notes)) if controls else Plan((baseline, *disturbed), ())
