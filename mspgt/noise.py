@@ -62,7 +62,7 @@ def gumbel(seed: int, samples: Tensor, step: int | Tensor, vocabulary: int) -> T
     Parameters
     ----------
     samples: (row,) int64.
-    step: number of the decoding step, one for all rows or (row,) int64.
+    step: number of the decoding step, one for all rows or (row,) int64 on the device of `samples`.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def _fold(*numbers: int) -> int:
 
 
 def _keys(shared: int, samples: Tensor, counters: int | Tensor) -> Tensor:
-    """A word per (sample, counter): the two stand side by side in 64 bits, so that different pairs never meet."""
+    """A word per (sample, counter): the two stand side by side in 64 bits, so no two pairs share one."""
     device = counters.device if isinstance(counters, Tensor) else samples.device
     return _mix(((samples.to(device) << 32) + counters) ^ _signed(shared))
 
