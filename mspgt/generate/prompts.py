@@ -44,8 +44,10 @@ def take_prompts(corpus: Corpus, tokenizer: Any, samples: int, tokens: int) -> l
             raise UserError(f"{name}={value}: allowed is 1 or more.")
     prompts: dict[tuple[int, ...], Prompt] = {}
     for document, sentences in _texts(corpus):
-        ids, text = _beginning(tokenizer, sentences, tokens)
-        if text and ids not in prompts:
+        added, own = _beginning(tokenizer, sentences, tokens)
+        ids = added + own
+        if own and ids not in prompts:
+            text = tokenizer.decode(list(own), clean_up_tokenization_spaces=False)
             prompts[ids] = Prompt(len(prompts), ids, text, document)
             if len(prompts) == samples:
                 return list(prompts.values())
@@ -64,8 +66,8 @@ def _texts(corpus: Corpus) -> Iterator[tuple[str, list[str]]]:
             yield document.id, [sentence.text]
 
 
-def _beginning(tokenizer: Any, sentences: list[str], tokens: int) -> tuple[tuple[int, ...], str]:
-    """Ids and text of the first tokens; no more sentences are tokenised than that takes."""
+def _beginning(tokenizer: Any, sentences: list[str], tokens: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids that are put before a text, and its own first ones; no more sentences are tokenised than that takes."""
     taken = 1
     while True:
         encoded = tokenizer(" ".join(sentences[:taken]), return_special_tokens_mask=True)
@@ -75,5 +77,5 @@ def _beginning(tokenizer: Any, sentences: list[str], tokens: int) -> tuple[tuple
         taken *= 2
     start = special.index(0) if 0 in special else len(special)
     length = min(tokens, special.count(0))
-    ids = tuple(encoded["input_ids"][: start + length])
-    return ids, tokenizer.decode(list(ids[start:]), clean_up_tokenization_spaces=False)
+    ids = tuple(encoded["input_ids"])
+    return ids[:start], ids[start : start + length]
