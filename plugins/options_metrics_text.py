@@ -1,0 +1,45 @@
+"""Options of the metrics that need texts alone, declared where no torch is imported so that help is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mspgt.options import option
+
+
+@dataclass(frozen=True)
+class SelfBleuOptions:
+    """Options of `self_bleu`."""
+
+    order: int = option(4, "longest n-gram that counts; each order weighs the same", low=1)
+
+
+@dataclass(frozen=True)
+class LengthVarianceOptions:
+    """Options of `length_variance`."""
+
+    cut: str = option(
+        "drop",
+        "a last sentence without closing punctuation, cut by the token limit: drop it, or keep it as if it were whole",
+        choices=("drop", "keep"),
+    )
+    run_on: int = option(60, "words beyond which a sentence is a run-on", low=1)
+
+
+@dataclass(frozen=True)
+class TypeTokenOptions:
+    """Options of `ttr`."""
+
+    variant: str = option(
+        "plain",
+        "plain: distinct words over words, which falls with length; mattr: its mean over windows of equal length",
+        choices=("plain", "mattr"),
+    )
+    window: int = option(50, "words in a window of mattr; a shorter text has none", low=1)
+
+
+@dataclass(frozen=True)
+class RepetitionOptions:
+    """Options of `repetition`."""
+
+    n: int = option(4, "tokens of an n-gram", low=1)
