@@ -1,0 +1,213 @@
+"""Intervals and effects: planted truth, brute force, Fieller beside the bootstrap, the schema."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mspgt.errors import UserError
+from mspgt.paired.effects import difference, effects, percentage
+from mspgt.paired.hypothesis_tests import holm
+from mspgt.paired.intervals import fieller, metric_values
+from mspgt.paired.measured import Measured
+from mspgt.paired.resampling import Resampling
+
+CONDITIONS = ("baseline", "local", "intermediate", "global", "random_window")
+PAIR = ("baseline", "local")
+
+
+def planted(seed=0, samples=200, shift=(0.0, 0.0, 0.5, -0.4, 0.0), name="ttr", mean=5.0):
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(mean, 1, samples)
+    values = {c: shared + by + rng.normal(0, 0.7, samples) for c, by in zip(CONDITIONS, shift, strict=True)}
+    return Measured(name, "sample", "higher", values)
+
+
+def by_condition(entries):
+    return {e["condition"]: e for e in entries}
+
+
+def test_the_bootstrap_is_that_of_resampled_rows():
+    measured, resampling = planted(samples=30), Resampling(30, replicates=200)
+    rows = [np.repeat(np.arange(30), w.astype(int)) for w in resampling.weights]
+    for c, found in metric_values(measured, resampling).items():
+        means = [measured.values[c][r].mean() for r in rows]
+        assert [found["low"], found["high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]))
+        assert (found["mean"], found["n"]) == (pytest.approx(measured.values[c].mean()), 30)
+
+
+def test_the_document_bootstrap_is_that_of_resampled_documents():
+    clusters = np.random.default_rng(0).integers(12, size=60) * 7
+    measured, resampling = planted(samples=60), Resampling(60, clusters=clusters, replicates=150)
+    documents = np.unique(clusters)
+    x = measured.values["local"] - measured.values["baseline"]
+    rows = [np.concatenate([np.flatnonzero(clusters == d).repeat(int(n)) for d, n in zip(documents, w, strict=True)])
+            for w in resampling.weights]  # fmt: skip
+    found = resampling.of(measured).estimate(PAIR, difference)
+    assert [found.low, found.high] == pytest.approx(np.quantile([x[r].mean() for r in rows], [0.025, 0.975]))
+
+
+def test_weights_are_multinomial_and_come_from_the_seed():
+    weights = Resampling(40, replicates=3000, seed=3).weights
+    assert (weights.sum(1) == 40).all()
+    assert weights.var(0).mean() == pytest.approx(1 - 1 / 40, abs=0.03)
+    assert np.array_equal(weights, Resampling(40, replicates=3000, seed=3).weights)
+    assert not np.array_equal(weights, Resampling(40, replicates=3000, seed=4).weights)
+
+
+def test_the_unit_is_the_document_where_there_are_ten_and_the_prompt_otherwise():
+    assert Resampling(40, clusters=np.arange(40) // 4).unit == "document"
+    few = Resampling(40, clusters=np.arange(40) // 5)
+    assert (few.unit, few.count) == ("prompt", 40)
+    assert "8 documents" in few.reason
+    assert Resampling(40, clusters=np.arange(40)).unit == "prompt"
+    assert Resampling(40).unit == "prompt"
+
+
+def test_intervals_cover_the_planted_change_when_prompts_of_a_document_are_alike():
+    rng = np.random.default_rng(1)
+    clusters = np.repeat(np.arange(50), 4)
+    covers = {"document": 0, "prompt": 0}
+    for run in range(200):
+        values = {"baseline": np.zeros(200), "local": 0.3 + np.repeat(rng.normal(size=50), 4) + rng.normal(size=200)}
+        for unit, of in (("document", clusters), ("prompt", None)):
+            resampling = Resampling(200, clusters=of, replicates=200, seed=run)
+            found = resampling.of(Measured("m", "sample", "none", values)).estimate(PAIR, difference)
+            covers[unit] += found.low <= 0.3 <= found.high
+    assert covers["document"] >= 180
+    assert covers["prompt"] < 170
+
+
+def test_a_pair_counts_only_where_both_sides_are_defined():
+    measured = planted(samples=50)
+    measured.values["baseline"][:5] = np.nan
+    measured.values["local"][3:9] = np.nan
+    effect = by_condition(effects([measured], Resampling(50)))["local"]
+    kept = slice(9, None)
+    d = measured.values["local"][kept] - measured.values["baseline"][kept]
+    assert effect["n"] == 41
+    assert effect["difference"]["value"] == pytest.approx(d.mean())
+    assert effect["percent"]["value"] == pytest.approx(100 * d.mean() / measured.values["baseline"][kept].mean())
+    assert effect["d_z"] == pytest.approx(d.mean() / d.std(ddof=1))
+    assert metric_values(measured, Resampling(50))["baseline"]["n"] == 45
+
+
+def test_percent_agrees_with_fieller():
+    for seed in range(5):
+        measured = planted(seed, samples=400, mean=3)
+        found = by_condition(effects([measured], Resampling(400, replicates=4000)))["global"]["percent"]
+        base = measured.values["baseline"]
+        d = measured.values["global"] - base
+        covariance = np.cov(d, base) / 400
+        expected = fieller(d.mean(), base.mean(), covariance[0, 0] ** 0.5, covariance[1, 1] ** 0.5,
+                           covariance=covariance[0, 1])  # fmt: skip
+        width = 100 * (expected.high - expected.low)
+        assert found["value"] == pytest.approx(100 * expected.value)
+        assert [found["low"], found["high"]] == pytest.approx(
+            [100 * expected.low, 100 * expected.high], abs=0.1 * width
+        )
+
+
+def test_fieller_covers_and_is_unbounded_where_the_denominator_may_be_zero():
+    rng = np.random.default_rng(2)
+    ratios = [fieller(rng.normal(3, 1), rng.normal(5, 1), 1, 1) for _ in range(3000)]
+    assert all(r.bounded for r in ratios if r.low == r.low)
+    assert np.mean([r.low <= 0.6 <= r.high for r in ratios if r.bounded]) == pytest.approx(0.95, abs=0.015)
+    unbounded = fieller(3, 1.9, 1, 1)
+    assert unbounded.json() == {"value": pytest.approx(3 / 1.9), "low": None, "high": None, "bounded": False}
+    assert fieller(3, 2.0, 1, 1).bounded
+    assert fieller(1, 0, 1, 0).json()["value"] is None
+
+
+def test_the_ends_of_fieller_are_where_the_difference_stops_being_zero():
+    found = fieller(3, 5, 0.5, 0.8, covariance=0.1, confidence=0.9)
+    for r in (found.low, found.high):
+        variance = 0.5**2 - 2 * r * 0.1 + r**2 * 0.8**2
+        assert abs(3 - 5 * r) / variance**0.5 == pytest.approx(stats.norm.ppf(0.95))
+
+
+def test_a_percentage_of_nearly_nothing_is_undefined():
+    effect = by_condition(effects([planted(mean=0.05)], Resampling(200)))["intermediate"]
+    assert effect["percent"] is None
+    assert effect["undefined"] == f"undefined, absolute difference = {effect['difference']['value']:.4g}"
+    assert by_condition(effects([planted(mean=5)], Resampling(200)))["intermediate"]["undefined"] is None
+    zero = Measured("m", "sample", "none", {"baseline": np.zeros(30), "local": np.ones(30)})
+    assert effects([zero], Resampling(30))[0]["percent"] is None
+
+
+def test_the_planted_percentage_is_covered():
+    covers = [
+        by_condition(effects([planted(s, 100)], Resampling(100, replicates=200, seed=s)))["intermediate"]["percent"]
+        for s in range(60)
+    ]
+    assert np.mean([c["low"] <= 10 <= c["high"] for c in covers]) > 0.85
+
+
+def test_holm_is_over_metrics_and_scales_and_apart_for_controls():
+    rng = np.random.default_rng(3)
+    labels = {c: rng.normal(size=200) for c in CONDITIONS}
+    corpus = Measured("self_bleu", "corpus", "lower", labels, lambda condition: lambda swap: (0.0, float(swap.any())))
+    entries = effects([planted(0), planted(1, name="other"), corpus], Resampling(200), swaps=19)
+    scales = [e for e in entries if e["condition"] != "random_window"]
+    primary = [e["tests"].get("t") or e["tests"]["swap"] for e in scales]
+    assert len(primary) == 9
+    assert [t["p_holm"] for t in primary] == pytest.approx(holm([t["p"] for t in primary]))
+    controls = [e["tests"].get("t") or e["tests"]["swap"] for e in entries if e["condition"] == "random_window"]
+    assert [t["p_holm"] for t in controls] == pytest.approx(holm([t["p"] for t in controls]))
+    for name in ("wilcoxon", "tost"):
+        own = [e["tests"][name] for e in scales if name in e["tests"]]
+        assert [t["p_holm"] for t in own] == pytest.approx(holm([t["p"] for t in own]))
+
+
+def test_document_tests_appear_where_documents_are_the_unit():
+    assert "t_document" not in effects([planted()], Resampling(200))[0]["tests"]
+    entry = effects([planted()], Resampling(200, clusters=np.arange(200) // 5))[0]
+    assert set(entry["tests"]) == {"t", "t_document", "wilcoxon", "tost"}
+
+
+def test_an_effect_has_the_keys_of_the_schema_and_is_plain_json():
+    undefined = Measured("never", "sample", "none", {c: np.full(200, np.nan) for c in CONDITIONS})
+    unchanged = Measured("same", "sample", "none", {c: np.arange(200.0) for c in CONDITIONS})
+    one = Measured("once", "sample", "none", {c: np.r_[1.0, np.full(199, np.nan)] for c in CONDITIONS})
+    resampling = Resampling(200, clusters=np.arange(200) // 5)
+    entries = effects([planted(), undefined, unchanged, one], resampling)
+    for e in entries:
+        assert set(e) == {"metric", "condition", "n", "difference", "percent", "undefined", "d_z", "tests"}
+        assert all(set(t) == {"statistic", "p", "p_holm"} for t in e["tests"].values())
+    values = [metric_values(m, resampling) for m in (undefined, unchanged, one)]
+    json.dumps([entries, values], allow_nan=False)
+    by_metric = {e["metric"]: e for e in entries}
+    assert by_metric["never"]["undefined"] == "undefined, no pair of texts has a value"
+    assert by_metric["same"]["percent"] == {"value": 0, "low": 0, "high": 0}
+    assert by_metric["same"]["tests"]["wilcoxon"] == {"statistic": None, "p": None, "p_holm": None}
+    assert by_metric["once"]["difference"] == {"value": 0, "low": None, "high": None}
+
+
+def test_a_thousand_replicates_of_a_thousand_samples_take_well_under_a_second():
+    measured = Measured(
+        "m", "sample", "none", {f"c{i}": np.arange(1000.0) for i in range(7)} | {"baseline": np.ones(1000)}
+    )
+    started = time.process_time()
+    metric_values(measured, Resampling(1000))
+    assert time.process_time() - started < 1
+
+
+def test_wrong_shapes_are_refused_with_a_sentence():
+    with pytest.raises(UserError, match="no values of the condition 'baseline'"):
+        Measured("m", "sample", "none", {"local": np.ones(3)})
+    with pytest.raises(UserError, match="one value per sample"):
+        Measured("m", "sample", "none", {"baseline": np.ones(3), "local": np.ones(2)})
+    with pytest.raises(UserError, match="4 samples; this comparison is of 5"):
+        metric_values(Measured("m", "sample", "none", {"baseline": np.ones(4)}), Resampling(5))
+    with pytest.raises(UserError, match="document of each of 5 prompts"):
+        Resampling(5, clusters=np.arange(4))
+
+
+def test_percentage_and_difference_of_means():
+    means = np.array([[2.0, 3.0], [4.0, 3.0]])
+    assert difference(means) == pytest.approx([1, -1])
+    assert percentage(means) == pytest.approx([50, -25])
