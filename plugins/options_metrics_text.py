@@ -8,7 +8,7 @@ from mspgt.options import option
 
 
 @dataclass(frozen=True)
-class SelfBleuOptions:
+class SelfBLEUOptions:
     """Options of `self_bleu`."""
 
     order: int = option(4, "longest n-gram that counts; each order weighs the same", low=1)
@@ -27,7 +27,7 @@ class LengthVarianceOptions:
 
 
 @dataclass(frozen=True)
-class TypeTokenOptions:
+class TTROptions:
     """Options of `ttr`."""
 
     variant: str = option(

@@ -21,21 +21,21 @@ from scipy import sparse
 from mspgt.metric import Generated, Metric, Swapped, Values
 from mspgt.plugins.bleu import closest_lengths, score, scores
 from mspgt.plugins.ngrams import Ints, Tokens, common_items
-from mspgt.plugins.options_metrics_text import SelfBleuOptions
+from mspgt.plugins.options_metrics_text import SelfBLEUOptions
 from mspgt.plugins.texts import tokens
 
-_HOLDER = 1 << 40
-"""what one holder adds to an item's sum: 1 in the high bits, its own number in the low ones"""
+_BITS = 40
+"""a holder adds its own number to an item's sum in the low bits, room for 250,000 samples, and 1 in the high bits"""
 
 
-class SelfBleu(Metric):
+class SelfBLEU(Metric):
     """BLEU of each text against all others of its condition, 0 to 1; NaN where there is no other."""
 
     summary = "BLEU of each text against all the others; lower is more diverse"
     level = "corpus"
     direction = "lower"
     unit = "share"
-    Options = SelfBleuOptions
+    Options = SelfBLEUOptions
 
     def measure(self, texts: Sequence[Generated]) -> Values:
         """(sample,) score of each text."""
@@ -84,7 +84,7 @@ class Swaps:
         item = np.unique(item, return_inverse=True)[1]
         holder = text * order + np.concatenate([np.full(len(items.text), n) for n, items in enumerate(found)])
         shape = (int(item.max(initial=-1)) + 1, len(row.lengths))
-        held = sparse.csr_array((_HOLDER + holder, (item, text)), shape)
+        held = sparse.csr_array(((1 << _BITS) + holder, (item, text)), shape)
         first, second = held[:, 0::2], held[:, 1::2]  # (item, sample)
         either = first + second
         counts = np.diff(either.indptr) > 1
@@ -100,8 +100,8 @@ class Swaps:
             return math.nan, math.nan
         first: Ints = self._first + self._change @ swap.astype(np.int64)
         sums = np.concatenate([first, self._both - first])
-        alone = sums[sums >> 40 == 1] - _HOLDER
+        alone = sums[sums >> _BITS == 1] - (1 << _BITS)
         matches = self._held - np.bincount(alone, minlength=self._held.size).reshape(self._held.shape)
-        sides = (np.arange(len(swap)) * 2 + side for side in (swap, ~swap))
-        mean, other = (float(scores(matches[texts], self._lengths[texts]).mean()) for texts in sides)
-        return mean, other
+        sides = [np.arange(len(swap)) * 2 + side for side in (swap, ~swap)]
+        means = [float(scores(matches[texts], self._lengths[texts]).mean()) for texts in sides]
+        return means[0], means[1]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mspgt.metric import Generated, Metric, Values
-from mspgt.plugins.options_metrics_text import TypeTokenOptions
+from mspgt.plugins.options_metrics_text import TTROptions
 from mspgt.plugins.texts import words
 
 SHORTEST = 10
@@ -26,7 +26,7 @@ class TypeTokenRatio(Metric):
     level = "sample"
     direction = "higher"
     unit = "share"
-    Options = TypeTokenOptions
+    Options = TTROptions
 
     def measure(self, texts: Sequence[Generated]) -> Values:
         """(sample,) the chosen variant's ratio of each text."""

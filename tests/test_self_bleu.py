@@ -12,7 +12,7 @@ from nltk.translate.bleu_score import SmoothingFunction, closest_ref_length, sen
 from mspgt.metric import Generated
 from mspgt.plugins import ngrams
 from mspgt.plugins.bleu import closest_lengths, score, scores
-from mspgt.plugins.self_bleu import SelfBleu, Swaps, self_bleu
+from mspgt.plugins.self_bleu import SelfBLEU, Swaps, self_bleu
 from mspgt.plugins.texts import tokens
 
 METHOD1 = SmoothingFunction().method1
@@ -70,18 +70,19 @@ def test_values_worked_out_by_hand():
 
 def test_the_metric_reads_tokens_with_case_and_punctuation():
     texts = ["The river rose.", "the river rose!", "A don't-care text, in Łódź."]
-    values = SelfBleu().measure(generated(texts))
+    values = SelfBLEU().measure(generated(texts))
     assert values.tolist() == by_nltk([tokens(t) for t in texts], 4)
-    assert SelfBleu(order=2).measure(generated(texts)).tolist() == by_nltk([tokens(t) for t in texts], 2)
+    assert SelfBLEU(order=2).measure(generated(texts)).tolist() == by_nltk([tokens(t) for t in texts], 2)
 
 
 def test_one_text_has_no_score():
-    assert np.isnan(SelfBleu().measure(generated(["alone"]))).all()
-    assert SelfBleu().measure([]).shape == (0,)
+    assert np.isnan(SelfBLEU().measure(generated(["alone"]))).all()
+    assert SelfBLEU().measure([]).shape == (0,)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isnan(SelfBleu().swapped(generated(["a b"]), generated(["a b"]))(np.array([True]))).all()
-    assert SelfBleu().companions(generated(["alone"])) == {}
+        assert np.isnan(SelfBLEU().swapped(generated(["a b"]), generated(["a b"]))(np.array([True]))).all()
+        assert np.isnan(SelfBLEU().swapped([], [])(np.array([], dtype=bool))).all()
+    assert SelfBLEU().companions(generated(["alone"])) == {}
 
 
 def test_texts_that_share_nothing_score_zero_and_copies_one():
@@ -92,7 +93,7 @@ def test_texts_that_share_nothing_score_zero_and_copies_one():
 def test_diversity_is_the_mean_of_one_minus_the_score():
     texts = generated(["a b c d", "a b c e", "x"])
     expected = np.mean([1 - v for v in by_nltk([t.text.split() for t in texts], 4)])
-    assert SelfBleu().companions(texts)["diversity"] == pytest.approx(expected)
+    assert SelfBLEU().companions(texts)["diversity"] == pytest.approx(expected)
 
 
 @QUIET
