@@ -1,0 +1,203 @@
+"""Views of metrics, of what disturbances did to them, and of the verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ALPHA = 0.05
+STARS = ((0.001, "***"), (0.01, "**"), (ALPHA, "*"))
+"""Holm-corrected p below -> mark, the strictest first"""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with the ends of its confidence interval; NaN where there is none."""
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+    def __bool__(self) -> bool:
+        return math.isfinite(self.value)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends are there."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test of one effect: `p` as it stands and `p_holm` corrected by Holm; NaN where there is none."""
+
+    __test__ = False  # pytest: this is not one of its classes
+
+    name: str
+    statistic: float
+    p: float
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a condition did to a metric, against the baseline of the same prompts.
+
+    Attributes
+    ----------
+    difference: in the metric's own unit.
+    percent: of the baseline's mean; nothing where that is undefined, and `undefined` says why.
+    d_z: the mean difference over the standard deviation of the differences; its interval, where the file has none,
+        is that of the difference over the same standard deviation.
+    primary: name of the test that decides: "swap" for corpus-level metrics, otherwise "t".
+    """
+
+    metric: str
+    condition: str
+    difference: Estimate = Estimate()
+    percent: Estimate = Estimate()
+    undefined: str = ""
+    d_z: Estimate = Estimate()
+    tests: Mapping[str, Test] = field(default_factory=dict)
+    primary: str = "t"
+
+    @property
+    def p(self) -> float:
+        """Holm-corrected p of the primary test; NaN if it was not made."""
+        test = self.tests.get(self.primary)
+        return math.nan if test is None else test.p_holm
+
+    @property
+    def significant(self) -> bool:
+        """Whether `p` is below 0.05."""
+        return self.p < ALPHA
+
+    @property
+    def stars(self) -> str:
+        """``***``, ``**``, ``*`` or nothing, by `p`."""
+        return next((mark for limit, mark in STARS if self.p < limit), "")
+
+
+@dataclass(frozen=True)
+class Level:
+    """A metric under one condition: its mean over `n` samples, or the corpus's value, with its interval."""
+
+    mean: Estimate = Estimate()
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric and what it was under each condition."""
+
+    name: str
+    level: str
+    direction: str
+    """which way is better: "higher", "lower" or "none" """
+    unit: str
+    note: str
+    """one line to be read with its numbers, or nothing"""
+    values: Mapping[str, Level]
+    companions: Mapping[str, Mapping[str, Any]]
+    """condition -> further numbers beside the mean"""
+
+    def judge(self, effect: Effect) -> str:
+        """ "better" or "worse" for a significant change of a metric that has a better side, otherwise nothing."""
+        if self.direction not in ("higher", "lower") or not effect.significant or not effect.difference.value:
+            return ""
+        return "better" if (effect.difference.value > 0) == (self.direction == "higher") else "worse"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the experiment says about a prediction: supported, contradicted or undecided, why, and on which numbers."""
+
+    name: str
+    verdict: str
+    reasons: tuple[str, ...]
+    numbers: Mapping[str, Any]
+    note: str = ""
+    """one line to be read with it, or nothing"""
+
+    @property
+    def title(self) -> str:
+        """The name in words: prediction 2.1."""
+        words = self.name.split("_")
+        digits = [word for word in words if word.isdigit()]
+        spoken = " ".join(words[: len(words) - len(digits)])
+        return f"{spoken} {'.'.join(digits)}" if digits and words[-len(digits) :] == digits else " ".join(words)
+
+
+def measured(name: str, block: Mapping[str, Any]) -> Measured:
+    """A metric of the file as a view."""
+    levels = {
+        str(condition): Level(
+            Estimate(*(number(value.get(key)) for key in ("mean", "low", "high"))),
+            value["n"] if isinstance(value.get("n"), int) else None,
+        )
+        for condition, value in (block.get("values") or {}).items()
+        if isinstance(value, Mapping)
+    }
+    companions = {
+        str(condition): values
+        for condition, values in (block.get("companions") or {}).items()
+        if isinstance(values, Mapping)
+    }
+    return Measured(
+        name,
+        str(block.get("level") or "sample"),
+        str(block.get("direction") or "none"),
+        str(block.get("unit") or ""),
+        str(block.get("note") or ""),
+        levels,
+        companions,
+    )
+
+
+def effect(block: Mapping[str, Any], metric: Measured) -> Effect:
+    """An effect of the file as a view."""
+    tests = {
+        str(name): Test(str(name), *(number(test.get(key)) for key in ("statistic", "p", "p_holm")))
+        for name, test in (block.get("tests") or {}).items()
+        if isinstance(test, Mapping)
+    }
+    difference, d_z = _estimate(block.get("difference")), _estimate(block.get("d_z"))
+    if d_z and not d_z.has_interval and difference.value:
+        unit = d_z.value / difference.value
+        d_z = Estimate(d_z.value, *sorted((unit * difference.low, unit * difference.high)))
+    percent, why = _estimate(block.get("percent")), block.get("undefined")
+    return Effect(
+        metric.name,
+        str(block.get("condition")),
+        difference,
+        percent,
+        "" if percent else why if isinstance(why, str) and why else "the percentage is undefined",
+        d_z,
+        tests,
+        str(block.get("primary") or ("swap" if metric.level == "corpus" else "t")),
+    )
+
+
+def _estimate(block: Any) -> Estimate:
+    if isinstance(block, Mapping):
+        return Estimate(*(number(block.get(key)) for key in ("value", "low", "high")))
+    return Estimate(number(block))
+
+
+def number(value: Any, default: float = math.nan) -> float:
+    """A JSON number as a float, anything else as `default`."""
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default
+
+
+def answer(name: str, block: Mapping[str, Any]) -> Answer:
+    """A verdict of the file as a view; reasons do not repeat it."""
+    verdict = str(block.get("verdict") or "undecided")
+    reasons = tuple(_capital(str(r).removeprefix(f"{verdict}: ")) for r in block.get("reasons") or ())
+    numbers = block.get("numbers")
+    return Answer(name, verdict, reasons, numbers if isinstance(numbers, Mapping) else {}, str(block.get("note") or ""))
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,74 @@
+"""The experiment as a CSV file: a row for each metric and condition, numbers in full precision."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mspgt.behaviour.effects import Estimate
+from mspgt.behaviour.schema import Behaviour
+from mspgt.files import write_atomically
+
+COLUMNS = (
+    *("metric", "level", "direction", "unit", "condition", "mean", "low", "high", "n"),
+    *(f"{what}{end}" for what in ("difference", "percent", "d_z") for end in ("", "_low", "_high")),
+)
+"""then `p_<test>` and `p_holm_<test>` for each test"""
+
+
+def write_csv(behaviour: Behaviour, path: Path | str) -> None:
+    """Write `to_csv` to a file; MachineError if it cannot be written."""
+    write_atomically(Path(path), to_csv(behaviour))
+
+
+def to_csv(behaviour: Behaviour) -> str:
+    """`to_rows` as text; a number that is not there is an empty field."""
+    tests = _tests(behaviour)
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, [*COLUMNS, *(f"{p}_{test}" for test in tests for p in ("p", "p_holm"))], lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(to_rows(behaviour))
+    return text.getvalue()
+
+
+def to_rows(behaviour: Behaviour) -> Iterator[dict[str, Any]]:
+    """One row per metric and condition, the baseline first; None where there is no number."""
+    for name, metric in behaviour.metrics.items():
+        for condition in behaviour.conditions:
+            level, effect = metric.values.get(condition), behaviour.effect(name, condition)
+            mean = Estimate() if level is None else level.mean
+            yield {
+                "metric": name,
+                "level": metric.level,
+                "direction": metric.direction,
+                "unit": metric.unit,
+                "condition": condition,
+                "mean": _cell(mean.value),
+                "low": _cell(mean.low),
+                "high": _cell(mean.high),
+                "n": None if level is None else level.n,
+                **_cells("difference", effect.difference),
+                **_cells("percent", effect.percent),
+                **_cells("d_z", effect.d_z),
+                **{f"p_{test.name}": _cell(test.p) for test in effect.tests.values()},
+                **{f"p_holm_{test.name}": _cell(test.p_holm) for test in effect.tests.values()},
+            }
+
+
+def _tests(behaviour: Behaviour) -> list[str]:
+    effects = (behaviour.effect(name, c) for name in behaviour.metrics for c in behaviour.conditions)
+    return list(dict.fromkeys(test for effect in effects for test in effect.tests))
+
+
+def _cells(what: str, estimate: Estimate) -> dict[str, float | None]:
+    return {what: _cell(estimate.value), f"{what}_low": _cell(estimate.low), f"{what}_high": _cell(estimate.high)}
+
+
+def _cell(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,182 @@
+"""The experiment in a terminal, in the manner of the paper's Table 2: metrics by scales, controls, verdicts, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mspgt.behaviour.conditions import BASELINE, DOSES
+from mspgt.behaviour.effects import Answer, Effect, Estimate, Measured
+from mspgt.behaviour.schema import Behaviour
+from mspgt.behaviour.wording import NONE, amount, arrow, percentage
+
+COLOURS = {"better": "green", "worse": "red", "supported": "green", "contradicted": "red"}
+ASCII = str.maketrans({"–": "-", "×": "x", "·": "|", "─": "-", "━": "-", "’": "'", "±": "~", "↑": "+", "↓": "-"})
+ABSOLUTE = "a number without % is an absolute difference, where a percentage is undefined"
+
+
+def render(behaviour: Behaviour, console: Console) -> None:
+    """Print the experiment to the console, within its width and in characters that it can show."""
+    parts = [
+        Text(behaviour.describe_model, style="bold"),
+        Text(behaviour.describe_boundaries, style="" if behaviour.accepted else "yellow"),
+        Text(behaviour.describe_settings),
+        Text(""),
+        *_scales(behaviour, console.width),
+        Text(""),
+        *_variants(behaviour),
+        Text(behaviour.headline, style="bold"),
+        *map(_answer, behaviour.answers),
+        *(_line(f"[{i}] {name}", note, "cyan") for name, (i, note) in behaviour.numbered_notes.items()),
+        *(_line(f"Not measured: {name}", why, "yellow") for name, why in behaviour.not_measured.items()),
+        *(_line("Note", note, "cyan") for note in behaviour.notes),
+    ]
+    if console.encoding.lower().startswith("utf"):
+        console.print(Group(*parts))
+        return
+    with console.capture() as captured:
+        console.print(Group(*parts))
+    text = captured.get().translate(ASCII)
+    console.file.write(text.encode(console.encoding, "replace").decode(console.encoding))
+
+
+def _scales(behaviour: Behaviour, width: int) -> list[RenderableType]:
+    """The main table, as full as the width allows: first the words give way, then the intervals."""
+    for judged, intervals in ((True, True), (False, True), (False, False)):
+        table, needed = _grid(behaviour, judged, intervals)
+        if needed <= width:
+            break
+    caption = [
+        "change from the baseline in percent, ↑ up or ↓ down" + ("; " + ABSOLUTE if _absolute(behaviour) else "")
+    ]
+    caption.append(
+        "* p<.05, ** p<.01, *** p<.001 after Holm's correction (paired t, or swaps for a corpus-level metric)"
+    )
+    if intervals:
+        caption.append(f"below: the {behaviour.confidence:.0%} interval")
+    if judged:
+        caption.append("better and worse are said of significant changes")
+    if not behaviour.accepted:
+        caption.append("(?) the boundaries between the scales were not accepted")
+    return [table, Text("; ".join(caption), style="dim")]
+
+
+def _grid(behaviour: Behaviour, judged: bool, intervals: bool) -> tuple[Table, int]:
+    """The table and its width in columns."""
+    table = _empty("metric")
+    table.add_column(BASELINE, justify="right", no_wrap=True)
+    main = behaviour.variants[0].conditions if behaviour.variants else {}
+    for scale in main:
+        table.add_column(Text(scale if behaviour.accepted else f"{scale} (?)"), justify="right", no_wrap=True)
+    widths = [12, *(cell_len(str(column.header)) for column in table.columns[1:])]
+    for name, metric in behaviour.metrics.items():
+        effects = [behaviour.effect(name, condition) for condition in main.values()]
+        cells = [_baseline(metric), *(_cell(effect, metric, judged, intervals) for effect in effects)]
+        table.add_row(_name(behaviour, metric), *cells)
+        widths = [widths[0], *(max(w, *_lengths(cell)) for w, cell in zip(widths[1:], cells, strict=True))]
+    for name in behaviour.not_measured:
+        table.add_row(Text(name), Text(NONE), *(Text("not measured", style="dim") for _ in main))
+    return table, sum(widths) + 2 * len(widths)
+
+
+def _name(behaviour: Behaviour, metric: Measured) -> Text:
+    mark = f" [{behaviour.numbered_notes[metric.name][0]}]" if metric.note else ""
+    side = f"\n{metric.direction} is better" if metric.direction in ("higher", "lower") else ""
+    return Text.assemble((metric.name, "bold"), (mark, "cyan"), (side, "dim"))
+
+
+def _baseline(metric: Measured) -> Text:
+    level = metric.values.get(BASELINE)
+    if level is None or not level.mean:
+        return Text(NONE)
+    half = f"\n±{amount((level.mean.high - level.mean.low) / 2)}" if level.mean.has_interval else ""
+    return Text.assemble(amount(level.mean.value), (half, "dim"))
+
+
+def _cell(effect: Effect, metric: Measured, judged: bool, intervals: bool) -> Text:
+    """A change with its stars, whether that is better, and below it the interval."""
+    if not effect.difference and not effect.percent:
+        return Text(NONE, style="dim")
+    verdict = metric.judge(effect)
+    word = f" {verdict}" if judged and verdict else ""
+    interval = f"\n{_interval(effect)}" if intervals and _shown(effect).has_interval else ""
+    style = COLOURS.get(verdict, "" if effect.significant else "dim")
+    return Text.assemble((f"{_change(effect)}{effect.stars}{word}", style), (interval, "dim"))
+
+
+def _shown(effect: Effect) -> Estimate:
+    return effect.percent or effect.difference
+
+
+def _change(effect: Effect) -> str:
+    value = _shown(effect).value
+    return arrow(value) + (percentage(value) if effect.percent else amount(abs(value)))
+
+
+def _interval(effect: Effect) -> str:
+    def end(value: float) -> str:
+        sign = "-" if value < 0 else ""
+        return sign + (percentage(value).removesuffix("%") if effect.percent else amount(abs(value)))
+
+    shown = _shown(effect)
+    return f"[{end(shown.low)}, {end(shown.high)}]"
+
+
+def _absolute(behaviour: Behaviour) -> bool:
+    effects = (behaviour.effect(name, c) for name in behaviour.metrics for c in behaviour.conditions)
+    return any(effect.difference and not effect.percent for effect in effects)
+
+
+def _variants(behaviour: Behaviour) -> list[RenderableType]:
+    """Other strengths and other doses under what was asked for, a row each; nothing without them."""
+    first = behaviour.variants[:1]
+    others = [v for v in (*behaviour.strengths, *behaviour.doses) if v not in first]
+    if not others:
+        return []
+    shown = [*first, *others]
+    table = _empty("metric")
+    table.add_column("", no_wrap=True)
+    scales = list(dict.fromkeys(scale for variant in shown for scale in variant.conditions))
+    for scale in scales:
+        table.add_column(Text(scale if behaviour.accepted else f"{scale} (?)"), justify="right", no_wrap=True)
+    for name, metric in behaviour.metrics.items():
+        for variant in shown:
+            cells = (
+                _cell(behaviour.effect(name, variant.conditions[scale]), metric, judged=False, intervals=False)
+                if scale in variant.conditions
+                else Text(NONE, style="dim")
+                for scale in scales
+            )
+            head = Text("" if variant is not first[0] else name, style="bold")
+            table.add_row(head, Text(variant.label), *cells, end_section=variant is shown[-1])
+    meanings = [f"{kind}: {DOSES[kind]}" for kind in dict.fromkeys(v.kind for v in others) if kind in DOSES]
+    left = len(behaviour.variants) - len(shown)
+    further = [f"{left} further combinations are on the page and in the CSV file"] if left else []
+    about = "Other strengths and doses" if behaviour.strengths else "Other doses"
+    return [Text(about, style="bold"), table, Text("; ".join([*meanings, *further]), style="dim"), Text("")]
+
+
+def _answer(answer: Answer) -> Text:
+    style = COLOURS.get(answer.verdict, "yellow")
+    reasons = f": {' '.join(answer.reasons)}" if answer.reasons else ""
+    note = f" ({answer.note})" if answer.note else ""
+    return Text.assemble((f"{answer.title} ", "bold"), (answer.verdict, style), reasons, (note, "dim"))
+
+
+def _line(label: str, sentence: str, style: str) -> Text:
+    return Text.assemble((f"{label}: ", style), sentence)
+
+
+def _empty(first: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column(first, min_width=10, overflow="fold")
+    return table
+
+
+def _lengths(cell: Text) -> Sequence[int]:
+    return [cell_len(line) for line in cell.plain.split("\n")]

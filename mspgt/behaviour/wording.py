@@ -1,0 +1,55 @@
+"""Numbers as text, the same in the terminal, in figures and on the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+NONE = "–"
+
+
+def amount(value: Any) -> str:
+    """A number in three digits, or more before the point: 0.0312, 41.7, 1,840; a dash where there is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return NONE if value is None or isinstance(value, float) else str(value)
+    size = abs(value)
+    if size and (size < 1e-4 or size >= 1e6):
+        return f"{value:.2g}"
+    return f"{value:,.0f}" if size >= 999.5 else f"{value:.3g}"
+
+
+def percentage(value: float) -> str:
+    """A percentage without its sign: 27.4%, 1,840%."""
+    if not math.isfinite(value):
+        return NONE
+    size = abs(value)
+    return f"{size:.1e}%" if size >= 1e6 else f"{size:,.0f}%" if size >= 999.5 else f"{size:.1f}%"
+
+
+def probability(p: float) -> str:
+    """A p-value: 0.034, 2e-05; a dash where there is none."""
+    if not math.isfinite(p):
+        return NONE
+    return f"{p:.3f}" if p >= 0.001 or p == 0 else f"{p:.0e}"
+
+
+def arrow(value: float) -> str:
+    """Up, down or neither."""
+    return "↑" if value > 0 else "↓" if value < 0 else ""
+
+
+def words(name: str) -> str:
+    """A key as words."""
+    return name.replace("_", " ")
+
+
+def runs(numbers: Sequence[int]) -> str:
+    """Numbers as runs: 7–9, 12."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][-1] + 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in found) or NONE

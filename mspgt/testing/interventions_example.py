@@ -1,0 +1,212 @@
+"""A plausible intervention experiment without a model: what tests of its tables, figures and pages are fed with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+SCALES = ("local", "intermediate", "global")
+METRICS: dict[str, tuple[str, str, str, float, float, tuple[float, float, float]]] = {
+    "self_bleu": ("corpus", "lower", "", 0.412, 0.06, (-0.01, 0.113, 0.115)),
+    "length_variance": ("sample", "none", "words²", 41.7, 30.0, (-3.1, 76.8, -4.8)),
+    "ttr": ("sample", "higher", "", 0.638, 0.05, (-0.002, 0.139, 0.197)),
+    "repetition": ("sample", "lower", "", 0.091, 0.08, (0.003, 0.018, 0.034)),
+    "perplexity": ("sample", "lower", "", 14.3, 6.0, (1.2, 9.7, 63.5)),
+    "divergence": ("sample", "none", "nat", 0.0, 0.0, (0.021, 0.094, 0.388)),
+    "coherence": ("sample", "higher", "", 0.534, 0.12, (0.012, -0.099, -0.129)),
+    "grammaticality": ("sample", "lower", "errors per 100 words", 2.61, 2.2, (0.07, 0.31, 1.94)),
+}
+"""name -> level, direction, unit, baseline mean, its standard deviation, differences by scale at a strength of 0.1"""
+TEXTS = {
+    "baseline": "was built in 1894 for the harbour company and was restored after the fire of 1931.",
+    "local": "was built in 1894 for the harbour company, and it was restored after the fire of 1931.",
+    "intermediate": "was built. It built the harbour. The company, which which the fire restored in 1931, and.",
+    "global": "was built in 1894 for the orchestra of salmon whose third season restored the tax.",
+}
+
+
+def example_interventions(
+    *,
+    accepted: bool = True,
+    strengths: Sequence[float] = (0.1,),
+    controls: bool = True,
+    without: Sequence[str] = (),
+    samples: int = 200,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The contents of an interventions.json of schema 1: 12 blocks with boundaries after 5 and 9, eight metrics.
+
+    Parameters
+    ----------
+    accepted: whether the boundaries were accepted.
+    strengths: of the disturbance; the first is that of the conditions that bear a scale's name alone.
+    controls: whether there are conditions of matched dose and of random windows.
+    without: metrics that could not be measured.
+    """
+    rng = np.random.default_rng(seed)
+    further = [f"{scale}@{s:g}" for s in strengths[1:] for scale in SCALES]
+    beside = [f"{scale}-{kind}" for kind in ("matched", "control") for scale in SCALES] if controls else []
+    disturbed = [*SCALES, *further, *beside]
+    metrics: dict[str, Any] = {}
+    effects: list[dict[str, Any]] = []
+    for name in METRICS:
+        if name not in without:
+            metrics[name] = _metric(name, samples)
+            for condition in disturbed:
+                effects.append(_effect(name, condition, strengths[0], samples, rng))
+                metrics[name]["values"][condition] = _shifted(metrics[name], effects[-1])
+    _correct(effects)
+    _add_companions(metrics, ["baseline", *disturbed])
+    return {
+        "schema": 1,
+        "model": {
+            "name": "example-12",
+            "family": "llama",
+            "n_layers": 12,
+            "hidden_size": 512,
+            "n_heads": 8,
+            "parameters": 57_934_848,
+            "dtype": "float32",
+        },
+        "run": {
+            "path": "runs/example-12",
+            "boundaries": [5, 9],
+            "source": "run",
+            "accepted": accepted,
+            "layers": {"local": [1, 2, 3, 4, 5], "intermediate": [6, 7, 8, 9], "global": [10, 11, 12]},
+        },
+        "settings": {
+            "intervention": "gaussian",
+            "sigma": list(strengths) if len(strengths) > 1 else strengths[0],
+            "apply": "all",
+            "dose": "layers",
+            "samples": samples,
+            "prompt_tokens": 16,
+            "new_tokens": 64,
+            "decoding": "sample",
+            "temperature": 1.0,
+            "top_p": 0.95,
+            "dtype": "float32",
+            "seed": seed,
+        },
+        "noise": [
+            {"layer": layer, "std": 0.4 + 0.09 * layer, "std_all": 0.7 + 0.2 * layer, "added": 0.04 + 0.009 * layer}
+            for layer in range(1, 13)
+        ],
+        "conditions": ["baseline", *disturbed],
+        "metrics": metrics,
+        "effects": effects,
+        "verdicts": {
+            "prediction_2_1": {
+                "verdict": "supported",
+                "reasons": ["sentence-length variance rises most when the intermediate blocks are disturbed."],
+                "numbers": {"p": 0.0004, "difference": {"intermediate": 76.8, "local": -3.1, "global": -4.8}},
+            },
+            "prediction_3_1": {
+                "verdict": "undecided",
+                "reasons": ["one model cannot tell how far brittleness varies between architectures."],
+                "numbers": {"gamma_local": -31.0, "low": -74.2, "high": 12.1},
+            },
+        },
+        "not_measured": {name: f"the server that {name} needs could not be started." for name in without},
+        "notes": ["3 of 200 texts ended before 64 tokens under some condition."],
+        "examples": [
+            {"sample": i, "prompt": f"The lighthouse at Skagen, number {i},", "texts": _texts(disturbed)}
+            for i in range(2)
+        ],
+        "provenance": {
+            "mspgt": "0.1.0",
+            "git": None,
+            "python": "3.11.9",
+            "packages": {"torch": "2.13.0", "transformers": "5.23.0"},
+            "device": "cpu",
+            "dtype": "float32",
+            "seed": seed,
+            "command": "mspgt intervene run=runs/example-12 metrics=all",
+            "started": "2026-01-05T11:00:00+00:00",
+            "seconds": 843.1,
+        },
+    }
+
+
+def _metric(name: str, samples: int) -> dict[str, Any]:
+    level, direction, unit, mean, sd, _ = METRICS[name]
+    half = 1.96 * sd / math.sqrt(samples)
+    baseline = {"mean": mean, "low": mean - half, "high": mean + half, "n": samples}
+    entry: dict[str, Any] = {"level": level, "direction": direction, "values": {"baseline": baseline}}
+    if unit:
+        entry["unit"] = unit
+    if name == "self_bleu":
+        entry["note"] = "the paper calls a rise of Self-BLEU a rise of diversity; by its own definition it is a fall."
+    return entry
+
+
+def _effect(name: str, condition: str, strength: float, samples: int, rng: np.random.Generator) -> dict[str, Any]:
+    level, _, _, mean, sd, differences = METRICS[name]
+    scale, _, at = condition.partition("@")
+    scale, _, kind = scale.partition("-")
+    dose = (float(at) / strength) ** 2 if at else {"matched": 0.7, "control": 0.35}.get(kind, 1.0)
+    planted = differences[SCALES.index(scale)]
+    spread = max(sd, abs(planted)) * (0.9 if level == "sample" else 0.3)
+    error = spread / math.sqrt(samples)
+    value = planted * dose + 0.5 * error * rng.standard_normal()
+    low, high = value - 1.96 * error, value + 1.96 * error
+    percent = [100 * v / mean for v in (value, low, high)] if mean else None
+    t = value / error
+    p = float(2 * stats.norm.sf(abs(t)))
+    tests = (
+        {"swap": {"statistic": value, "p": max(p, 0.001)}}
+        if level == "corpus"
+        else {
+            "t": {"statistic": t, "p": p},
+            "wilcoxon": {"statistic": 0.5 * samples * (samples + 1) * float(stats.norm.sf(t)), "p": min(1.0, 1.3 * p)},
+            "tost": {"statistic": 2.0 - abs(t), "p": float(stats.norm.sf(2.0 - abs(t)))},
+        }
+    )
+    ends = ("value", "low", "high")
+    return {
+        "metric": name,
+        "condition": condition,
+        "difference": dict(zip(ends, (value, low, high), strict=True)),
+        "percent": dict(zip(ends, percent, strict=True)) if percent else None,
+        "undefined": None if percent else "the baseline is zero",
+        "d_z": None
+        if level == "corpus"
+        else dict(zip(ends, (value / spread, low / spread, high / spread), strict=True)),
+        "tests": tests,
+    }
+
+
+def _shifted(metric: dict[str, Any], effect: dict[str, Any]) -> dict[str, Any]:
+    baseline, difference = metric["values"]["baseline"], effect["difference"]
+    mean = baseline["mean"] + difference["value"]
+    half = (difference["high"] - difference["low"]) / 2
+    return {"mean": mean, "low": mean - half, "high": mean + half, "n": baseline["n"]}
+
+
+def _correct(effects: list[dict[str, Any]]) -> None:
+    """Holm's correction over the effects, for each test by itself."""
+    for name in ("t", "wilcoxon", "tost", "swap"):
+        tests = sorted((e["tests"][name] for e in effects if name in e["tests"]), key=lambda test: test["p"])
+        worst = 0.0
+        for i, test in enumerate(tests):
+            worst = max(worst, min(1.0, test["p"] * (len(tests) - i)))
+            test["p_holm"] = worst
+
+
+def _add_companions(metrics: dict[str, Any], conditions: list[str]) -> None:
+    beside = {"length_variance": ("median", 21.5, "run_on", 0.02), "ttr": ("mattr_50", 0.71, "tokens", 96.0)}
+    for name, (first, one, second, other) in beside.items():
+        if name in metrics:
+            metrics[name]["companions"] = {
+                c: {first: one * (1 + 0.01 * i), second: other} for i, c in enumerate(conditions)
+            }
+
+
+def _texts(disturbed: list[str]) -> dict[str, str]:
+    texts = {"baseline": TEXTS["baseline"]}
+    return texts | {c: TEXTS[c.partition("@")[0].partition("-")[0]] for c in disturbed}
