@@ -210,6 +210,9 @@ def test_where_only_generated_tokens_are_disturbed_the_first_is_predicted_as_bef
     for apply, check in (("generated", lambda kl: kl == 0.0), ("all", lambda kl: kl > 1e-6)):
         found = score(model, prompts, one, CONDITIONS, disturb(model, apply))
         assert all(check(values["kl"]) for (_, name), values in found.items() if name != BASELINE)
+    two = [replace(c, ids=(*c.ids, 1)[:2]) for c in continuations]
+    found = score(model, prompts, two, CONDITIONS, disturb(model, "generated"))
+    assert all(values["kl"] > 1e-6 for (_, name), values in found.items() if name != BASELINE)
 
 
 def test_logits_of_minus_infinity_diverge_by_nothing() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mspgt.batch import Batch, Key, Layer
 from mspgt.capture import Capture
@@ -24,6 +26,7 @@ from mspgt.generate.statistics import (
     Moments,
     fold,
     from_tensors,
+    placed,
     statistics_of,
     summary,
     to_tensors,
@@ -184,7 +187,10 @@ def test_the_bank_holds_the_same_counted_tokens_of_every_block(corpus: PlantedCo
 def test_the_bank_is_a_fair_sample() -> None:
     position = torch.arange(60.0).expand(100, 60)[:, :, None]  # one dimension that tells the position
     sequence = torch.arange(100.0)[:, None, None].expand(100, 60, 1)
-    bank = statistics_of(merge(observe([one_batch(torch.cat([position, sequence], 2))])))[1].bank
+    state = merge(observe([one_batch(torch.cat([position, sequence], 2))]))
+    rows = state.tables["bank"].columns["hidden"][:, 0]
+    assert state.documents("bank") == [f"d{int(row[1]):03d}" for row in rows]
+    bank = statistics_of(state)[1].bank
     spread = [60 / 12**0.5, 100 / 12**0.5]
     error = (bank.mean(0) - torch.tensor([29.5, 49.5])) / (torch.tensor(spread) / BANK**0.5)
     assert bool((error.abs() < 4).all())
@@ -197,7 +203,7 @@ def test_a_small_corpus_is_its_own_bank() -> None:
     assert sorted(bank.tolist()) == sorted(hidden.reshape(-1, 3).tolist())
 
 
-# ------------------------------------------------------------------------------------------- states
+# ------------------------------------------------------------------------------------------- states and devices
 
 
 def test_folding_keeps_one_row_and_one_bank(
@@ -238,6 +244,16 @@ def test_saved_statistics_that_lack_a_tensor_are_refused(whole: State) -> None:
     del tensors["bank"]
     with pytest.raises(UserError, match=r"lack bank \(expected"):
         from_tensors(tensors)
+
+
+def test_statistics_are_placed_where_each_block_runs(whole: State) -> None:
+    blocks: list[Any] = [nn.Linear(6, 6), nn.Linear(6, 6, device="meta"), nn.Linear(6, 6)]
+    blocks[2]._hf_hook = SimpleNamespace(execution_device="meta")
+    before = statistics_of(whole)
+    after = placed(before, blocks)
+    for layer, device in ((1, "cpu"), (2, "meta"), (3, "meta")):
+        assert {getattr(after[layer], n).device.type for n in ("mean", "std_dim", "bank")} == {device}
+        assert after[layer].std == before[layer].std
 
 
 @pytest.mark.parametrize("count", [0, 1])

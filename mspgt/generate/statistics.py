@@ -10,14 +10,14 @@ every block and every layout of batches, and the bank of two halves of a corpus 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from math import sqrt
 from operator import add
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mspgt.batch import Batch, Layer
 from mspgt.errors import UserError
@@ -36,11 +36,11 @@ HELD_BYTES = 1 << 30
 class ActivationStatistics(Signal):
     """Moments and samples of every block's output. It has a state and no curve.
 
-    State: table "moments", one row per batch, which belongs to the first of its sequences in canonical order. (A row
-    per sequence would cost two float64 for each block and dimension, 20 GiB for 10,000 sequences of a model of 32
-    blocks and width 4096.) Columns over counted tokens: "count" (row,), "mean" and "m2" (row, layer, dim); over
-    the other tokens but padding, dimensions taken together: "rest_count" (row,), "rest_mean" and "rest_m2" (row,
-    layer). Table "bank": columns "code" (row,) int64 and "hidden" (row, layer, dim) float32.
+    State: table "moments", one row per batch, which belongs to the batch's first sequence. (A row per sequence would
+    cost two float64 for each block and dimension: 20 GiB for 10,000 sequences, 32 blocks and a width of 4096.)
+    Columns over counted tokens: "count" (row,), "mean" and "m2" (row, layer, dim); over the other tokens but padding,
+    dimensions taken together: "rest_count" (row,), "rest_mean" and "rest_m2" (row, layer). Table "bank": columns
+    "code" (row,) int64 and "hidden" (row, layer, dim) float32.
     """
 
     summary = "mean, spread and samples of every block's output"
@@ -108,9 +108,7 @@ class _Recorder:
         keys = self._batch.keys
         owner = self._sampled.cpu() // self._batch.input_ids.shape[1]
         bank = {"code": self._codes, "hidden": torch.stack(self._samples, dim=1)}
-        return State(
-            keys, {"moments": Table(torch.tensor([keys.index(min(keys))]), moments), "bank": Table(owner, bank)}
-        )
+        return State(keys, {"moments": Table(torch.tensor([0]), moments), "bank": Table(owner, bank)})
 
 
 def _moments(hidden: Tensor, tokens: Tensor) -> Moments:
@@ -228,6 +226,23 @@ def _totals(state: State) -> tuple[Moments, Moments]:
             "massive tokens and each sequence's first do not count): give a corpus with more or longer documents."
         )
     return _merged(state)
+
+
+def placed(statistics: Mapping[int, LayerStatistics], blocks: Sequence[nn.Module]) -> dict[int, LayerStatistics]:
+    """The statistics of each block on the device on which it runs; blocks: all of the model, in order."""
+    return {
+        layer: replace(
+            statistic,
+            **{n: getattr(statistic, n).to(_device_of(blocks[layer - 1])) for n in ("mean", "std_dim", "bank")},
+        )
+        for layer, statistic in statistics.items()
+    }
+
+
+def _device_of(block: nn.Module) -> torch.device:
+    """Where a block runs: as accelerate plans it, whose offloaded weights are elsewhere, or where its weights are."""
+    planned = getattr(getattr(block, "_hf_hook", None), "execution_device", None)
+    return next(block.parameters()).device if planned is None else torch.device(planned)
 
 
 # ------------------------------------------------------------------------------------------- on disk
