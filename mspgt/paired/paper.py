@@ -25,8 +25,7 @@ PAPER_NOTES: Mapping[str, str] = MappingProxyType(
         "+28.0 %, which is less diverse (lower is more diverse). The scores depend on each other, so the paper's t "
         "test of them is invalid.",
         "ttr": "Table 2 has +30.9 % under global perturbation, more diverse, where its Self-BLEU says less diverse.",
-        "grammaticality": "Section 4.2.1 announces five metrics; Table 2 and its bold figures give four, without this "
-        "one.",
+        "grammaticality": "Section 4.2.1 announces five metrics; Table 2 gives four, without this one.",
         "prediction_2_1": "The paper counts +30.3 % (section 4.2.2) and Llama-2's -40 % (Figure 9) both as structure "
         "breaking down. By absolute changes Llama-2's local scale contradicts the prediction unless its intermediate "
         "one, not given, exceeds 40 %; 'no evidence contradicting' (section 4.4) holds for signed changes only.",
