@@ -290,6 +290,23 @@ def test_the_model_is_left_as_it_was(broken: bool) -> None:
     assert all(parameter.requires_grad for parameter in model.full.parameters())
 
 
+class Wrapper(nn.Module):
+    """As adapters wrap a model: any argument is handed on."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **rest: Any) -> Any:
+        return self.inner(input_ids=input_ids, attention_mask=attention_mask, **rest)
+
+
+def test_a_wrapped_model_writes_the_same() -> None:
+    model, given = shared("gpt2"), prompts(6, 2)
+    plain = write(model, given, Decoding(8))
+    assert write(describe(Wrapper(model.full), model.tokenizer, "wrapped"), given, Decoding(8)) == plain
+
+
 def test_nothing_to_write_is_nothing() -> None:
     model = shared("llama")
     assert write(model, [], Decoding(3)) == write(model, prompts(2), Decoding(3), []) == []

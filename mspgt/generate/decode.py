@@ -8,49 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mspgt.errors import UserError, unknown
+from mspgt.errors import UserError
 from mspgt.forward import counts_positions, evaluation, random_state
 from mspgt.generate.conditions import Condition
 from mspgt.generate.disturb import Disturbance
+from mspgt.generate.draw import Decoding, Draw
 from mspgt.generate.prompts import Prompt
 from mspgt.models import LoadedModel
-from mspgt.noise import gumbel
 
-MODES = ("sample", "greedy")
-_EDGE = 1e-4
-"""probability near the edge of the nucleus within which the sum over sorted tokens decides"""
+__all__ = ["Continuation", "Decoding", "check_generates", "check_length", "end_tokens", "generate"]
+
 _ENDED_SHARE = 1 / 8
-"""of the rows of a batch must have ended before they are dropped from it"""
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How prompts are continued.
-
-    Raises
-    ------
-    UserError: a value out of range.
-    """
-
-    new_tokens: int
-    mode: str = "sample"
-    """"sample" or "greedy" """
-    temperature: float = 1.0
-    top_p: float = 0.95
-    """sample from the smallest set of tokens with at least this probability"""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise unknown("value for decoding:", self.mode, MODES)
-        if self.new_tokens < 1:
-            raise UserError(f"new_tokens={self.new_tokens}: allowed is 1 or more.")
-        if not 0 < self.temperature < float("inf"):
-            raise UserError(f"temperature={self.temperature:g}: allowed is more than 0; decoding=greedy takes none.")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"top_p={self.top_p:g}: allowed is more than 0 and at most 1 (all tokens).")
+"""of the rows of a batch must have ended before they are dropped from it: fewer do not pay for the copy of the cache"""
 
 
 @dataclass(frozen=True)
@@ -99,38 +70,27 @@ def generate(
     check_generates(model)
     check_length(model, max(len(prompt.ids) for prompt in prompts), decoding.new_tokens)
     pairs = [(prompt, condition) for prompt in prompts for condition in conditions]
-    ends = end_tokens(model.full)
-    texts: list[list[int]] = [[] for _ in pairs]
-    live = list(range(len(pairs)))  # rows of the batch -> number of the text
-    open_rows = [True] * len(pairs)
+    samples = torch.tensor([prompt.sample for prompt, _ in pairs])
+    texts = _Texts(len(pairs), end_tokens(model))
     with torch.inference_mode(), random_state(model.full), evaluation(model.full):
         batch = _Batch(model, [prompt.ids for prompt, _ in pairs], decoding.new_tokens, cache)
-        samples = torch.tensor([prompt.sample for prompt, _ in pairs])
+        draw = Draw(decoding, samples, model.device)
         with disturbance.rows([condition for _, condition in pairs], samples, batch.lengths):
-            draw = _Draw(decoding, samples, model.device)
             for step in range(decoding.new_tokens):
                 disturbance.step(batch.positions)
                 tokens = draw.tokens(batch.logits(), step)
-                for row, token in enumerate(tokens.tolist()):
-                    if open_rows[live[row]]:
-                        if token in ends:
-                            open_rows[live[row]] = False
-                            batch.end(row)
-                        else:
-                            texts[live[row]].append(token)
-                going = [row for row, text in enumerate(live) if open_rows[text]]
-                if not going or step == decoding.new_tokens - 1:
+                texts.append(tokens.tolist())
+                going = texts.going
+                if not going or step + 1 == decoding.new_tokens:
                     break
-                batch.append(tokens)
-                if len(live) - len(going) >= max(1.0, _ENDED_SHARE * len(live)) and batch.can_drop:
+                batch.append(tokens, going)
+                if batch.can_drop and len(going) <= (1 - _ENDED_SHARE) * len(tokens):
                     kept = torch.tensor(going)
-                    batch.keep(kept)
-                    disturbance.keep(kept)
-                    draw.keep(kept)
-                    live = [live[row] for row in going]
+                    for part in (batch, disturbance, draw, texts):
+                        part.keep(kept)
     return [
-        Continuation(prompt.sample, condition.name, tuple(ids), not is_open)
-        for (prompt, condition), ids, is_open in zip(pairs, texts, open_rows, strict=True)
+        Continuation(prompt.sample, condition.name, tuple(ids), ended)
+        for (prompt, condition), ids, ended in zip(pairs, texts.ids, texts.ended, strict=True)
     ]
 
 
@@ -144,7 +104,8 @@ def check_generates(model: LoadedModel) -> None:
     advice = "give a causal language model with its head"
     if not model.causal:
         raise UserError(f"{model.name} is an encoder and cannot continue a text: {advice}.")
-    if model.full is model.model or getattr(model.full, "get_output_embeddings", bool)() is None:
+    head = getattr(model.full, "get_output_embeddings", None)
+    if model.full is model.model or (head is not None and head() is None):
         raise UserError(f"{model.name} was loaded without a language-modelling head: {advice}.")
 
 
@@ -169,13 +130,55 @@ def check_length(model: LoadedModel, prompt_tokens: int, new_tokens: int) -> Non
     )
 
 
-def end_tokens(full: nn.Module) -> frozenset[int]:
+def end_tokens(model: LoadedModel) -> frozenset[int]:
     """Ids that end a text, as the generation configuration says, or else the configuration."""
-    for name in ("generation_config", "config"):
-        ends = getattr(getattr(full, name, None), "eos_token_id", None)
+    full, body = model.full, model.model
+    for holder, name in ((full, "generation_config"), (full, "config"), (body, "config")):
+        ends = getattr(getattr(holder, name, None), "eos_token_id", None)
         if ends is not None:
             return frozenset([ends] if isinstance(ends, int) else ends)
     return frozenset()
+
+
+def _takes(model: LoadedModel, name: str) -> bool:
+    """Whether the forward pass takes an argument; a wrapper that takes anything hands it on to the body."""
+    taken = inspect.signature(model.full.forward).parameters
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+    return name in taken or (anything and name in inspect.signature(model.model.forward).parameters)
+
+
+class _Texts:
+    """What was written so far.
+
+    Attributes
+    ----------
+    ids: of each text.
+    ended: whether the model closed it.
+    """
+
+    def __init__(self, count: int, ends: frozenset[int]) -> None:
+        self._ends = ends
+        self.ids: list[list[int]] = [[] for _ in range(count)]
+        self.ended = [False] * count
+        self._of_row = list(range(count))
+
+    @property
+    def going(self) -> list[int]:
+        """Rows of the batch whose text goes on."""
+        return [row for row, text in enumerate(self._of_row) if not self.ended[text]]
+
+    def append(self, tokens: list[int]) -> None:
+        """Add one token per row to the texts that go on."""
+        for row in self.going:
+            text, token = self._of_row[row], tokens[row]
+            if token in self._ends:
+                self.ended[text] = True
+            else:
+                self.ids[text].append(token)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some rows: (row,)."""
+        self._of_row = [self._of_row[row] for row in rows.tolist()]
 
 
 class _Batch:
@@ -201,10 +204,9 @@ class _Batch:
         self._places = self._positions.clamp_min(0).to(self._device)  # for the model
         self._mask = (self._positions >= 0).long().to(self._device) if bool(padding.any()) else None
         self._cache: Any = None
-        takes = inspect.signature(model.full.forward).parameters
-        self._numbered = "position_ids" in takes and not counts_positions(model.model)
+        self._numbered = _takes(model, "position_ids") and not counts_positions(model.model)
         self._fixed: dict[str, Any] = {"use_cache": cache}
-        if "logits_to_keep" in takes:
+        if _takes(model, "logits_to_keep"):
             self._fixed["logits_to_keep"] = 1
 
     @property
@@ -232,12 +234,11 @@ class _Batch:
         logits: Tensor = output.logits[:, -1].float().to(self._device)
         return logits
 
-    def end(self, row: int) -> None:
-        """Take the tokens of a row from now on for padding."""
-        self._positions[row, self._end :] = -1
-
-    def append(self, tokens: Tensor) -> None:
-        """Add one token to each row: (row,)."""
+    def append(self, tokens: Tensor, going: list[int]) -> None:
+        """Add one token to each row: (row,); in rows that are not going on, it is padding."""
+        ended = torch.ones(len(tokens), dtype=torch.bool)
+        ended[going] = False
+        self._positions[ended, self._end] = -1
         self._ids[:, self._end] = tokens
         self._end += 1
 
@@ -249,45 +250,3 @@ class _Batch:
         self._mask = None if self._mask is None else self._mask[there]
         if self._cache is not None:
             self._cache.batch_select_indices(there)
-
-
-class _Draw:
-    """The choice of the next token; rows of one sample share their noise."""
-
-    def __init__(self, decoding: Decoding, samples: Tensor, device: torch.device) -> None:
-        from transformers import TopPLogitsWarper
-
-        self._decoding, self._device = decoding, device
-        self._nucleus = TopPLogitsWarper(top_p=decoding.top_p)
-        self._share(samples)
-
-    def keep(self, rows: Tensor) -> None:
-        """Go on with some rows: (row,), on the CPU."""
-        self._share(self._samples[rows])
-
-    def tokens(self, logits: Tensor, step: int) -> Tensor:
-        """Choose (row,) tokens from (row, vocabulary) logits.
-
-        The winner over all tokens is the winner over the nucleus where it lies in it, which takes no sorting to find
-        out: the probability of less likely tokens and its own must exceed 1 - top_p.
-        """
-        if self._decoding.mode == "greedy":
-            return logits.argmax(-1)
-        scores = logits / self._decoding.temperature
-        noise = gumbel(self._decoding.seed, self._distinct, step, logits.shape[-1])[self._shared]
-        tokens = (scores + noise).argmax(-1)
-        if self._decoding.top_p == 1:
-            return tokens
-        chosen = scores.gather(1, tokens[:, None])
-        probabilities = scores.softmax(-1)
-        mass = (probabilities * (scores < chosen)).sum(-1) + probabilities.gather(1, tokens[:, None])[:, 0]
-        doubtful = (mass <= 1 - self._decoding.top_p + _EDGE).nonzero()[:, 0]
-        if len(doubtful):
-            inside = self._nucleus(None, scores[doubtful])
-            tokens[doubtful] = (inside + noise[doubtful]).argmax(-1)
-        return tokens
-
-    def _share(self, samples: Tensor) -> None:
-        self._samples = samples
-        distinct, shared = torch.unique(samples, return_inverse=True)
-        self._distinct, self._shared = distinct.to(self._device), shared.to(self._device)
