@@ -54,9 +54,7 @@ def _scales(behaviour: Behaviour, width: int) -> list[RenderableType]:
     caption = [
         "change from the baseline in percent, ↑ up or ↓ down" + ("; " + ABSOLUTE if _absolute(behaviour) else "")
     ]
-    caption.append(
-        "* p<.05, ** p<.01, *** p<.001 after Holm's correction (paired t, or swaps for a corpus-level metric)"
-    )
+    caption.append("*p<.05, **p<.01, ***p<.001 after Holm's correction (paired t, or swaps for a corpus-level metric)")
     if intervals:
         caption.append(f"below: the {behaviour.confidence:.0%} interval")
     if judged:
@@ -73,7 +71,8 @@ def _grid(behaviour: Behaviour, judged: bool, intervals: bool) -> tuple[Table, i
     main = behaviour.variants[0].conditions if behaviour.variants else {}
     for scale in main:
         table.add_column(Text(scale if behaviour.accepted else f"{scale} (?)"), justify="right", no_wrap=True)
-    widths = [12, *(cell_len(str(column.header)) for column in table.columns[1:])]
+    names = [length for metric in behaviour.metrics.values() for length in _lengths(_name(behaviour, metric))]
+    widths = [min(16, max([10, *names])), *(cell_len(str(column.header)) for column in table.columns[1:])]
     for name, metric in behaviour.metrics.items():
         effects = [behaviour.effect(name, condition) for condition in main.values()]
         cells = [_baseline(metric), *(_cell(effect, metric, judged, intervals) for effect in effects)]
@@ -81,7 +80,7 @@ def _grid(behaviour: Behaviour, judged: bool, intervals: bool) -> tuple[Table, i
         widths = [widths[0], *(max(w, *_lengths(cell)) for w, cell in zip(widths[1:], cells, strict=True))]
     for name in behaviour.not_measured:
         table.add_row(Text(name), Text(NONE), *(Text("not measured", style="dim") for _ in main))
-    return table, sum(widths) + 2 * len(widths)
+    return table, sum(widths) + 2 * (len(widths) - 1)
 
 
 def _name(behaviour: Behaviour, metric: Measured) -> Text:

@@ -81,9 +81,9 @@ def example_interventions(
         },
         "settings": {
             "intervention": "gaussian",
-            "sigma": list(strengths) if len(strengths) > 1 else strengths[0],
+            "sigma": list(strengths),
             "apply": "all",
-            "dose": "layers",
+            "dose": "both" if controls else "paper",
             "samples": samples,
             "prompt_tokens": 16,
             "new_tokens": 64,
@@ -100,18 +100,7 @@ def example_interventions(
         "conditions": ["baseline", *disturbed],
         "metrics": metrics,
         "effects": effects,
-        "verdicts": {
-            "prediction_2_1": {
-                "verdict": "supported",
-                "reasons": ["sentence-length variance rises most when the intermediate blocks are disturbed."],
-                "numbers": {"p": 0.0004, "difference": {"intermediate": 76.8, "local": -3.1, "global": -4.8}},
-            },
-            "prediction_3_1": {
-                "verdict": "undecided",
-                "reasons": ["one model cannot tell how far brittleness varies between architectures."],
-                "numbers": {"gamma_local": -31.0, "low": -74.2, "high": 12.1},
-            },
-        },
+        "verdicts": _verdicts(strengths[0]),
         "not_measured": {name: f"the server that {name} needs could not be started." for name in without},
         "notes": ["3 of 200 texts ended before 64 tokens under some condition."],
         "examples": [
@@ -173,10 +162,8 @@ def _effect(name: str, condition: str, strength: float, samples: int, rng: np.ra
         "condition": condition,
         "difference": dict(zip(ends, (value, low, high), strict=True)),
         "percent": dict(zip(ends, percent, strict=True)) if percent else None,
-        "undefined": None if percent else "the baseline is zero",
-        "d_z": None
-        if level == "corpus"
-        else dict(zip(ends, (value / spread, low / spread, high / spread), strict=True)),
+        "undefined": None if percent else f"undefined, absolute difference = {value:.4g}",
+        "d_z": None if level == "corpus" else value / spread,
         "tests": tests,
     }
 
@@ -205,6 +192,27 @@ def _add_companions(metrics: dict[str, Any], conditions: list[str]) -> None:
             metrics[name]["companions"] = {
                 c: {first: one * (1 + 0.01 * i), second: other} for i, c in enumerate(conditions)
             }
+
+
+def _verdicts(strength: float) -> dict[str, Any]:
+    gamma = [{"sigma": strength, "change": {"value": -31.0, "low": -74.2, "high": 12.1, "se": 22.0}, "percent": None}]
+    return {
+        "prediction_2_1": {
+            "verdict": "supported",
+            "reasons": ["supported: the intermediate scale changes length_variance most (p = 0.0004)."],
+            "numbers": {"metric": "length_variance", "n": 200, "absolute": {"p": 0.0004, "p_more": {"local": 1.0}}},
+        },
+        "global_diversity": {
+            "verdict": "contradicted",
+            "reasons": ["contradicted: Self-BLEU rises, less diverse.", "The type-token ratio rises."],
+            "numbers": {},
+        },
+        "prediction_3_1": {
+            "verdict": "undecided",
+            "reasons": ["undecided: needs two models or more."],
+            "numbers": {"metrics": {"length_variance": {"gamma": gamma, "kappa": None}}},
+        },
+    }
 
 
 def _texts(disturbed: list[str]) -> dict[str, str]:

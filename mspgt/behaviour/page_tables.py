@@ -1,0 +1,157 @@
+"""Tables of the page: changes, other conditions, tests, companions, and the disturbance of each block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from mspgt.behaviour import pieces
+from mspgt.behaviour.conditions import BASELINE
+from mspgt.behaviour.effects import Effect, Estimate, Level, Measured
+from mspgt.behaviour.schema import Behaviour
+from mspgt.behaviour.wording import NONE, amount, arrow, percentage, probability, words
+
+STARS = "*p<.05, **p<.01, ***p<.001 after Holm's correction (paired t, or swaps for a corpus-level metric)"
+
+
+def changes(behaviour: Behaviour) -> str:
+    """The paper's Table 2: metrics by scales."""
+    main = behaviour.variants[0].conditions if behaviour.variants else {}
+    mark = "" if behaviour.accepted else " (boundaries not accepted)"
+    rows = [
+        pieces.row(
+            _metric(behaviour, metric),
+            [_level(metric), *(_change(behaviour.effect(name, c), metric) for c in main.values())],
+            raw=True,
+        )
+        for name, metric in behaviour.metrics.items()
+    ]
+    rows += [pieces.row(name, [NONE, *("not measured" for _ in main)]) for name in behaviour.not_measured]
+    caption = (
+        f"Change from the baseline in percent, ↑ up or ↓ down, with {behaviour.confidence:.0%} intervals; absolute "
+        f"where a percentage is undefined. {STARS}. Better and worse are said of significant changes."
+    )
+    return pieces.table(("metric", BASELINE, *(scale + mark for scale in main)), rows, caption)
+
+
+def _metric(behaviour: Behaviour, metric: Measured) -> str:
+    """The name of a metric with its unit, its better side, its samples, and what must be read with its numbers."""
+    level = metric.values.get(BASELINE, Level())
+    side = f"{metric.direction} is better" if metric.direction in ("higher", "lower") else ""
+    counted = "" if level.n is None else f"n = {level.n:,}"
+    effects = [behaviour.effect(metric.name, c) for v in behaviour.variants[:1] for c in v.conditions.values()]
+    undefined = any(effect.difference and not effect.percent for effect in effects)
+    about = " · ".join(filter(None, (metric.unit, side, counted)))
+    notes = ["No percentages: the baseline is too near zero."] * undefined + [metric.note] * bool(metric.note)
+    return (
+        escape(metric.name)
+        + (f"<small>{escape(about)}</small>" if about else "")
+        + "".join(f'<small class="note">{escape(note)}</small>' for note in notes)
+    )
+
+
+def _level(metric: Measured) -> str:
+    mean = metric.values.get(BASELINE, Level()).mean
+    return amount(mean.value) + _interval(mean)
+
+
+def _change(effect: Effect, metric: Measured) -> str:
+    """A change with its stars, whether that is better, and its interval."""
+    shown, percent = effect.percent or effect.difference, bool(effect.percent)
+    if not shown:
+        return NONE
+    verdict = metric.judge(effect)
+    size = percentage(shown.value) if percent else amount(abs(shown.value))
+    said = f"{arrow(shown.value)}{size}{effect.stars}{f' {verdict}' if verdict else ''}"
+    return (f'<span class="{verdict}">{said}</span>' if verdict else said) + _interval(shown, percent)
+
+
+def _interval(estimate: Estimate, percent: bool = False) -> str:
+    if not estimate.has_interval:
+        return ""
+    low, high = (
+        ("-" if v < 0 else "") + (percentage(v).removesuffix("%") if percent else amount(abs(v)))
+        for v in (estimate.low, estimate.high)
+    )
+    return f"<small>[{low}, {high}]</small>"
+
+
+def others(behaviour: Behaviour) -> str:
+    """Every further condition beside what was asked for, a table per variant."""
+    found = []
+    for variant in behaviour.variants[1:]:
+        rows = [
+            pieces.row(
+                escape(name),
+                [_change(behaviour.effect(name, c), metric) for c in variant.conditions.values()],
+                raw=True,
+            )
+            for name, metric in behaviour.metrics.items()
+        ]
+        found.append(pieces.folded(variant.label, pieces.table(("metric", *variant.conditions), rows)))
+    about = "Changes as above, under each further way of disturbing the scales."
+    return f'<div class="card"><p class="about">{about}</p>{"".join(found)}</div>' if found else ""
+
+
+def tests(behaviour: Behaviour) -> str:
+    """Every test: a table for what was asked for, then one folded away for each further variant."""
+    found: list[str] = []
+    for variant in behaviour.variants:
+        effects = [behaviour.effect(name, c) for name in behaviour.metrics for c in variant.conditions.values()]
+        tests = list(dict.fromkeys(test for effect in effects for test in effect.tests))
+        rows = [
+            pieces.row(escape(effect.metric), _tested(effect, tests), raw=True) for effect in effects if effect.tests
+        ]
+        shown = pieces.table(("metric", "condition", "difference", "d_z", *map(words, tests)), rows)
+        found += [] if not rows else [pieces.folded(variant.label, shown) if found else shown]
+    about = (
+        "p of each test, with its correction by Holm below; the test that decides is bold. t: paired t-test; "
+        "t document: the same with the error of whole documents; wilcoxon: signed ranks; tost: two one-sided tests, "
+        "small where a change is shown to be negligible; swap: the texts of each prompt change sides at random."
+    )
+    return f'<div class="card"><p class="about">{about}</p>{"".join(found)}</div>' if found else ""
+
+
+def _tested(effect: Effect, tests: Sequence[str]) -> list[str]:
+    cells = [escape(effect.condition), *(amount(e.value) + _interval(e) for e in (effect.difference, effect.d_z))]
+    for name in tests:
+        test = effect.tests.get(name)
+        p = NONE if test is None else f"{probability(test.p)}<small>{probability(test.p_holm)}</small>"
+        cells.append(f"<strong>{p}</strong>" if test is not None and name == effect.primary else p)
+    return cells
+
+
+def companions(behaviour: Behaviour) -> str:
+    """Numbers beside the means, folded away for each metric."""
+    parts = []
+    for name, metric in behaviour.metrics.items():
+        fields = list(dict.fromkeys(field for values in metric.companions.values() for field in values))
+        rows = [
+            pieces.row(c, [pieces.value_text(metric.companions[c].get(field)) for field in fields])
+            for c in behaviour.conditions
+            if c in metric.companions
+        ]
+        if rows and fields:
+            parts.append(pieces.folded(name, pieces.table(("condition", *map(words, fields)), rows)))
+    about = "Further numbers of each condition; none of them are tested."
+    return f'<div class="card"><p class="about">{about}</p>{"".join(parts)}</div>' if parts else ""
+
+
+def noise(layers: Any) -> str:
+    """How large each block's output is, and how much was added to it."""
+    layers = [layer for layer in layers or () if isinstance(layer, Mapping)]
+    if not layers:
+        return ""
+    fields = list(dict.fromkeys(field for layer in layers for field in layer if field != "layer"))
+    rows = [pieces.row(str(layer.get("layer", NONE)), [_fixed(layer.get(f)) for f in fields]) for layer in layers]
+    caption = (
+        "std: of a block's output over tokens, within dimensions, the unit of the strength; std all: over tokens and "
+        "dimensions together; added: what was added to it."
+    )
+    return pieces.table(("block", *map(words, fields)), rows, caption)
+
+
+def _fixed(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) and math.isfinite(value) else pieces.value_text(value)

@@ -1,0 +1,141 @@
+"""Differences from the baseline over strengths and doses, a small panel for each metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from mspgt.behaviour.conditions import Variant
+from mspgt.behaviour.drawing import MARKERS, colour_of, new_figure, set_title, signed, wrapped
+from mspgt.behaviour.effects import Estimate
+from mspgt.behaviour.schema import Behaviour
+from mspgt.figures import GRID, MUTED, PAPER, STYLE
+
+
+def dose_response(behaviour: Behaviour) -> Figure | None:
+    """Difference from the baseline over the strength, a panel per metric; None if there is one strength only."""
+    variants = behaviour.strengths
+    if not variants or not behaviour.metrics:
+        return None
+    strengths = [variant.strength or 0.0 for variant in variants]
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(behaviour)
+        for ax, (name, metric) in zip(axes, behaviour.metrics.items(), strict=True):
+            for marker, scale in zip(MARKERS, behaviour.scales, strict=False):
+                line = [_difference(behaviour, name, variant, scale) for variant in variants]
+                values, lows, highs = (np.array([getattr(e, end) for e in line]) for end in ("value", "low", "high"))
+                colour = colour_of(behaviour, scale)
+                ax.fill_between(strengths, lows, highs, color=colour, alpha=0.16, linewidth=0)
+                ax.plot(strengths, values, color=colour, marker=marker, markersize=3.5, linewidth=1.3)
+            _strength_axis(ax, strengths)
+            _panel(ax, name, metric.unit)
+        set_title(figure, behaviour, "Difference from the baseline over the strength (sigma)")
+        handles = [
+            Line2D([], [], color=colour_of(behaviour, scale), marker=marker, markersize=4, label=scale)
+            for marker, scale in zip(MARKERS, behaviour.scales, strict=False)
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def doses(behaviour: Behaviour) -> Figure | None:
+    """Difference from the baseline as asked, at a matched dose and in random windows, a panel per metric.
+
+    None if nothing stands beside what was asked for.
+    """
+    variants = behaviour.doses
+    if not variants or not behaviour.metrics:
+        return None
+    scales = list(dict.fromkeys(scale for variant in variants for scale in variant.conditions))
+    step = 0.7 / len(variants)
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(behaviour)
+        for ax, (name, metric) in zip(axes, behaviour.metrics.items(), strict=True):
+            for i, variant in enumerate(variants):
+                for at, scale in enumerate(scales):
+                    x = at + (i - (len(variants) - 1) / 2) * step
+                    _point(ax, x, _difference(behaviour, name, variant, scale), colour_of(behaviour, scale), i)
+            ax.set_xlim(-0.55, len(scales) - 0.45)
+            ax.set_xticks(range(len(scales)), [wrapped(scale, 12) for scale in scales], parse_math=False)
+            ax.tick_params(axis="x", length=0, labelsize=7.5)
+            _panel(ax, name, metric.unit)
+        set_title(figure, behaviour, "Difference from the baseline by dose")
+        handles = [
+            Line2D([], [], linestyle="", **_look(MUTED, i), label=variant.label if i else f"as asked ({variant.label})")
+            for i, variant in enumerate(variants)
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def _panels(behaviour: Behaviour) -> tuple[Figure, list[Any]]:
+    """A small panel for each metric, three in a row."""
+    count = len(behaviour.metrics)
+    columns = min(3, count)
+    rows = math.ceil(count / columns)
+    figure = new_figure(0.8 + 1.7 * rows)
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax in grid[count:]:
+        ax.remove()
+    return figure, grid[:count]
+
+
+def _panel(ax: Any, name: str, unit: str) -> None:
+    ax.set_title(wrapped(f"{name} ({unit})" if unit else name, 26), pad=5, parse_math=False)
+    ax.axhline(0, color=MUTED, linewidth=0.7, zorder=1)
+    ax.grid(axis="y", color=GRID, linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3, steps=[1, 2, 2.5, 5, 10]))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: signed(y)))
+    ax.margins(y=0.12)
+    if not any(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any() for line in ax.lines[:-1]):
+        ax.set_yticks([])
+        ax.text(0.5, 0.6, "not measured", transform=ax.transAxes, ha="center", color=MUTED)
+
+
+def _strength_axis(ax: Any, strengths: Sequence[float]) -> None:
+    """Ticks at the strengths that were tried, as many as have room; logarithmic where they span much."""
+    ax.update_datalim([(s, 0.0) for s in strengths])
+    positive = all(s > 0 for s in strengths)
+    if positive and max(strengths) / min(strengths) > 3:
+        ax.set_xscale("log")
+    places = np.log(strengths) if ax.get_xscale() == "log" else np.asarray(strengths)
+    room = 0.14 * float(np.ptp(places))
+    ticks: list[int] = []
+    for i in np.argsort(places)[::-1].tolist():
+        if not ticks or places[ticks[-1]] - places[i] >= room:
+            ticks.append(i)
+    ax.xaxis.set_major_locator(FixedLocator([strengths[i] for i in ticks]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+
+
+def _point(ax: Any, x: float, estimate: Estimate, colour: str, kind: int) -> None:
+    if not estimate:
+        return
+    if estimate.has_interval:
+        ax.plot([x, x], [estimate.low, estimate.high], color=colour, linewidth=1.1, solid_capstyle="butt")
+    ax.plot([x], [estimate.value], linestyle="", **_look(colour, kind), zorder=3)
+
+
+def _look(colour: str, kind: int) -> dict[str, Any]:
+    """Filled for what was asked for, hollow for what stands beside it."""
+    return {
+        "marker": MARKERS[kind % len(MARKERS)],
+        "markersize": 4.5,
+        "markeredgecolor": colour,
+        "markerfacecolor": PAPER if kind else colour,
+        "markeredgewidth": 1.1,
+    }
+
+
+def _difference(behaviour: Behaviour, metric: str, variant: Variant, scale: str) -> Estimate:
+    condition = variant.conditions.get(scale)
+    return Estimate() if condition is None else behaviour.effect(metric, condition).difference
