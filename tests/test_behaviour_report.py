@@ -61,9 +61,9 @@ def read(html: str) -> Page:
     return Page(html)
 
 
-def _small() -> dict[str, Any]:
+def _small(accepted: bool = True) -> dict[str, Any]:
     """One metric and no controls: quick to draw."""
-    return example_interventions(controls=False, without=tuple(METRICS)[1:])
+    return example_interventions(accepted=accepted, controls=False, without=tuple(METRICS)[1:])
 
 
 def test_the_page_is_well_formed(read: Page) -> None:
@@ -141,10 +141,10 @@ def test_texts_stand_side_by_side_under_their_prompt(html: str, data: dict[str, 
 
 @pytest.mark.parametrize("accepted", [True, False])
 def test_boundaries_that_were_not_accepted_are_marked_wherever_they_are_shown(accepted: bool) -> None:
-    text = Page(page(Behaviour(_small() | {"run": _small()["run"] | {"accepted": accepted}}))).text
+    text = Page(page(Behaviour(_small(accepted)))).text
     said = [
         "these boundaries were not accepted",
-        "boundaries not accepted (run",
+        "boundaries not accepted (given by hand",
         "local (boundaries not accepted)",
         "example-12 · boundaries not accepted",
         "The boundaries between the scales were not accepted.",

@@ -142,7 +142,16 @@ def test_descriptions_say_model_settings_and_dtype(behaviour: Behaviour) -> None
     assert behaviour.describe_model == "example-12 (llama): 12 blocks × 512, 8 heads, 57.9 M parameters"
     assert "float32" in behaviour.describe_settings
     assert "gaussian of sigma 0.1, 0.02, 0.2" in behaviour.describe_settings
-    assert behaviour.describe_boundaries.startswith("local 1–5, intermediate 6–9, global 10–12 of 12 blocks")
+    assert behaviour.describe_boundaries == (
+        "local 1–5, intermediate 6–9, global 10–12 of 12 blocks; boundaries accepted by the run (runs/example-12)"
+    )
+
+
+def test_greedy_decoding_has_no_temperature(behaviour: Behaviour) -> None:
+    assert "temperature 1.0, top-p 0.95" in behaviour.describe_settings
+    data = example_interventions()
+    data["settings"]["decoding"] = "greedy"
+    assert "decoding greedy, float32" in Behaviour(data).describe_settings
 
 
 def test_answers_say_their_verdict_once(behaviour: Behaviour) -> None:

@@ -174,10 +174,12 @@ class Behaviour:
         run = self.data["run"]
         listed = [f"{scale} {runs(blocks)}" for scale, blocks in self._layers.items()] or ["blocks not given"]
         depth = self.data["model"].get("n_layers")
-        source = [str(run[key]) for key in ("source", "path") if run.get(key)]
-        accepted = "accepted" if self.accepted else "not accepted"
         of = f" of {depth} blocks" if depth and self._layers else ""
-        return f"{', '.join(listed)}{of}; boundaries {accepted}" + (f" ({', '.join(source)})" if source else "")
+        accepted, source = "accepted" if self.accepted else "not accepted", str(run.get("source") or "")
+        if source.startswith(accepted):
+            accepted, source = source, ""
+        where = ", ".join(filter(None, (source, str(run.get("path") or ""))))
+        return f"{', '.join(listed)}{of}; boundaries {accepted}" + (f" ({where})" if where else "")
 
     @property
     def describe_settings(self) -> str:
@@ -187,7 +189,7 @@ class Behaviour:
         strengths = ", ".join(map(amount, sigma if isinstance(sigma, list) else [sigma])) if sigma is not None else ""
         parts = [f"{s.get('intervention') or 'disturbance'}{f' of sigma {strengths}' if strengths else ''}"]
         known = {
-            "apply": "applied to {}",
+            "apply": "on {} tokens",
             "dose": "dose {}",
             "samples": "{} prompts",
             "prompt_tokens": "{} tokens of each",
@@ -201,7 +203,7 @@ class Behaviour:
         parts += [
             text.format(f"{s[key]:,}" if isinstance(s[key], int) else s[key])
             for key, text in known.items()
-            if s.get(key) is not None
+            if s.get(key) is not None and not (s.get("decoding") == "greedy" and key in ("temperature", "top_p"))
         ]
         return ", ".join(parts)
 

@@ -75,7 +75,7 @@ def example_interventions(
         "run": {
             "path": "runs/example-12",
             "boundaries": [5, 9],
-            "source": "run",
+            "source": "accepted by the run" if accepted else "given by hand",
             "accepted": accepted,
             "layers": {"local": [1, 2, 3, 4, 5], "intermediate": [6, 7, 8, 9], "global": [10, 11, 12]},
         },
