@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mspgt.behaviour import Behaviour, load
 from mspgt.behaviour.conditions import SCALES, variants
-from mspgt.behaviour.wording import amount, percentage, probability, runs
+from mspgt.behaviour.wording import amount, magnitude, percentage, probability, runs
 from mspgt.errors import UserError
 from mspgt.testing.interventions_example import METRICS, example_interventions
 
@@ -230,4 +230,5 @@ def test_numbers_are_written_in_three_digits() -> None:
     ]
     assert [percentage(v) for v in (-27.36, 1840.2, 2e6)] == ["27.4%", "1,840%", "2.0e+06%"]
     assert [probability(p) for p in (0.0344, 0.00002, 0.0, math.nan)] == ["0.034", "2e-05", "0.000", "–"]
+    assert [magnitude(n) for n in (6_738_415_616, 57_934_848, 4_200, 12)] == ["6.74 B", "57.9 M", "4.2 k", "12"]
     assert runs([9, 7, 8, 12]) == "7–9, 12"

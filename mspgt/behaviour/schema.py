@@ -17,7 +17,7 @@ from typing import Any
 
 from mspgt.behaviour.conditions import SCALES, Variant, variants
 from mspgt.behaviour.effects import Answer, Effect, Measured, answer, effect, measured, number
-from mspgt.behaviour.wording import amount, runs
+from mspgt.behaviour.wording import amount, magnitude, runs
 from mspgt.errors import UserError, unknown
 from mspgt.schema import plain
 
@@ -164,7 +164,7 @@ class Behaviour:
         if model.get("n_heads"):
             parts.append(f"{model['n_heads']} heads")
         if model.get("parameters"):
-            parts.append(f"{number(model['parameters'], 0.0) / 1e6:,.3g} M parameters".replace("e+03", "000"))
+            parts.append(f"{magnitude(number(model['parameters']))} parameters")
         family = f" ({model['family']})" if model.get("family") else ""
         return f"{self.model}{family}" + (f": {', '.join(parts)}" if parts else "")
 

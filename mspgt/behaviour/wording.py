@@ -19,6 +19,14 @@ def amount(value: Any) -> str:
     return f"{value:,.0f}" if size >= 999.5 else f"{value:.3g}"
 
 
+def magnitude(count: float) -> str:
+    """A large count: 57.9 M, 6.74 B."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {letter}"
+    return amount(count)
+
+
 def percentage(value: float) -> str:
     """A percentage without its sign: 27.4%, 1,840%."""
     if not math.isfinite(value):
