@@ -155,11 +155,11 @@ def nats(
     scored = grammar.score(document, mixture)
     kinds = [kind for sentence in scored for kind in sentence.kinds] + [END]
     floor = dict.fromkeys(KINDS, 0.0)
-    for sentence in scored:
+    for number, sentence in enumerate(scored):
         for value, kind in zip(sentence.log_probabilities, sentence.kinds, strict=True):
             floor[kind] -= value
-    # given how long it is already, a document of uniform length ends here with probability 1 / (lengths left)
-    floor[END] = math.log(grammar.LONGEST - grammar.SHORTEST + 1)
+        floor[sentence.kinds[0]] -= math.log1p(-ending(number))  # the document has not ended before this sentence
+    floor[END] = -math.log(ending(len(scored)))
     encoded = loaded.tokenizer(document_text(document), return_offsets_mapping=True)
     ids = torch.tensor([[*encoded["input_ids"], loaded.tokenizer.eos_token_id]])
     if ids.shape[1] > (loaded.context_length or ids.shape[1]):
@@ -171,6 +171,11 @@ def nats(
     each = np.bincount(owner, losses.double().numpy(), minlength=len(KINDS))
     count = np.bincount(owner, minlength=len(KINDS))
     return {kind: (float(each[k]), floor[kind], int(count[k])) for k, kind in enumerate(KINDS)}
+
+
+def ending(sentences: int) -> float:
+    """Probability that a document of so many sentences ends there, its length being uniform."""
+    return 0.0 if sentences < grammar.SHORTEST else 1 / (grammar.LONGEST - sentences + 1)
 
 
 def word_starts(document: Document) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -12,19 +13,35 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 PLAIN_SECONDS = 10.0
 
 
+def sentences(batch: Any) -> int:
+    """Count the sentences of a Batch."""
+    return sum(len(set(row[row >= 0].tolist())) for row in batch.sentence.cpu())
+
+
 class Progressing(L.Callback):
-    """Shows how many sentences have been read, how fast, and how long it will take.
+    """Shows how much has been done, how fast, and how long it will take.
 
     Parameters
     ----------
     console: where to show it (standard error).
     title: what is being done.
-    total: sentences to read, where known.
-    done: sentences that need not be read again.
+    total: how many there are, where known.
+    done: how many need not be done again.
+    unit: what is counted.
+    count: how many a batch holds.
     """
 
-    def __init__(self, console: Console, title: str, total: int | None, done: int = 0) -> None:
+    def __init__(
+        self,
+        console: Console,
+        title: str,
+        total: int | None,
+        done: int = 0,
+        unit: str = "sentences",
+        count: Callable[[Any], int] | None = None,
+    ) -> None:
         self._console, self._title, self._total, self._done = console, title, total, done
+        self._unit, self._count = unit, count or sentences
         self._start_done = done
         self._bar: Progress | None = None
 
@@ -37,7 +54,7 @@ class Progressing(L.Callback):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("sentences, {task.fields[rate]}/s"),
+            TextColumn(f"{self._unit}, {{task.fields[rate]}}/s"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -56,9 +73,8 @@ class Progressing(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Advance by the sentences of the batch; other ranks are assumed to go at the same speed."""
-        sentences = sum(len(set(row[row >= 0].tolist())) for row in batch.batch.sentence.cpu())
-        self._done += sentences * trainer.world_size
+        """Advance by the batch; other ranks are assumed to go at the same speed."""
+        self._done += self._count(batch.batch) * trainer.world_size
         if trainer.global_rank != 0:
             return
         now = time.monotonic()
@@ -71,7 +87,7 @@ class Progressing(L.Callback):
                 f", {(self._total - self._done) / rate:.0f} s left" if self._total and self._total > self._done else ""
             )
             of = f" of {self._total:,}" if self._total else ""
-            self._console.print(f"{self._title}: {self._done:,}{of} sentences, {rate:,.0f}/s{left}")
+            self._console.print(f"{self._title}: {self._done:,}{of} {self._unit}, {rate:,.0f}/s{left}")
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Close the bar."""

@@ -1,6 +1,7 @@
 """Measure how a language model organises its layers.
 
-`mspgt.run` runs a corpus through a model and returns a `Result`; `mspgt.load` reads one back. Heavy imports
+`mspgt.run` runs a corpus through a model and returns a `Result`, `mspgt.load` reads one back; `mspgt.intervene`
+disturbs a model while it generates. Heavy imports
 happen when a name is first used, so that importing the package and `mspgt --help` are instant.
 """
 
@@ -13,26 +14,44 @@ __version__ = "0.1.0"
 
 _HOME = {
     "run": "mspgt.analysis",
+    "intervene": "mspgt.analysis",
     "load": "mspgt.result",
     "Result": "mspgt.result",
     "Signal": "mspgt.signal",
     "SumSignal": "mspgt.signal",
     "Batch": "mspgt.batch",
     "Layer": "mspgt.batch",
+    "Intervention": "mspgt.intervention",
+    "Metric": "mspgt.metric",
     "UserError": "mspgt.errors",
 }
 
 if TYPE_CHECKING:
+    from mspgt.analysis import intervene as intervene
     from mspgt.analysis import run as run
     from mspgt.batch import Batch as Batch
     from mspgt.batch import Layer as Layer
     from mspgt.errors import UserError as UserError
+    from mspgt.intervention import Intervention as Intervention
+    from mspgt.metric import Metric as Metric
     from mspgt.result import Result as Result
     from mspgt.result import load as load
     from mspgt.signal import Signal as Signal
     from mspgt.signal import SumSignal as SumSignal
 
-__all__ = ["Batch", "Layer", "Result", "Signal", "SumSignal", "UserError", "load", "run"]
+__all__ = [
+    "Batch",
+    "Intervention",
+    "Layer",
+    "Metric",
+    "Result",
+    "Signal",
+    "SumSignal",
+    "UserError",
+    "intervene",
+    "load",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

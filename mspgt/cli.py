@@ -11,16 +11,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mspgt.config import RunOptions, build, help_lines, key_values
+from mspgt.config import build, key_values
 from mspgt.errors import Interrupted, UserError, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mspgt.registry import Kind
     from mspgt.result import Result
 
 SUMMARY = "mspgt measures how a language model organises its layers."
@@ -62,7 +60,10 @@ def _dispatch(arguments: list[str]) -> int:
         raise unknown("verb", verb, VERBS, "`mspgt --help` says what each does.")
     do, summary = VERBS[verb]
     if "-h" in rest or "--help" in rest:
-        return _help(verb, summary)
+        from mspgt import listing
+
+        listing.explain(verb, summary, _console(stderr=False))
+        return 0
     return do(rest)
 
 
@@ -75,6 +76,21 @@ def _run(arguments: list[str]) -> int:
 
     result = start(settings, console)
     return _show(result, settings.options.out)
+
+
+def _intervene(arguments: list[str]) -> int:
+    from mspgt import intervene_config
+
+    keys: dict[str, Any] = key_values(arguments)
+    settings = intervene_config.build(keys, keys.pop("config", None))
+    console = _console()
+    from mspgt.analysis import start_intervene
+
+    behaviour = start_intervene(settings, console)
+    from mspgt.behaviour import table
+
+    table.render(behaviour, _console(stderr=False))
+    return 3 if behaviour.not_measured else 0
 
 
 def _evaluate(arguments: list[str]) -> int:
@@ -97,63 +113,13 @@ def _merge(arguments: list[str]) -> int:
 
 
 def _ls(arguments: list[str]) -> int:
-    from mspgt import registry
+    from mspgt import listing
 
     names, keys = _positional(arguments, None, "mspgt ls [NAME]")
     if keys:
         raise UserError("ls takes names, no key=value.")
-    console = _console(stderr=False)
-    lists: dict[str, Callable[[], Any]] = {
-        **{f"{kind.word}s": partial(_plugins_table, kind) for kind in registry.KINDS},
-        "models": _models_table,
-    }
-    plugins = [entry for kind in registry.KINDS for entry in registry.plugins(kind).values()]
-    for name in names or lists:
-        found = [entry for entry in plugins if entry.name == name]
-        if name not in lists and not found:
-            raise unknown("name", name, [*lists, *(entry.name for entry in plugins)])
-        if name in lists:
-            console.print(lists[name](), "")
-        for entry in found:
-            console.print(f"{entry.kind.word} {name}: {_summary(entry)} ({entry.distribution})", highlight=False)
-            if lines := help_lines(entry.option_class(), f"{name}."):
-                console.print(_options_table(lines))
-    if not names:
-        console.print("`mspgt ls NAME` lists a plugin's options.", highlight=False)
+    listing.show(names, _console(stderr=False))
     return 0
-
-
-def _plugins_table(kind: Kind) -> Any:
-    from rich.table import Table
-
-    from mspgt import registry
-
-    what = "what it does" if kind is registry.INTERVENTION else "what it measures"
-    table = Table(kind.word, what, "from", box=None, header_style="bold")
-    for entry in registry.plugins(kind).values():
-        table.add_row(entry.name, _summary(entry), entry.distribution)
-    return table
-
-
-def _models_table() -> Any:
-    from rich.table import Table
-
-    from mspgt.built_in import MODELS
-
-    table = Table("model", "what it is", "on disk", box=None, header_style="bold")
-    for name, model in MODELS.items():
-        table.add_row(name, model.summary, f"{model.nbytes / 1e6:,.1f} MB")
-    return table
-
-
-def _summary(entry: Any) -> str:
-    if entry.summary:
-        return str(entry.summary)
-    try:
-        found = entry.load()
-    except UserError as error:
-        return str(error)
-    return found.summary or (found.__doc__ or "").strip().partition("\n")[0]
 
 
 def _doctor(arguments: list[str]) -> int:
@@ -170,8 +136,9 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
         _evaluate,
         "recompute a result with other weights, prominence or bootstrap; needs no model",
     ),
+    "intervene": (_intervene, "disturb one scale of a model at a time while it generates, and measure what breaks"),
     "merge": (_merge, "make one run of several over disjoint documents"),
-    "ls": (_ls, "list the signals that can be measured, or the options of one"),
+    "ls": (_ls, "list signals, interventions, metrics and built-in models, or the options of one"),
     "doctor": (_doctor, "tell what this machine can do and what is missing"),
 }
 
@@ -197,40 +164,6 @@ def _overview() -> int:
     console.print(table)
     console.print("\n`mspgt VERB --help` lists every key. Example: mspgt run plugins=cka,probe,attn", highlight=False)
     return 0
-
-
-def _help(verb: str, summary: str) -> int:
-    console = _console(stderr=False)
-    usage = {
-        "run": "mspgt run [key=value ...] [config=file.yaml]",
-        "evaluate": "mspgt evaluate RUN [prominence=...] [bootstrap=...] [weights.<signal>=...]",
-        "merge": "mspgt merge A B ... out=C [overwrite=true]",
-        "ls": "mspgt ls [NAME ...]",
-        "doctor": "mspgt doctor",
-    }
-    console.print(f"{usage[verb]}\n  {summary}\n", highlight=False, markup=False)
-    if verb != "run":
-        return 0
-    from mspgt import registry
-
-    lines = help_lines(RunOptions)
-    lines.append(("config", "text", "–", "YAML file of these keys; keys on the command line go before it"))
-    lines.append(("weights.<signal>", "number", "the signal's own", "weight of a signal in the fusion"))
-    for entry in registry.BUILT_IN[registry.SIGNAL].values():
-        lines += help_lines(entry.option_class(), f"{entry.name}.")
-    console.print(_options_table(lines))
-    console.print("--key value is accepted too. `mspgt ls` shows further signals and their options.", highlight=False)
-    return 0
-
-
-def _options_table(lines: list[tuple[str, str, str, str]]) -> Any:
-    from rich.markup import escape
-    from rich.table import Column, Table
-
-    table = Table(Column("key", no_wrap=True), "meaning (type; default)", box=None, header_style="bold", pad_edge=False)
-    for key, kind, default, meaning in lines:
-        table.add_row(escape(key), f"{escape(meaning)} [dim]({escape(kind)}; {escape(default)})[/]")
-    return table
 
 
 # ------------------------------------------------------------------------------------------------- helpers

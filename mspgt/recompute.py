@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +13,13 @@ from mspgt.config import RunConfig, build
 from mspgt.errors import MachineError, UserError, left_out
 from mspgt.evaluate import Measured, Rule, evaluate
 from mspgt.options import describe
+from mspgt.provenance import command
+from mspgt.provenance import provenance as provenance_block
 from mspgt.result import Result
 from mspgt.rundir import RunDir, check_mergeable, existing, fresh, merge_runs
 from mspgt.signal import Signal
 from mspgt.state import State
 
-PACKAGES = ("torch", "lightning", "transformers", "numpy", "scipy", "scikit-learn", "safetensors")
 RULE_KEYS = ("prominence", "bootstrap")
 """keys of `mspgt evaluate`, with weights.<signal>: what can change without new states"""
 
@@ -72,7 +69,7 @@ def conclude(run: RunDir, config: RunConfig, provenance: Mapping[str, Any], devi
         "signals": evaluation.signals,
         "verdicts": evaluation.verdicts,
         "bootstrap": evaluation.bootstrap,
-        "provenance": _provenance(manifest, provenance),
+        "provenance": provenance_block(manifest, provenance),
         "notes": [*manifest["notes"], *evaluation.notes],
         "left_out": [*manifest["left_out"], *left_out.values(), *evaluation.left_out],
         "settings": config.as_dict(),
@@ -199,49 +196,3 @@ def _data_block(corpora: Mapping[str, Mapping[str, Any]], readings: Mapping[str,
         block["labels_name"] = corpora["labels"]["name"]
         block["labels_documents"] = len({k.document for k in readings["labels"].keys})
     return block
-
-
-def _provenance(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    started = float(given["started"])
-    return {
-        "mspgt": version("mspgt"),
-        "git": _git_commit(),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "device": given["device"],
-        "dtype": manifest["model"]["dtype"],
-        "world_size": given.get("world_size", manifest.get("world_size", 1)),
-        "sequences_resumed": given.get("sequences_resumed", 0),
-        "seed": manifest["fingerprint"]["seed"],
-        "command": given["command"],
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 1),
-        "data_sha256": {corpus: entry["sha256"] for corpus, entry in manifest["data"].items()},
-        "model_sha256": manifest["fingerprint"]["model_sha256"],
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    """The commit of mspgt's own checkout, where it runs from one."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        asked = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return asked.stdout.strip()
-
-
-def command() -> str:
-    """The command line that was given, or the name of the program that called."""
-    return " ".join(["mspgt", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "mspgt" else Path(sys.argv[0]).name

@@ -135,7 +135,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, Entry]] = {
              "multiplies the output"),
         ),
         METRIC: (
-            ("self_bleu", "self_bleu:SelfBLEU", "",
+            ("self_bleu", "self_bleu:SelfBLEU", "options_metrics_text:SelfBLEUOptions",
              "overlap of each text with all others (BLEU-4); lower is more diverse"),
             ("length_variance", "length_variance:LengthVariance", "options_metrics_text:LengthVarianceOptions",
              "variance of sentence lengths within a text: structure"),

@@ -29,7 +29,9 @@ from mspgt.files import locked, write_atomically, writing
 from mspgt.signal import Fitted
 from mspgt.state import Shards, State, read_header, read_state, shards
 
-CONFIG, RESULT = "config.yaml", "result.json"
+CONFIG, RESULTS = "config.yaml", ("result.json", "interventions.json")
+WRITTEN = ("signals.csv", "interventions.csv", "generations.jsonl", "report.html", "run.log")
+"""what stands beside a result"""
 LOCK = "lock"
 """held by the process that is at work on a run"""
 
@@ -227,9 +229,9 @@ def existing(path: str | Path) -> RunDir:
 def _clear(path: Path, overwrite: bool) -> None:
     if not _is_run(path):
         raise UserError(f"out={path} exists and is no run directory; name another.")
-    begun = any((path / name).is_file() for name in (CONFIG, RESULT, "state/run.json"))
+    begun = any((path / name).is_file() for name in (CONFIG, *RESULTS, "state/run.json"))
     if begun and not overwrite:
-        finished = (path / RESULT).exists()
+        finished = any((path / name).exists() for name in RESULTS)
         way = (
             "overwrite=true to replace it" if finished else "resume=true to go on with it, overwrite=true to start anew"
         )
@@ -239,13 +241,14 @@ def _clear(path: Path, overwrite: bool) -> None:
     with RunDir(path).locked():
         for name in ("state", "figures"):
             shutil.rmtree(path / name, ignore_errors=True)
-        for name in (CONFIG, RESULT, "signals.csv", "report.html", "run.log"):
+        for name in (CONFIG, *RESULTS, *WRITTEN):
             (path / name).unlink(missing_ok=True)
 
 
 def _is_run(path: Path) -> bool:
     """Whether a folder holds a run, or what is left of one; a settings file or a state folder alone is no proof."""
-    if (path / "state" / "run.json").is_file() or ((path / CONFIG).is_file() and (path / RESULT).is_file()):
+    concluded = any((path / name).is_file() for name in RESULTS)
+    if (path / "state" / "run.json").is_file() or ((path / CONFIG).is_file() and concluded):
         return True
     started = {"state", "run.log"}  # a run that was stopped before it wrote its manifest
     return {p.name for p in path.iterdir()} <= started and {p.name for p in (path / "state").glob("*")} <= {LOCK}

@@ -1,8 +1,8 @@
 """grammaticality: how many mistakes LanguageTool finds in a text, per 100 words.
 
 Every match of the rules that LanguageTool has on by default counts once, spelling included: garbled words are the
-first that a disturbance brings, but names and invented words are matches too, in every condition alike. The share of
-each category stands beside the rate, and `spelling=false` counts without the category TYPOS. A continuation that
+first that a disturbance brings, but names and invented words are matches too, in every condition alike. The rate of
+each category stands beside the whole, and `spelling=false` counts without the category TYPOS. A continuation that
 begins in mid-sentence, or is cut off in brackets, is a match as well; that, too, is alike in all conditions.
 """
 

@@ -25,6 +25,8 @@ Categories = tuple[str, ...]
 
 RETRIES = 3
 """how often, all in all, the server is started again, or a given one is waited for"""
+PAUSE_SECONDS = 1.0
+"""before a given server is first tried again; twice as long each time"""
 FAULTY = "She go to school every day."
 """English rules find the mistake"""
 
@@ -73,7 +75,8 @@ class LanguageTool:
             while waiting := [text for text in dict.fromkeys(texts) if text not in found]:
                 try:
                     self._open()
-                    found.update(_in_parallel(self._ask, waiting, self._clients))
+                    for text, categories in _in_parallel(self._ask, waiting, self._clients):
+                        found[text] = categories
                 except _Lost as lost:
                     self._recover(lost)
         except BaseException:
@@ -114,10 +117,9 @@ class LanguageTool:
                 f"grammaticality: the LanguageTool server failed {RETRIES + 1} times ({lost}), though it was {what} "
                 "each time: give server= with one that runs."
             ) from lost
-        if self._given is None:
-            self.close()
-        else:
-            time.sleep(2.0 ** (RETRIES - self._retries))
+        self.close()
+        if self._given is not None:
+            time.sleep(PAUSE_SECONDS * 2 ** (RETRIES - self._retries))
         self._retries -= 1
 
     # ------------------------------------------------------------------------------------ one request
@@ -146,7 +148,7 @@ class LanguageTool:
 
 
 def _post(url: str, body: bytes, seconds: float) -> bytes:
-    """The answer; TimeoutError when it is not whole in time, however it trickles."""
+    """The whole answer; TimeoutError where it does not come in time, however it trickles."""
     until = time.monotonic() + seconds
     host = urllib.parse.urlsplit(url).hostname
     opener = LOCAL if host in ("localhost", "127.0.0.1", "::1") else urllib.request.build_opener()
@@ -156,6 +158,8 @@ def _post(url: str, body: bytes, seconds: float) -> bytes:
             if time.monotonic() > until:
                 raise TimeoutError
             parts.append(part)
+        if reply.length:
+            raise http.client.IncompleteRead(b"", reply.length)
     return b"".join(parts)
 
 

@@ -7,17 +7,17 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import lightning as L
+from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from mspgt.batch import Batch, Key
+from mspgt.batch import Key
 from mspgt.capture import Capture
 from mspgt.collect import Collector
-from mspgt.config import RunOptions
 from mspgt.errors import UserError
 from mspgt.forward import evaluation
 from mspgt.models import LoadedModel
@@ -32,29 +32,71 @@ NOISE = (
 """warnings of Lightning that mean nothing to a user of an analysis"""
 
 
+class Item(Protocol):
+    """What can be dealt to ranks: some sequences that belong together."""
+
+    @property
+    def keys(self) -> Sequence[Key]:
+        """One per sequence."""
+
+    def select(self, rows: Sequence[int]) -> Any:
+        """The same with some of its sequences only."""
+
+
 class Parcel:
     """A batch that Lightning carries unopened: its precision plugins take dataclasses apart."""
 
     __slots__ = ("batch",)
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Any) -> None:
         self.batch = batch
 
 
-class Observe(L.LightningModule):
-    """Turns each batch into states. Holds the model so that Lightning moves and casts it, unless it is sharded."""
+class Step(L.LightningModule):
+    """One kind of pass: turns each batch into states. Holds a model so that Lightning moves and casts it.
 
-    def __init__(self, model: LoadedModel, collector: Collector) -> None:
+    A model that is sharded or quantised is held out of Lightning's reach and stays where it is.
+    """
+
+    def __init__(self, model: LoadedModel, moved: nn.Module) -> None:
         super().__init__()
-        self._capture: Capture | None = None
         self._loaded = [model]  # in a list, out of reach of Lightning's device placement
         if model.movable:
-            self.model = model.model
+            self.model = moved
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """The model."""
+        return self._loaded[0]
+
+    @contextmanager
+    def model_as_it_was(self) -> Iterator[None]:
+        """Put back training modes and device: Lightning leaves a model on the CPU, its head elsewhere."""
+        device = self.loaded.device
+        with evaluation(self.loaded.full):
+            try:
+                yield
+            finally:
+                self.on_predict_end()
+                if self.loaded.movable:
+                    self.model.to(device)
+
+    def transfer_batch_to_device(self, batch: Parcel, device: Any, dataloader_idx: int) -> Parcel:
+        """Leave the batch where it is; a step moves what it needs."""
+        return batch
+
+
+class Observe(Step):
+    """Lets signals look at each batch of a corpus."""
+
+    def __init__(self, model: LoadedModel, collector: Collector) -> None:
+        super().__init__(model, model.model)
+        self._capture: Capture | None = None
         self.collector = collector
 
     def on_predict_start(self) -> None:
         """Take hold of the model."""
-        model = self._loaded[0]
+        model = self.loaded
         self._capture = Capture(model.model, model.blocks, attention=self.collector.needs_attention)
         self._capture.__enter__()
 
@@ -64,22 +106,9 @@ class Observe(L.LightningModule):
             raise RuntimeError("predict_step works inside Trainer.predict only")
         return self.collector.observe(self._capture, batch.batch)
 
-    @contextmanager
-    def model_as_it_was(self) -> Iterator[None]:
-        """Put back hooks, training modes and device: Lightning leaves a model on the CPU, its head elsewhere."""
-        model = self._loaded[0]
-        device = model.device
-        with evaluation(model.full):
-            try:
-                yield
-            finally:
-                self.on_predict_end()
-                if model.movable:
-                    model.model.to(device)
-
     def transfer_batch_to_device(self, batch: Parcel, device: Any, dataloader_idx: int) -> Parcel:
         """Move the batch to where the model takes it."""
-        return Parcel(batch.batch.to(device if self._loaded[0].movable else self._loaded[0].device))
+        return Parcel(batch.batch.to(device if self.loaded.movable else self.loaded.device))
 
     def on_predict_end(self) -> None:
         """Let go of the model; after an error, which Lightning tells callbacks alone, `predict` does it."""
@@ -89,9 +118,9 @@ class Observe(L.LightningModule):
 
 
 class Dealt(IterableDataset[Parcel]):
-    """Whole batches dealt to ranks in turn, without the sequences that are done; every rank reads the same corpus."""
+    """Whole batches dealt to ranks in turn, without the sequences that are done; every rank reads the same."""
 
-    def __init__(self, batches: Iterable[Batch], done: set[Key], trainer: L.Trainer) -> None:
+    def __init__(self, batches: Iterable[Item], done: set[Key], trainer: L.Trainer) -> None:
         self._batches, self._done, self._trainer = batches, done, trainer
 
     def __iter__(self) -> Iterator[Parcel]:
@@ -105,7 +134,22 @@ class Dealt(IterableDataset[Parcel]):
                     yield Parcel(batch.select(rest))
 
 
-def make_trainer(options: RunOptions) -> L.Trainer:
+class Machinery(Protocol):
+    """The settings that Lightning is given."""
+
+    @property
+    def accelerator(self) -> str: ...  # noqa: D102
+    @property
+    def devices(self) -> str: ...  # noqa: D102
+    @property
+    def num_nodes(self) -> int: ...  # noqa: D102
+    @property
+    def strategy(self) -> str: ...  # noqa: D102
+    @property
+    def precision(self) -> str | None: ...  # noqa: D102
+
+
+def make_trainer(options: Machinery) -> L.Trainer:
     """The Trainer that the settings ask for.
 
     Raises
@@ -137,7 +181,7 @@ def make_trainer(options: RunOptions) -> L.Trainer:
 
 
 def predict(
-    trainer: L.Trainer, module: Observe, batches: Iterable[Batch], done: set[Key], callbacks: list[L.Callback]
+    trainer: L.Trainer, module: Step, batches: Iterable[Item], done: set[Key], callbacks: list[L.Callback]
 ) -> None:
     """One pass over a corpus; afterwards, whatever happens, the model is as it was."""
     trainer.callbacks = callbacks

@@ -19,7 +19,8 @@ from mspgt.capture import prove
 from mspgt.collect import MASSIVE, Collector
 from mspgt.config import RunConfig, RunOptions
 from mspgt.errors import MachineError
-from mspgt.recompute import command, complete_state, conclude, make_signals, why_left_out
+from mspgt.provenance import command
+from mspgt.recompute import complete_state, conclude, make_signals, why_left_out
 from mspgt.result import Result
 from mspgt.rundir import CONFIG, RunDir, check_fingerprint
 from mspgt.signal import Fitted

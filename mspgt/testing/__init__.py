@@ -3,6 +3,8 @@
 from mspgt.testing.attention import PlantedAttention, random_attention
 from mspgt.testing.conformance import SignalConformance
 from mspgt.testing.drive import Measurement, measure, observe
+from mspgt.testing.interventions import InterventionConformance
+from mspgt.testing.metrics import MetricConformance
 from mspgt.testing.planted import (
     Planted,
     PlantedCorpus,
@@ -13,7 +15,9 @@ from mspgt.testing.planted import (
 )
 
 __all__ = [
+    "InterventionConformance",
     "Measurement",
+    "MetricConformance",
     "Planted",
     "PlantedAttention",
     "PlantedCorpus",

@@ -1,0 +1,116 @@
+"""What there is to choose from: the keys of each verb, plugins and their options, built-in models. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mspgt import registry
+from mspgt.built_in import MODELS
+from mspgt.config import RunOptions, help_lines
+from mspgt.errors import UserError, unknown
+from mspgt.intervene_config import InterveneOptions
+from mspgt.registry import Entry, Kind
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+Lines = list[tuple[str, str, str, str]]
+USAGE = {
+    "run": "mspgt run [key=value ...] [config=file.yaml]",
+    "intervene": "mspgt intervene run=RUN [key=value ...] [config=file.yaml]",
+    "evaluate": "mspgt evaluate RUN [prominence=...] [bootstrap=...] [weights.<signal>=...]",
+    "merge": "mspgt merge A B ... out=C [overwrite=true]",
+    "ls": "mspgt ls [NAME ...]",
+    "doctor": "mspgt doctor",
+}
+
+
+def show(names: Sequence[str], console: Console) -> None:
+    """Print lists or plugins by name; all lists where no name is given.
+
+    Raises
+    ------
+    UserError: a name that is neither a list nor a plugin.
+    """
+    lists: dict[str, Callable[[], Table]] = {
+        **{f"{kind.word}s": partial(_plugins, kind) for kind in registry.KINDS},
+        "models": _models,
+    }
+    plugins = [entry for kind in registry.KINDS for entry in registry.plugins(kind).values()]
+    for name in names or lists:
+        found = [entry for entry in plugins if entry.name == name]
+        if name not in lists and not found:
+            raise unknown("name", name, [*lists, *(entry.name for entry in plugins)])
+        if name in lists:
+            console.print(lists[name](), "")
+        for entry in found:
+            console.print(f"{entry.kind.word} {name}: {_summary(entry)} ({entry.distribution})", highlight=False)
+            if lines := help_lines(entry.option_class(), f"{name}."):
+                console.print(_options(lines))
+    if not names:
+        console.print("`mspgt ls NAME` lists a plugin's options.", highlight=False)
+
+
+def explain(verb: str, summary: str, console: Console) -> None:
+    """Print the usage of a verb and all its keys."""
+    console.print(f"{USAGE[verb]}\n  {summary}\n", highlight=False, markup=False)
+    if verb == "run":
+        lines = _keys(RunOptions, registry.SIGNAL)
+        lines.append(("weights.<signal>", "number", "the signal's own", "weight of a signal in the fusion"))
+    elif verb == "intervene":
+        lines = _keys(InterveneOptions, registry.INTERVENTION, registry.METRIC)
+    else:
+        return
+    console.print(_options(lines))
+    console.print("--key value is accepted too. `mspgt ls` shows further plugins and their options.", highlight=False)
+
+
+def _keys(options: type, *kinds: Kind) -> Lines:
+    lines = help_lines(options)
+    lines.append(("config", "text", "–", "YAML file of these keys; keys on the command line go before it"))
+    for kind in kinds:
+        for entry in registry.BUILT_IN[kind].values():
+            lines += help_lines(entry.option_class(), f"{entry.name}.")
+    return lines
+
+
+def _options(lines: Lines) -> Table:
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    table = Table(Column("key", no_wrap=True), "meaning (type; default)", box=None, header_style="bold", pad_edge=False)
+    for key, kind, default, meaning in lines:
+        table.add_row(escape(key), f"{escape(meaning)} [dim]({escape(kind)}; {escape(default)})[/]")
+    return table
+
+
+def _plugins(kind: Kind) -> Table:
+    from rich.table import Table
+
+    what = "what it does" if kind is registry.INTERVENTION else "what it measures"
+    table = Table(kind.word, what, "from", box=None, header_style="bold")
+    for entry in registry.plugins(kind).values():
+        table.add_row(entry.name, _summary(entry), entry.distribution)
+    return table
+
+
+def _models() -> Table:
+    from rich.table import Table
+
+    table = Table("model", "what it is", "on disk", box=None, header_style="bold")
+    for name, model in MODELS.items():
+        table.add_row(name, model.summary, f"{model.nbytes / 1e6:,.1f} MB")
+    return table
+
+
+def _summary(entry: Entry) -> str:
+    if entry.summary:
+        return entry.summary
+    try:
+        found: Any = entry.load()
+    except UserError as error:
+        return str(error)
+    return str(found.summary or (found.__doc__ or "").strip().partition("\n")[0])
