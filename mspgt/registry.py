@@ -149,7 +149,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, Entry]] = {
              "share of word sequences that stood in the text before"),
             ("perplexity", "perplexity:Perplexity", "",
              "perplexity of the text under the undisturbed model"),
-            ("divergence", "divergence:Divergence", "",
+            ("divergence", "kl_divergence:Divergence", "",
              "Kullback-Leibler divergence of the disturbed model from the undisturbed one"),
         ),
     }.items()
