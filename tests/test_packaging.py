@@ -14,6 +14,7 @@ import pytest
 from mspgt import registry
 from mspgt.cli import VERBS, main
 from mspgt.config import RunOptions
+from mspgt.intervene_config import InterveneOptions
 from mspgt.options import describe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,10 +32,11 @@ def test_every_folder_with_code_is_a_declared_package() -> None:
 
 
 def test_entry_points_and_built_ins_are_the_same() -> None:
-    declared = PROJECT["project"]["entry-points"]["mspgt.signals"]
-    assert declared == {e.name: e.target for e in registry.BUILT_IN[registry.SIGNAL].values()}
-    installed = {p.name: p.value for p in entry_points(group=registry.SIGNAL.group)}
-    assert installed.items() >= declared.items()
+    for kind in registry.KINDS:
+        declared = PROJECT["project"]["entry-points"][kind.group]
+        assert declared == {e.name: e.target for e in registry.BUILT_IN[kind].values()}
+        installed = {p.name: p.value for p in entry_points(group=kind.group)}
+        assert installed.items() >= declared.items()
 
 
 @pytest.mark.parametrize("name", ["plugins", "callbacks"])
@@ -60,7 +62,7 @@ def test_the_constraints_pin_every_dependency() -> None:
         assert requirement.split(">")[0].lower() in pins, requirement
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["ls"], ["ls", "cka"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["intervene", "--help"], ["ls"], ["ls", "cka"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom mspgt.cli import main\n"
@@ -75,11 +77,18 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 5.0  # a hang, not a budget
 
 
-def test_help_lists_every_key_and_verb(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--help"]) == 0
+@pytest.mark.parametrize(
+    ("verb", "options", "kinds"),
+    [("run", RunOptions, [registry.SIGNAL]), ("intervene", InterveneOptions, [registry.INTERVENTION, registry.METRIC])],
+)
+def test_help_lists_every_key_and_verb(
+    verb: str, options: type, kinds: list[registry.Kind], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--help"]) == 0
     said = capsys.readouterr().out
-    keys = [o.name for o in describe(RunOptions)]
-    keys += [f"{e.name}.{o.name}" for e in registry.BUILT_IN[registry.SIGNAL].values() for o in describe(e.option_class())]
+    keys = [o.name for o in describe(options)]
+    entries = [entry for kind in kinds for entry in registry.BUILT_IN[kind].values()]
+    keys += [f"{e.name}.{o.name}" for e in entries for o in describe(e.option_class())]
     missing = [key for key in keys if not any(line.split()[:1] == [key] for line in said.splitlines())]
     assert not missing
     assert main(["--help"]) == 0

@@ -7,9 +7,16 @@ import pytest
 
 from mspgt import registry
 from mspgt.errors import PluginError, UserError
+from mspgt.intervention import Intervention
+from mspgt.metric import Metric
 from mspgt.signal import Signal
 
-BUILT_IN = list(registry.BUILT_IN[registry.SIGNAL].values())
+SIGNALS = list(registry.BUILT_IN[registry.SIGNAL].values())
+BUILT_IN = [entry for kind in registry.KINDS for entry in registry.BUILT_IN[kind].values()]
+
+
+def _contract(found):
+    return next(c for c in found.__mro__ if c in (Signal, Intervention, Metric))
 
 
 def test_the_built_ins_are_there_and_first():
@@ -19,20 +26,21 @@ def test_the_built_ins_are_there_and_first():
 @pytest.mark.parametrize("entry", BUILT_IN, ids=lambda e: e.name)
 def test_a_built_in_loads_as_declared(entry):
     found = entry.load()
-    assert issubclass(found, Signal)
+    assert entry.kind.base == f"{_contract(found).__module__}:{_contract(found).__name__}"
     assert found.Options is entry.option_class()
     assert found.summary == entry.summary
 
 
 def test_the_paper_weights_are_the_defaults():
-    assert {e.name: e.load().weight for e in BUILT_IN} == {"cka": 1.0, "probe": 0.8, "attn": 0.6}
+    assert {e.name: e.load().weight for e in SIGNALS} == {"cka": 1.0, "probe": 0.8, "attn": 0.6}
 
 
 def test_built_ins_are_declared_as_entry_points_too():
     from importlib.metadata import entry_points
 
-    declared = {p.name: p.value for p in entry_points(group=registry.SIGNAL.group)}
-    assert {e.name: e.target for e in BUILT_IN}.items() <= declared.items()
+    for kind in registry.KINDS:
+        declared = {p.name: p.value for p in entry_points(group=kind.group)}
+        assert {e.name: e.target for e in registry.BUILT_IN[kind].values()}.items() <= declared.items()
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_all():
@@ -60,7 +68,7 @@ def test_a_target_that_is_no_signal_is_named():
 def test_listing_plugins_and_their_options_imports_no_torch():
     code = (
         "import sys; from mspgt import registry\n"
-        "for entry in registry.BUILT_IN[registry.SIGNAL].values(): entry.option_class()\n"
-        "registry.signals(); sys.exit('torch' in sys.modules)"
+        "for kind in registry.KINDS: [entry.option_class() for entry in registry.plugins(kind).values()]\n"
+        "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,321 @@
+"""One intervention experiment from settings to result: reads what goes in, generates, measures, concludes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import lightning as L
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from mspgt import data, models, registry
+from mspgt.analysis.generation import CORPUS, TEXTS, Continue, Design, Prompts, Written, dealt
+from mspgt.analysis.launch import rank, refuse_late_launch
+from mspgt.analysis.loop import Observe, make_trainer, predict, quiet_libraries
+from mspgt.analysis.session import name_of
+from mspgt.analysis.source import Boundaries, Source
+from mspgt.behaviour import Behaviour
+from mspgt.behaviour.conclude import Facts, conclude, save
+from mspgt.behaviour.measure import Measuring
+from mspgt.callbacks.accumulate import Accumulate
+from mspgt.callbacks.progress import Progressing
+from mspgt.collect import Collector
+from mspgt.errors import UserError
+from mspgt.files import write_atomically
+from mspgt.generate.conditions import Condition, plan, scales
+from mspgt.generate.decode import Decoding, check_generates, check_length
+from mspgt.generate.prompts import Prompt, take_prompts
+from mspgt.generate.statistics import ActivationStatistics, fold, statistics_of, summary
+from mspgt.intervene_config import InterveneConfig, InterveneOptions
+from mspgt.metric import Generated
+from mspgt.models import LoadedModel
+from mspgt.provenance import command, provenance
+from mspgt.rundir import CONFIG, RunDir, check_fingerprint
+from mspgt.state import Shards, State, merge
+
+ACTIVATIONS = "activations"
+"""corpus and signal of the pass that measures what block outputs are like"""
+GENERATIONS = "generations.jsonl"
+SETTINGS = (
+    "intervention", "sigma", "apply", "dose", "controls", "samples", "prompt_tokens", "new_tokens", "decoding",
+    "temperature", "top_p", "seed",
+)  # fmt: skip
+"""settings that the texts depend on"""
+
+
+class Experiment:
+    """What one experiment holds while it goes on."""
+
+    def __init__(self, config: InterveneConfig, folder: RunDir, console: Console) -> None:
+        self.config, self.folder, self.console = config, folder, console
+        self.options: InterveneOptions = config.options
+        self.notes: list[str] = []
+
+    def run(self) -> Behaviour:
+        """All passes that are not done yet, then the result."""
+        started = time.time()
+        quiet_libraries()
+        o = self.options
+        self.trainer = make_trainer(o)
+        refuse_late_launch(self.trainer)
+        self.source = Source.of(o)
+        self.make = partial(registry.create_intervention, o.intervention, self.config.intervention, seed=o.seed)
+        for strength in o.sigma:
+            self.make(strength=strength)  # a strength that is not allowed shows before anything is loaded
+        r = self.source.options
+        self.corpus = data.load(r.data, limit=r.limit, seed=r.seed, corpus="data")
+        self.say(f"loading {name_of(r.model)}")
+        self.model = self.source.load_model(o)
+        check_generates(self.model)
+        self.boundaries = self.source.boundaries(o.boundaries, self.model)
+        self.plan = plan(self.boundaries.blocks, self.model.n_layers, o.sigma, o.dose, o.controls)
+        self.prompts = take_prompts(self.corpus, self.model.tokenizer, o.samples, o.prompt_tokens)
+        check_length(self.model, max(len(p.ids) for p in self.prompts), o.new_tokens)
+        resumed = self._open()
+        self._announce(resumed)
+        self._statistics()
+        self._generate()
+        if self.trainer.global_rank != 0:
+            raise SystemExit(0)  # the first process concludes for all
+        texts = self._texts()
+        return self._conclude(texts, {"started": started, "command": command(), "sequences_resumed": resumed})
+
+    def say(self, sentence: str) -> None:
+        """Tell the user and the log."""
+        self.console.print(sentence, highlight=False, markup=False)
+        if rank() == 0:
+            self.folder.log(sentence)
+
+    # ------------------------------------------------------------------ the directory
+
+    def _open(self) -> int:
+        """Write settings and manifest, or check them against those of the experiment to go on with."""
+        manifest = self._manifest()
+        if rank() > 0:
+            return 0
+        resumed = 0
+        if (self.folder.path / CONFIG).is_file():
+            old = self.folder.manifest()
+            check_fingerprint(old["fingerprint"], manifest["fingerprint"], f"the experiment in {self.folder.path}")
+            resumed = len(self.folder.done(CORPUS, 0))
+            self.folder.clear_failures()
+        self.folder.write_manifest(manifest)
+        self.folder.write_config(self.config.as_dict())
+        return resumed
+
+    def _manifest(self) -> dict[str, Any]:
+        m, o = self.model, self.options
+        plain = self.config.as_dict()
+        entry = registry.intervention(o.intervention)
+        fingerprint = {
+            "mspgt": version("mspgt"),
+            "model": m.name,
+            "model_sha256": models.content_sha256(m),
+            "tokenizer_sha256": models.tokenizer_sha256(m),
+            "dtype": m.dtype,
+            "precision": o.precision,
+            "boundaries": list(self.boundaries.blocks),
+            "corpus": self.corpus.sha256,
+            "limit": self.corpus.limit,
+            f"plugin {o.intervention}": entry.distribution,
+            **{key: plain[key] for key in SETTINGS},
+            **{f"{o.intervention}.{key}": value for key, value in plain[o.intervention].items()},
+        }
+        shape = ("name", "family", "n_layers", "hidden_size", "n_heads", "parameters", "dtype")
+        return {
+            "fingerprint": fingerprint,
+            "model": {key: getattr(m, key) for key in shape},
+            "data": {CORPUS: {"name": self.corpus.name, "sha256": self.corpus.sha256}},
+        }
+
+    def _announce(self, resumed: int) -> None:
+        m, o = self.model, self.options
+        a, b = self.boundaries.blocks
+        self.say(
+            f"model: {m.name}, {m.n_layers} blocks of width {m.hidden_size}, {m.parameters / 1e6:,.1f} M parameters, "
+            f"{m.dtype}; boundaries after blocks {a} and {b}, {self.boundaries.source}; out: {self.folder.path}"
+        )
+        self.say(
+            f"{o.intervention} of sigma {', '.join(f'{s:g}' for s in o.sigma)}: {len(self.prompts):,} prompts under "
+            f"{len(self.plan.conditions)} conditions, up to {o.new_tokens} new tokens each"
+        )
+        if resumed:
+            self.say(f"going on: {resumed:,} prompts are done already")
+
+    # ------------------------------------------------------------------ passes
+
+    def _statistics(self) -> None:
+        """Measure what block outputs are like: the unit of noise, the mean, other texts' activations."""
+        r, model = self.source.options, self.model
+        reading = data.Reading(
+            self.corpus,
+            model.tokenizer,
+            max_length=min(r.max_length, model.context_length or r.max_length),
+            batch_tokens=r.batch_tokens,
+            context=r.context,
+        )
+        collector = Collector({ACTIVATIONS: ActivationStatistics(seed=self.options.seed)})
+        done = self.folder.done(ACTIVATIONS, 0)
+        callbacks: list[L.Callback] = [
+            Accumulate(self.folder.stage(ACTIVATIONS, 0), collector.merged),
+            Progressing(
+                self.console, "outputs of blocks", self.corpus.count()[1], self.folder.sentences_done(ACTIVATIONS, 0)
+            ),
+        ]
+        predict(self.trainer, Observe(model, collector), reading.batches(), done, callbacks)
+        if collector.failures:
+            raise UserError(" ".join(collector.failures.values()))
+        self.trainer.strategy.barrier()
+        state = fold(Shards(self.folder.stage(ACTIVATIONS, 0), ACTIVATIONS))
+        self.statistics, self.spread = statistics_of(state), summary(state)
+
+    def _generate(self) -> None:
+        o = self.options
+        decoding = Decoding(o.new_tokens, o.decoding, o.temperature, o.top_p, o.seed)
+        design = Design(self.plan.conditions, decoding, lambda s: self.make(strength=s), self.statistics, o.apply)
+        conditions, done = len(self.plan.conditions), self.folder.done(CORPUS, 0)
+        module = Continue(self.model, design)
+        callbacks: list[L.Callback] = [
+            Accumulate(
+                self.folder.stage(CORPUS, 0), lambda states: {n: merge(s[n] for s in states) for n in states[0]}
+            ),
+            Progressing(
+                self.console,
+                "generating",
+                len(self.prompts) * conditions,
+                len(done) * conditions,
+                "texts",
+                partial(_texts_of, conditions),
+            ),
+        ]
+        batches = list(dealt(self.prompts, max(1, o.batch_size // conditions)))
+        predict(self.trainer, module, batches, done, callbacks)
+        self.notes += module.notes
+        self.trainer.strategy.barrier()  # every rank's shards are there
+
+    # ------------------------------------------------------------------ the result
+
+    def _texts(self) -> dict[str, list[Generated]]:
+        """Read the texts of all ranks, and write them out as one file."""
+        self.written = Written.of(self.folder.states(CORPUS, 0, TEXTS), self.plan.conditions)
+        decode = self.model.tokenizer.decode
+        texts: dict[str, list[Generated]] = {c.name: [] for c in self.plan.conditions}
+        lines = []
+        for prompt in self.prompts:
+            for condition in self.plan.conditions:
+                ids, scores = self.written.texts[prompt.sample, condition.name]
+                text = _continuation(decode, prompt, ids)
+                texts[condition.name].append(Generated(prompt.sample, prompt.text, text, scores))
+                line = {"sample": prompt.sample, "condition": condition.name, "prompt": prompt.text, "text": text}
+                lines.append(json.dumps(line, ensure_ascii=False))
+        write_atomically(self.folder.path / GENERATIONS, "\n".join(lines) + "\n")
+        return texts
+
+    def _conclude(self, texts: dict[str, list[Generated]], given: dict[str, Any]) -> Behaviour:
+        device = str(self.trainer.strategy.root_device)
+        measuring = Measuring(self.config, texts, self.folder.state / "metrics", device)
+        try:
+            with _Measuring(self.console) as shown:
+                measuring.run(shown)
+            self.say("comparing conditions")
+            found = conclude(self.config, self._facts(texts), measuring)
+        finally:
+            measuring.close()
+        found["provenance"] = provenance(
+            self.folder.manifest() | {"world_size": self.trainer.world_size}, given | {"device": device}
+        )
+        self.say("drawing figures and the page")
+        behaviour = save(found, self.folder.path)
+        where = self.folder.path
+        self.say(f"written: {where / 'report.html'} and, beside it, interventions.json, .csv, {GENERATIONS}, figures/")
+        return behaviour
+
+    def _facts(self, texts: dict[str, list[Generated]]) -> Facts:
+        empty = {name: sum(not t.text.strip() for t in found) for name, found in texts.items()}
+        notes = [
+            f"{count} of {len(self.prompts)} texts are empty under {name}." for name, count in empty.items() if count
+        ]
+        path = None if self.source.path is None else str(self.source.path)
+        return Facts(
+            model=self.folder.manifest()["model"],
+            run={"path": path} | _boundaries(self.boundaries, self.model),
+            noise=[
+                {**row, "layer": int(row["layer"]), "added": _added(self.written, self.plan.conditions, number)}
+                for number, row in enumerate(self.spread)
+            ],
+            conditions=self.plan.conditions,
+            documents=[prompt.document for prompt in self.prompts],
+            notes=[*self.plan.notes, *dict.fromkeys(self.notes), *notes],
+        )
+
+
+class _Measuring:
+    """Progress of the metrics: a bar, or a line per metric where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:g} of {task.total:g} conditions"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Measuring:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(f"measuring {name}", total=total)
+            if not self._console.is_terminal:
+                self._console.print(f"measuring {name}", highlight=False)
+        self._bar.update(self._tasks[name], completed=done)
+
+
+def _merged(states: Sequence[Mapping[str, State]]) -> dict[str, State]:
+    return {name: merge([batch[name] for batch in states]) for name in states[0]}
+
+
+def _texts_of(conditions: int, batch: Prompts) -> int:
+    return len(batch.prompts) * conditions
+
+
+def _continuation(decode: Any, prompt: Prompt, ids: Sequence[int]) -> str:
+    """The text that follows the prompt: decoded together, since a tokenizer may join what stands apart."""
+    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+    start = decode(list(prompt.ids), **options)
+    whole = decode([*prompt.ids, *ids], **options)
+    return str(whole[len(start) :] if whole.startswith(start) else decode(list(ids), **options))
+
+
+def _boundaries(found: Boundaries, model: LoadedModel) -> dict[str, Any]:
+    layers = {name: list(blocks) for name, blocks in scales(found.blocks, model.n_layers).items()}
+    return {
+        "boundaries": list(found.blocks),
+        "source": found.source,
+        "accepted": found.accepted,
+        "layers": layers,
+    }
+
+
+def _added(written: Written, conditions: Sequence[Condition], block: int) -> float | None:
+    """Root mean square of what was added to a block, under the first condition that disturbs it."""
+    added = written.added[:, block]
+    found = np.flatnonzero(np.isfinite(added.numpy()))
+    return float(added[found[0]]) if len(found) else None

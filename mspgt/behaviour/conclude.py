@@ -1,0 +1,149 @@
+"""From texts to interventions.json: metrics, effects, verdicts, and what a reader must know beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mspgt.behaviour import figures, report
+from mspgt.behaviour.export import write_csv
+from mspgt.behaviour.measure import Measuring, NotMeasured, guarded
+from mspgt.behaviour.schema import FILE, Behaviour
+from mspgt.files import write_atomically
+from mspgt.generate.conditions import BASELINE, Condition
+from mspgt.intervene_config import InterveneConfig
+from mspgt.paired import PAPER_NOTES, Measured, Resampling, effects, metric_values, verdicts
+
+EXAMPLES = 5
+"""prompts whose texts are shown side by side"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known before anything is measured."""
+
+    model: Mapping[str, Any]
+    run: Mapping[str, Any]
+    noise: Sequence[Mapping[str, Any]]
+    conditions: Sequence[Condition]
+    documents: Sequence[str]
+    """of each prompt"""
+    notes: Sequence[str]
+
+
+def conclude(config: InterveneConfig, facts: Facts, measuring: Measuring) -> dict[str, Any]:
+    """Compare the conditions; the contents of interventions.json but for its provenance.
+
+    Parameters
+    ----------
+    measuring: has measured; a corpus-level metric is measured anew here.
+    """
+    o = config.options
+    clusters = np.unique(list(facts.documents), return_inverse=True)[1]
+    resampling = Resampling(len(facts.documents), clusters=clusters, replicates=o.bootstrap, seed=o.seed)
+    measured, values = _resampled(measuring, resampling)
+    compared = _effects(measuring, measured, resampling, o.swaps)
+    measured = [m for m in measured if m.name not in measuring.not_measured]
+    strengths = {c.strength: c.name for c in facts.conditions if c.name.partition("@")[0] == "local"}
+    answers = verdicts(measured, compared, resampling, strengths)
+    for name, answer in answers.items():
+        if name in PAPER_NOTES:
+            answer["reasons"].append(PAPER_NOTES[name])
+    names = [c.name for c in facts.conditions]
+    return {
+        "schema": 1,
+        "model": dict(facts.model),
+        "run": dict(facts.run),
+        "settings": config.as_dict()
+        | {"sigma": list(o.sigma), "dtype": facts.model["dtype"], "confidence": resampling.confidence},
+        "noise": list(facts.noise),
+        "conditions": names,
+        "metrics": {m.name: _metric(measuring, m, values[m.name]) for m in measured},
+        "effects": compared,
+        "verdicts": answers,
+        "not_measured": dict(measuring.not_measured),
+        "notes": [*facts.notes, *_notes(config, resampling)],
+        "examples": _examples(measuring, names),
+    }
+
+
+def save(data: Mapping[str, Any], directory: Path) -> Behaviour:
+    """Write interventions.json, interventions.csv, figures and report.html; returns the typed view."""
+    behaviour = Behaviour(data)
+    text = json.dumps(behaviour.data, indent=1, allow_nan=False, ensure_ascii=False)
+    write_atomically(directory / FILE, text + "\n")
+    write_csv(behaviour, directory / "interventions.csv")
+    figures.save(behaviour, directory / "figures")
+    report.write(behaviour, directory / "report.html")
+    return behaviour
+
+
+def _resampled(measuring: Measuring, resampling: Resampling) -> tuple[list[Measured], dict[str, Any]]:
+    """Values with intervals; a metric that fails when it is measured anew is left out."""
+    measured, values = [], {}
+    for name in list(measuring.values):
+        one = measuring.measured(name)
+        try:
+            with guarded(name):
+                values[name] = metric_values(one, resampling)
+        except NotMeasured as error:
+            measuring.leave_out(name, str(error))
+        else:
+            measured.append(one)
+    return measured, values
+
+
+def _effects(
+    measuring: Measuring, measured: Sequence[Measured], resampling: Resampling, swaps: int
+) -> list[dict[str, Any]]:
+    """Effects of all metrics: together, as corrections for many tests go over all of them."""
+    for one in measured:
+        if one.level != "sample":
+            try:
+                with guarded(one.name):
+                    effects([one], resampling, swaps=1)  # whether it can be measured on swapped texts at all
+            except NotMeasured as error:
+                measuring.leave_out(one.name, str(error))
+    kept = [m for m in measured if m.name not in measuring.not_measured]
+    return effects(kept, resampling, swaps=swaps)
+
+
+def _metric(measuring: Measuring, measured: Measured, values: Mapping[str, Any]) -> dict[str, Any]:
+    metric = measuring.metrics[measured.name]
+    return {
+        "level": measured.level,
+        "direction": measured.direction,
+        "unit": metric.unit,
+        "summary": metric.summary,
+        "values": values,
+        "companions": measuring.companions[measured.name],
+        "note": PAPER_NOTES.get(measured.name),
+    }
+
+
+def _notes(config: InterveneConfig, resampling: Resampling) -> list[str]:
+    o = config.options
+    notes = [f"Intervals and tests of whole {resampling.unit}s: {resampling.reason}."]
+    if o.dose == "paper":
+        notes.append(PAPER_NOTES["dose"])
+    if o.decoding == "greedy":
+        notes.append("With greedy decoding a text depends on its prompt alone: Self-BLEU reflects the prompts.")
+    return notes
+
+
+def _examples(measuring: Measuring, names: Sequence[str]) -> list[dict[str, Any]]:
+    texts = measuring.texts
+    shown = [name for name in names if name == BASELINE or ("-" not in name and "@" not in name)]
+    return [
+        {
+            "sample": texts[BASELINE][i].sample,
+            "prompt": texts[BASELINE][i].prompt,
+            "texts": {name: texts[name][i].text for name in shown},
+        }
+        for i in range(min(EXAMPLES, len(texts[BASELINE])))
+    ]
