@@ -17,12 +17,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from mspgt import figures
+from mspgt import figures, pieces
 from mspgt.details import Curves, sort_details
 from mspgt.files import write_atomically
 from mspgt.schema import RULES, Boundary, Curve, Findings, Verdict
+from mspgt.wording import NONE, runs, words
 
-NONE = "–"
 COLOURS = {
     figures.INK: "--ink",
     figures.MUTED: "--muted",
@@ -95,19 +95,19 @@ def _verdict(verdict: Verdict, result: Findings) -> str:
         f"<p>{escape(verdict.meaning or _sentence(verdict.title))}</p>"
         + (f'<ul class="cuts">{cuts}</ul>' if cuts else "")
         + (f'<ul class="reasons">{reasons}</ul>' if reasons else "")
-        + f"{_facts(facts)}</article>"
+        + f"{pieces.facts(facts)}</article>"
     )
 
 
 def _boundaries(result: Findings) -> str:
     rows = [
-        _row(
+        pieces.row(
             (RULES[verdict.rule], b.name),
             (
                 str(b.layer),
                 f"{b.relative:.1%}",
                 b.interval,
-                _layers(b.hpd),
+                runs(b.hpd),
                 _share(b.support, ""),
                 NONE if b.prominence is None else f"{b.prominence:.2f}",
                 "accepted" if b.accepted else "not accepted",
@@ -127,7 +127,7 @@ def _boundaries(result: Findings) -> str:
         "Support is the share of bootstrap samples in which the layer is one of the two chosen; the likely layers are "
         f"the smallest set that holds {result.confidence:.0%} of them."
     )
-    return _table(heads, rows, caption)
+    return pieces.table(heads, rows, caption)
 
 
 # ----------------------------------------------------------------------------------------------------- figures
@@ -181,32 +181,32 @@ def _signal(result: Findings, curve: Curve) -> str:
     """What a signal reports beside its curve; nothing if it reports nothing."""
     details = sort_details(curve.details, result.n_layers)
     facts = {"flags": ", ".join(curve.flags)} if curve.flags else {}
-    facts |= {_words(name): _value(value) for name, value in details.values.items()}
+    facts |= {words(name): _value(value) for name, value in details.values.items()}
     tables = [_records(name, records) for name, records in details.records.items()]
     tables += [_columns(curve.name, curves) for curves in details.curves]
     if not facts and not tables:
         return ""
     return (
         f'<section class="card signal"><h3>{escape(curve.name)} <span>weight {curve.weight:g}</span></h3>'
-        f"{_facts(facts)}{''.join(tables)}</section>"
+        f"{pieces.facts(facts)}{''.join(tables)}</section>"
     )
 
 
 def _records(name: str, records: Mapping[str, Mapping[str, Any]]) -> str:
     """A table with one row per record, such as a probe's tasks."""
     fields = list(dict.fromkeys(field for record in records.values() for field in record))
-    rows = [_row((key,), [_value(record.get(f)) for f in fields]) for key, record in records.items()]
-    return _table((name, *map(_words, fields)), rows, "")
+    rows = [pieces.row((key,), [_value(record.get(f)) for f in fields]) for key, record in records.items()]
+    return pieces.table((name, *map(words, fields)), rows, "")
 
 
 def _columns(signal: str, curves: Curves) -> str:
     """A table with one row per transition or block, folded away: there may be many."""
     rows = [
-        _row((str(curves.first + i),), map(_fixed, cells))
+        pieces.row((str(curves.first + i),), map(_fixed, cells))
         for i, cells in enumerate(zip(*curves.columns.values(), strict=True))
     ]
-    title = f"{_words(curves.title) or signal} by {curves.place}"
-    table = _table((curves.place, *map(_words, curves.columns)), rows, "")
+    title = f"{words(curves.title) or signal} by {curves.place}"
+    table = pieces.table((curves.place, *map(words, curves.columns)), rows, "")
     shown = " open" if curves.title == "f1" else ""  # the one that readers look for
     return f"<details{shown}><summary>{escape(title)}</summary>{table}</details>"
 
@@ -219,10 +219,10 @@ def _transitions(result: Findings) -> str:
     for i, transition in enumerate(result.rules[0].evidence.transition.tolist()):
         mark = marks.get(transition)
         style = "" if mark is None else f"{mark.name}{'' if mark.accepted else ' refused'}"
-        heads = (f"{transition}{f' · {mark.short}' if mark else ''}",)
+        heads = escape(f"{transition}{f' · {mark.short}' if mark else ''}")
         cells = [f"{transition / result.n_layers:.0%}", *(_cell(curve, i) for curve in shown)]
-        rows.append(_row(heads, cells, style, raw=True))
-    return _table(("transition", "depth", *names), rows, f"With {result.describe_intervals}.")
+        rows.append(pieces.row(heads, cells, style, raw=True))
+    return pieces.table(("transition", "depth", *names), rows, f"With {result.describe_intervals}.")
 
 
 def _cell(curve: Curve, i: int) -> str:
@@ -250,18 +250,8 @@ def _how(result: Findings) -> str:
 
 
 def _card(title: str, block: Mapping[str, Any], show: Callable[[Any], str], *, wide: bool = False) -> str:
-    if not block:
-        return ""
-    facts = {_words(name): show(value) for name, value in _flat(block)}
-    return f'<section class="card{" wide" if wide else ""}"><h3>{title}</h3>{_facts(facts)}</section>'
-
-
-def _flat(block: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in block.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    shown = {name: show(value) for name, value in pieces.flat(block)}
+    return pieces.card(title, pieces.facts(shown), wide=wide)
 
 
 def _footer(result: Findings) -> str:
@@ -272,34 +262,11 @@ def _footer(result: Findings) -> str:
 
 
 def _sentences(title: str, sentences: Iterable[str] | None, style: str) -> str:
-    items = "".join(f'<li class="{style}">{escape(s)}</li>' for s in sentences or ())
-    return f'<section><h2>{title}</h2><ul class="notes">{items}</ul></section>' if items else ""
+    listed = pieces.sentences(sentences or (), style)
+    return f"<section><h2>{title}</h2>{listed}</section>" if listed else ""
 
 
 # -------------------------------------------------------------------------------------------------- pieces
-
-
-def _facts(facts: Mapping[str, str]) -> str:
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    return f"<dl>{rows}</dl>" if rows else ""
-
-
-def _table(heads: Iterable[str], rows: Iterable[str], caption: str) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    return (
-        (f'<p class="about">{escape(caption)}</p>' if caption else "") + f'<div class="scroll" tabindex="0"><table>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _row(heads: Iterable[str], cells: Iterable[str], style: str = "", *, raw: bool = False) -> str:
-    first = "".join(f'<th scope="row">{escape(head)}</th>' for head in heads)
-    rest = "".join(f"<td>{cell if raw else escape(cell)}</td>" for cell in cells)
-    return f'<tr class="{style}">{first}{rest}</tr>' if style else f"<tr>{first}{rest}</tr>"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _value(value: Any) -> str:
@@ -324,17 +291,6 @@ def _fixed(value: Any) -> str:
 
 def _interval(boundary: Boundary, result: Findings) -> str:
     return "" if boundary.ci is None else f"<br>{result.confidence:.0%} interval {boundary.interval}"
-
-
-def _layers(layers: tuple[int, ...]) -> str:
-    """Layers as runs: 7–9, 12."""
-    runs: list[list[int]] = []
-    for layer in sorted(layers):
-        if runs and layer == runs[-1][-1] + 1:
-            runs[-1].append(layer)
-        else:
-            runs.append([layer])
-    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs) or NONE
 
 
 def _share(share: float | None, of: str) -> str:

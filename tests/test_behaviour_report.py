@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from mspgt.behaviour import Behaviour
-from mspgt.behaviour.pieces import facts, value_text
 from mspgt.behaviour.report import page, write
 from mspgt.figures import INK, MUTED, PAPER, SIGNAL_COLOURS
+from mspgt.pieces import facts, value_text
 from mspgt.testing.interventions_example import METRICS, TEXTS, example_interventions
 
 VOID = {"meta", "br", "link", "img", "hr"}

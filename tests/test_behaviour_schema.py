@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from mspgt.behaviour import Behaviour, load
 from mspgt.behaviour.conditions import SCALES, variants
-from mspgt.behaviour.wording import amount, magnitude, percentage, probability, runs
 from mspgt.errors import UserError
 from mspgt.testing.interventions_example import METRICS, example_interventions
+from mspgt.wording import amount, magnitude, percentage, probability, runs
 
 
 @pytest.fixture(scope="module")

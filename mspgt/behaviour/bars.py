@@ -16,8 +16,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mspgt.behaviour.drawing import colour_of, new_figure, set_title, signed, wrapped
 from mspgt.behaviour.effects import Effect, Estimate
 from mspgt.behaviour.schema import Behaviour
-from mspgt.behaviour.wording import percentage
 from mspgt.figures import GRID, INK, MUTED, PAPER, STYLE
+from mspgt.wording import percentage
 
 
 def changes(behaviour: Behaviour) -> Figure | None:

@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mspgt.behaviour.schema import Behaviour
-from mspgt.behaviour.wording import amount
 from mspgt.figures import SIGNAL_COLOURS
+from mspgt.wording import amount
 
 COLOURS = {"local": SIGNAL_COLOURS[0], "intermediate": SIGNAL_COLOURS[2], "global": SIGNAL_COLOURS[1]}
 """blue, orange and green, as in the paper"""

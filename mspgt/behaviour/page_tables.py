@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mspgt.behaviour import pieces
+from mspgt import pieces
 from mspgt.behaviour.conditions import BASELINE
 from mspgt.behaviour.effects import Effect, Estimate, Level, Measured
 from mspgt.behaviour.schema import Behaviour
-from mspgt.behaviour.wording import NONE, amount, arrow, percentage, probability, words
+from mspgt.wording import NONE, amount, arrow, percentage, probability, words
 
 STARS = "*p<.05, **p<.01, ***p<.001 after Holm's correction (paired t, or swaps for a corpus-level metric)"
 

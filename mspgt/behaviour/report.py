@@ -15,7 +15,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from mspgt.behaviour import page_tables, pieces
+from mspgt import pieces
+from mspgt.behaviour import page_tables
 from mspgt.behaviour.conditions import BASELINE, DOSES
 from mspgt.behaviour.effects import Answer
 from mspgt.behaviour.figures import figures

@@ -17,9 +17,9 @@ from typing import Any
 
 from mspgt.behaviour.conditions import SCALES, Variant, variants
 from mspgt.behaviour.effects import Answer, Effect, Measured, answer, effect, measured, number
-from mspgt.behaviour.wording import amount, magnitude, runs
 from mspgt.errors import UserError, unknown
 from mspgt.schema import plain
+from mspgt.wording import amount, magnitude, runs
 
 SCHEMA = 1
 FILE = "interventions.json"

@@ -13,7 +13,7 @@ from rich.text import Text
 from mspgt.behaviour.conditions import BASELINE, DOSES
 from mspgt.behaviour.effects import Answer, Effect, Estimate, Measured
 from mspgt.behaviour.schema import Behaviour
-from mspgt.behaviour.wording import NONE, amount, arrow, percentage
+from mspgt.wording import NONE, amount, arrow, percentage
 
 COLOURS = {"better": "green", "worse": "red", "supported": "green", "contradicted": "red"}
 ASCII = str.maketrans({"–": "-", "×": "x", "·": "|", "─": "-", "━": "-", "’": "'", "±": "~", "↑": "+", "↓": "-"})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
-from mspgt.behaviour.wording import NONE, amount, words
+from mspgt.wording import NONE, amount, words
 
 
 def table(heads: Iterable[str], rows: Iterable[str], caption: str = "") -> str:
@@ -19,10 +19,12 @@ def table(heads: Iterable[str], rows: Iterable[str], caption: str = "") -> str:
     )
 
 
-def row(head: str, cells: Iterable[str], *, raw: bool = False) -> str:
-    """A row with its head; `raw` cells and head are already HTML."""
+def row(heads: str | Iterable[str], cells: Iterable[str], style: str = "", *, raw: bool = False) -> str:
+    """A row with its head or heads; `raw` ones and their cells are already HTML."""
     show = str if raw else escape
-    return f'<tr><th scope="row">{show(head)}</th>{"".join(f"<td>{show(cell)}</td>" for cell in cells)}</tr>'
+    first = "".join(f'<th scope="row">{show(head)}</th>' for head in ((heads,) if isinstance(heads, str) else heads))
+    marked = f' class="{style}"' if style else ""
+    return f"<tr{marked}>{first}{''.join(f'<td>{show(cell)}</td>' for cell in cells)}</tr>"
 
 
 def card(title: str, body: str, *, wide: bool = False) -> str:
@@ -46,9 +48,7 @@ def folded(title: str, body: str) -> str:
 
 def facts(block: Mapping[str, Any]) -> str:
     """A mapping as a list of names and values, nested names with points between."""
-    rows = "".join(
-        f"<dt>{escape(words(name))}</dt><dd>{escape(value_text(value))}</dd>" for name, value in _flat(block)
-    )
+    rows = "".join(f"<dt>{escape(words(name))}</dt><dd>{escape(value_text(value))}</dd>" for name, value in flat(block))
     return f"<dl>{rows}</dl>" if rows else ""
 
 
@@ -80,9 +80,10 @@ def _is_estimate(value: Any) -> bool:
     return isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys()
 
 
-def _flat(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names with points between, and what they stand for; a number with its ends stays whole."""
     for key, value in block.items():
         if isinstance(value, Mapping) and not _is_estimate(value):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
