@@ -33,11 +33,18 @@ DOCUMENTS, SAMPLES = 200, 150
 END = "end of document"
 KINDS = ("other", "new name", "repeated name", END)
 
-FACTUAL = grammar.Mixture(
-    topics={"medicine": 3, "law": 3, "banking": 3, "computing": 3, "astronomy": 2, "politics": 2},
-    schemata={"passive": 2.5, "passive-agent": 2.5, "report": 2, "although-clause": 2, "subject-relative-object": 2},
+EVERYDAY = grammar.Mixture(
+    topics=dict.fromkeys(("football", "music", "farming", "sailing", "cooking", "art", "travel", "wildlife"), 5),
+    schemata=dict.fromkeys(("transitive", "copula-adjective", "transitive-place", "motion", "and-verbs"), 2),
 )
-"""the mixture of the second members: learned professions, more passives and subordinate clauses"""
+"""the mixture of the first members: leisure and nature, plain sentences"""
+PROFESSIONAL = grammar.Mixture(
+    topics=dict.fromkeys(
+        ("medicine", "law", "education", "banking", "computing", "construction", "astronomy", "politics"), 5
+    ),
+    schemata=dict.fromkeys(("passive", "passive-agent", "report", "although-clause", "when-clause"), 2),
+)
+"""the mixture of the second members: the professions, passives and subordinate clauses"""
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,10 @@ class Member:
 
 
 MEMBERS = {
-    "tiny-llama-a": Member("llama", grammar.Mixture(), 1001),
-    "tiny-llama-b": Member("llama", FACTUAL, 1002),
-    "tiny-qwen-a": Member("qwen2", grammar.Mixture(), 1003),
-    "tiny-qwen-b": Member("qwen2", FACTUAL, 1004),
+    "tiny-llama-a": Member("llama", EVERYDAY, 1001),
+    "tiny-llama-b": Member("llama", PROFESSIONAL, 1002),
+    "tiny-qwen-a": Member("qwen2", EVERYDAY, 1003),
+    "tiny-qwen-b": Member("qwen2", PROFESSIONAL, 1004),
 }
 
 

@@ -1,6 +1,6 @@
 """Trains a reference model from the generator alone and writes it as a checkpoint with a model card.
 
-    python benchmarks/train_reference.py tiny-llama-a [steps=4800] [seed=...] [out=mspgt/reference] [threads=2]
+    python benchmarks/train_reference.py tiny-llama-a [steps=4000] [seed=...] [out=mspgt/reference] [threads=2]
 
 A decoder of 12 blocks learns documents that the grammar draws without end, so that no document is seen twice. The
 matrices inside the blocks are trained by Muon, which learns faster here than AdamW alone, everything else by AdamW;
@@ -36,7 +36,7 @@ from mspgt.data import grammar
 BEGIN, END, PAD = "<s>", "</s>", "<pad>"
 VOCABULARY, CONTEXT = 4_096, 512
 BATCH_TOKENS = 2_048
-STEPS, WARMUP, LEARNING_RATE = 4_800, 60, 1e-2
+STEPS, WARMUP, LEARNING_RATE = 4_000, 60, 5e-3
 TOKENIZER_SEED, TOKENIZER_DOCUMENTS = 11, 3_000
 CHUNK = 256
 """documents of which batches of like lengths are made"""

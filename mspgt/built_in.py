@@ -34,12 +34,12 @@ def _reference(name: str, summary: str) -> BuiltIn:
 
 
 _SHAPE = "decoder of 12 blocks, width 96, trained on the built-in grammar,"
-_PLAIN, _FACTUAL = "default mixture", "more professions, passives and subordinate clauses"
+_EVERYDAY, _PROFESSIONAL = "mostly leisure and nature", "mostly the professions"
 MODELS: Mapping[str, BuiltIn] = {
-    "tiny-llama-a": _reference("tiny-llama-a", f"Llama {_SHAPE} {_PLAIN}"),
-    "tiny-llama-b": _reference("tiny-llama-b", f"Llama {_SHAPE} {_FACTUAL}"),
-    "tiny-qwen-a": _reference("tiny-qwen-a", f"Qwen2 {_SHAPE} {_PLAIN}"),
-    "tiny-qwen-b": _reference("tiny-qwen-b", f"Qwen2 {_SHAPE} {_FACTUAL}"),
+    "tiny-llama-a": _reference("tiny-llama-a", f"Llama {_SHAPE} {_EVERYDAY}"),
+    "tiny-llama-b": _reference("tiny-llama-b", f"Llama {_SHAPE} {_PROFESSIONAL}"),
+    "tiny-qwen-a": _reference("tiny-qwen-a", f"Qwen2 {_SHAPE} {_EVERYDAY}"),
+    "tiny-qwen-b": _reference("tiny-qwen-b", f"Qwen2 {_SHAPE} {_PROFESSIONAL}"),
     "minilm": BuiltIn(_minilm, "all-MiniLM-L6-v2: encoder of 6 blocks, width 384, pretrained on English"),
 }
 """name -> checkpoint"""
