@@ -48,6 +48,8 @@ def show(names: Sequence[str], console: Console) -> None:
             console.print(lists[name](), "")
         for entry in found:
             console.print(f"{entry.kind.word} {name}: {_summary(entry)} ({entry.distribution})", highlight=False)
+            if entry.kind is registry.INTERVENTION:
+                console.print(f"sigma=1 means: {entry.load().strength_means}", highlight=False)
             if lines := help_lines(entry.option_class(), f"{name}."):
                 console.print(_options(lines))
     if not names:
