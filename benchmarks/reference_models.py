@@ -1,6 +1,6 @@
 """What the reference models have learned: cross-entropy against the grammar's own, and sampled sentences it accepts.
 
-    python benchmarks/reference_models.py [documents=200] [samples=150]
+    python benchmarks/reference_models.py [key=value ...]        (--help lists the keys)
 
 The floor is the exact prequential cross-entropy of the grammar on the same documents: no model that reads from left to
 right can do better on average. A document fits whole into a model's context, so both know the same words.
@@ -11,57 +11,34 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from reference_recipe import MEMBERS, Member, document_text
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch.nn.functional import cross_entropy
 
 from mspgt import models
+from mspgt.config import help_lines, key_values
 from mspgt.data import grammar
 from mspgt.data.document import Document
 from mspgt.data.grammar.automaton import split_sentences
+from mspgt.errors import UserError
+from mspgt.options import option, parse
 
+LARGEST_GAP, LEAST_ACCEPTED = 0.20, 0.90
+"""what a reference model must reach: nats per token above the grammar, share of accepted sentences"""
 HELD_OUT = 7
 """seed of the documents that are measured on, used for nothing else"""
 DOCUMENTS, SAMPLES = 200, 150
 END = "end of document"
 KINDS = ("other", "new name", "repeated name", END)
-
-EVERYDAY = grammar.Mixture(
-    topics=dict.fromkeys(("football", "music", "farming", "sailing", "cooking", "art", "travel", "wildlife"), 5),
-    schemata=dict.fromkeys(("transitive", "copula-adjective", "transitive-place", "motion", "and-verbs"), 2),
-)
-"""the mixture of the first members: leisure and nature, plain sentences"""
-PROFESSIONAL = grammar.Mixture(
-    topics=dict.fromkeys(
-        ("medicine", "law", "education", "banking", "computing", "construction", "astronomy", "politics"), 5
-    ),
-    schemata=dict.fromkeys(("passive", "passive-agent", "report", "although-clause", "when-clause"), 2),
-)
-"""the mixture of the second members: the professions, passives and subordinate clauses"""
-
-
-@dataclass(frozen=True)
-class Member:
-    """How one reference model differs from the others."""
-
-    family: str
-    mixture: grammar.Mixture
-    seed: int
-
-
-MEMBERS = {
-    "tiny-llama-a": Member("llama", EVERYDAY, 1001),
-    "tiny-llama-b": Member("llama", PROFESSIONAL, 1002),
-    "tiny-qwen-a": Member("qwen2", EVERYDAY, 1003),
-    "tiny-qwen-b": Member("qwen2", PROFESSIONAL, 1004),
-}
 
 
 @dataclass(frozen=True)
@@ -108,11 +85,6 @@ class Quality:
     def plain(self) -> dict[str, Any]:
         """Give plain JSON values."""
         return asdict(self)
-
-
-def document_text(document: Document) -> str:
-    """Join the sentences of a document, as a run reads them."""
-    return " ".join(sentence.text for sentence in document.sentences)
 
 
 def quality(
@@ -208,24 +180,33 @@ def sample(loaded: models.LoadedModel, documents: int, seed: int) -> Iterable[li
         temperature=1.0,
         top_k=0,
         top_p=1.0,
-        max_new_tokens=(loaded.context_length or 512) - 1,
+        max_length=loaded.context_length,
         pad_token_id=tokenizer.pad_token_id,
     )
     for text in tokenizer.batch_decode(made, skip_special_tokens=True):
         yield [s for s in split_sentences(text) if s[-1] in ".?"]
 
 
+@dataclass(frozen=True)
+class Settings:
+    """Keys of this script."""
+
+    documents: int = option(DOCUMENTS, "held-out documents of each model", low=2)
+    samples: int = option(SAMPLES, "documents that each model samples", low=1)
+
+
 def main(arguments: list[str]) -> None:
     """Measure all four and print the table."""
-    given = dict(a.split("=", 1) for a in arguments)
-    documents, samples = int(given.pop("documents", DOCUMENTS)), int(given.pop("samples", SAMPLES))
-    if given:
-        sys.exit("usage: python benchmarks/reference_models.py [documents=200] [samples=150]")
-    table = Table(title=f"reference models on {documents} held-out documents, nats per token")
+    if asks_for_help(arguments):
+        return explain("reference_models.py", Settings)
+    settings = parse(Settings, key_values(arguments))
+    table = Table(title=f"reference models on {settings.documents} held-out documents, nats per token")
     for heading in ("model", "cross-entropy", "grammar", "gap", "gap on repeated names", "accepted", "one topic"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
-    for name, member in MEMBERS.items():
-        q = quality(name, member, documents, samples)
+    met = True
+    for name, member in track(MEMBERS.items(), "measuring", transient=True):
+        q = quality(name, member, settings.documents, settings.samples)
+        met = met and q.gap.value <= LARGEST_GAP and q.accepted >= LEAST_ACCEPTED
         table.add_row(
             name,
             f"{q.held_out.value:.3f} ± {q.held_out.error:.3f}",
@@ -235,8 +216,32 @@ def main(arguments: list[str]) -> None:
             f"{100 * q.accepted:.1f} % of {q.sampled:,}",
             f"{100 * q.topic_consistent:.1f} %",
         )
-    Console().print(table)
+    goal = f"gap of at most {LARGEST_GAP:.2f}, {LEAST_ACCEPTED:.0%} accepted"
+    Console().print(table, f"goal: {goal}: {'met' if met else 'missed'}")
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether the usage is wanted."""
+    return bool({"-h", "--help"} & {*arguments})
+
+
+def explain(command: str, settings: type) -> None:
+    """Print the usage of a script and its keys."""
+    print(f"python benchmarks/{command} [key=value ...]")
+    for key, kind, default, meaning in help_lines(settings):
+        print(f"  {key:<10} {meaning} ({kind}; {default})")
+
+
+def script(main: Callable[[list[str]], None]) -> None:
+    """Run a script: a user's mistake is one sentence and exit code 2, Ctrl-C is exit code 130."""
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    script(main)

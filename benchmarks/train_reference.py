@@ -1,122 +1,54 @@
 """Trains a reference model from the generator alone and writes it as a checkpoint with a model card.
 
-    python benchmarks/train_reference.py tiny-llama-a [steps=4000] [seed=...] [out=mspgt/reference] [threads=2]
+    python benchmarks/train_reference.py NAME [key=value ...]        (without arguments: names and keys)
 
-A decoder of 12 blocks learns documents that the grammar draws without end, so that no document is seen twice. The
-matrices inside the blocks are trained by Muon, which learns faster here than AdamW alone, everything else by AdamW;
-the step size rises for 60 steps and falls linearly to zero. The training goes on where it was
-interrupted when the same command is given again.
+A decoder learns documents that the grammar draws without end, so that no document is seen twice. The matrices inside
+its blocks are trained by Muon, which learns faster here than AdamW alone, everything else by AdamW; the step size
+rises at first and then falls linearly to zero. A training that was interrupted goes on when the same command is given
+again.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import platform
-import random
-import sys
+import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from reference_models import MEMBERS, Member, Quality, document_text, quality
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from reference_models import HELD_OUT, Quality, asks_for_help, explain, quality, script
+from reference_recipe import BATCH_TOKENS, CONTEXT, MEMBERS, VOCABULARY, Documents, Member, make_model, make_tokenizer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, IterableDataset
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from torch.utils.data import DataLoader
 
-from mspgt.data import grammar
+from mspgt.analysis.loop import quiet_libraries
+from mspgt.config import key_values
+from mspgt.errors import UserError, unknown
+from mspgt.options import option, parse
 
-BEGIN, END, PAD = "<s>", "</s>", "<pad>"
-VOCABULARY, CONTEXT = 4_096, 512
-BATCH_TOKENS = 2_048
 STEPS, WARMUP, LEARNING_RATE = 4_000, 60, 5e-3
-TOKENIZER_SEED, TOKENIZER_DOCUMENTS = 11, 3_000
-CHUNK = 256
-"""documents of which batches of like lengths are made"""
+LOGGED, TABLED = 100, 500
+"""steps between losses that are kept, and between those in the model card"""
+PLAIN_SECONDS = 60.0
+"""between lines of progress where there is no terminal"""
 
 
-def make_tokenizer() -> Any:
-    """Train the tokenizer of all reference models: byte-level BPE on documents of the default mixture."""
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=[BEGIN, END, PAD],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    corpus = itertools.islice(grammar.documents(None, TOKENIZER_SEED), TOKENIZER_DOCUMENTS)
-    made.train_from_iterator(map(document_text, corpus), trainer)
-    made.post_processor = processors.TemplateProcessing(single=f"{BEGIN} $A", special_tokens=[(BEGIN, 0)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made,
-        bos_token=BEGIN,
-        eos_token=END,
-        pad_token=PAD,
-        model_max_length=CONTEXT,
-        clean_up_tokenization_spaces=False,
-    )
+@dataclass(frozen=True)
+class Settings:
+    """Keys of this script."""
 
-
-def make_model(member: Member) -> torch.nn.Module:
-    """Build an untrained member: 12 blocks of width 96."""
-    shape: dict[str, Any] = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 96,
-        "intermediate_size": 256,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 4,
-        "max_position_embeddings": CONTEXT,
-        "tie_word_embeddings": True,
-        "bos_token_id": 0,
-        "eos_token_id": 1,
-        "pad_token_id": 2,
-    }
-    if member.family == "llama":
-        return LlamaForCausalLM(LlamaConfig(num_key_value_heads=4, **shape))
-    return Qwen2ForCausalLM(Qwen2Config(num_key_value_heads=2, **shape))
-
-
-class Documents(IterableDataset[Tensor]):
-    """Endless batches (document, token) of whole documents of like lengths, the first ones left out after a resume."""
-
-    def __init__(self, tokenizer: Any, member: Member, first: int) -> None:
-        self._tokenizer, self._member, self._first = tokenizer, member, first
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return itertools.islice(self._all(), self._first, None)
-
-    def _all(self) -> Iterator[Tensor]:
-        texts = map(document_text, grammar.documents(None, self._member.seed, self._member.mixture))
-        order = random.Random(self._member.seed)
-        end, pad = self._tokenizer.eos_token_id, self._tokenizer.pad_token_id
-        while True:
-            rows = [[*ids, end] for ids in self._tokenizer(list(itertools.islice(texts, CHUNK)))["input_ids"]]
-            batches = list(batched(sorted(rows, key=len)))
-            order.shuffle(batches)
-            for batch in batches:
-                width = max(map(len, batch))
-                yield torch.tensor([row + [pad] * (width - len(row)) for row in batch])
-
-
-def batched(rows: list[list[int]]) -> Iterator[list[list[int]]]:
-    """Put consecutive rows together while they fill at most `BATCH_TOKENS`, padding included."""
-    batch: list[list[int]] = []
-    for row in rows:
-        if batch and max(len(row), len(batch[-1])) * (len(batch) + 1) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
+    steps: int = option(STEPS, "training steps", low=1)
+    seed: int | None = option(None, "seed of weights and documents; the model's own where none", low=0, high=2**32 - 1)
+    every: int = option(200, "steps between checkpoints that an interrupted training goes on from", low=1)
+    threads: int = option(2, "processor cores", low=1)
+    out: str = option("mspgt/reference", "folder that the model's folder is put into")
 
 
 class Training(L.LightningModule):
@@ -163,12 +95,18 @@ class Training(L.LightningModule):
         adam.optimizer.zero_grad()
         self.tokens += int(counted.sum())
         self.seconds += time.perf_counter() - started
-        if self.global_step % 100 == 0:
+        if self.global_step % LOGGED == 0:
             self.losses.append((self.global_step, round(loss.item(), 4)))
-        self.log("loss", loss, prog_bar=True)
+        self.log("loss", loss)
+
+    @property
+    def identity(self) -> dict[str, int]:
+        """What a training that goes on must have in common with the interrupted one."""
+        return {"steps": self.steps, "seed": self.member.seed}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the model card tells."""
+        checkpoint["identity"] = self.identity
         checkpoint["told"] = {"tokens": self.tokens, "seconds": self.seconds, "losses": self.losses}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -177,62 +115,145 @@ class Training(L.LightningModule):
         self.tokens, self.seconds, self.losses = told["tokens"], told["seconds"], told["losses"]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the command line says."""
+class Saving(L.Callback):
+    """Keeps the latest checkpoint; the one before is there until the new one is whole."""
 
-    name: str
-    steps: int = STEPS
-    seed: int | None = None
-    threads: int = 2
-    out: str = "mspgt/reference"
+    def __init__(self, path: Path, every: int) -> None:
+        self._path, self._every = path, every
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Write every so many steps."""
+        if trainer.global_step % self._every == 0:
+            part = self._path.with_suffix(".part")
+            trainer.save_checkpoint(part)
+            part.replace(self._path)
+
+
+class Progressing(L.Callback):
+    """Shows steps, rate, time left and loss: a bar on a terminal, else a line now and then."""
+
+    def __init__(self, console: Console, title: str, steps: int) -> None:
+        self._console, self._title, self._steps = console, title, steps
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin, perhaps in the middle."""
+        self._first = trainer.global_step
+        self._started = self._said = time.monotonic()
+        self._task = self._bar.add_task(self._title, total=self._steps, completed=self._first, state="")
+        self._bar.start()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Advance by a step."""
+        step, now = trainer.global_step, time.monotonic()
+        rate = (step - self._first) / (now - self._started)
+        left = time.strftime("%H:%M:%S", time.gmtime((self._steps - step) / rate))
+        state = f"{rate:.2f} steps/s, {left} left, loss {trainer.callback_metrics['loss']:.3f}"
+        self._bar.update(self._task, completed=step, state=state)
+        if not self._console.is_terminal and now - self._said > PLAIN_SECONDS:
+            self._said = now
+            self._console.print(f"{self._title}: step {step:,} of {self._steps:,}, {state}", soft_wrap=True)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Close the bar."""
+        self._bar.stop()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Close the bar before a message is printed."""
+        self._bar.stop()
 
 
 def main(arguments: list[str]) -> None:
     """Train, measure, write."""
-    settings = read(arguments)
+    if not arguments or asks_for_help(arguments):
+        explain(f"train_reference.py {{{','.join(MEMBERS)}}}", Settings)
+        return
+    name, settings = arguments[0], parse(Settings, key_values(arguments[1:]))
+    member = choose(name, settings.seed)
+    out = Path(settings.out) / name
+    latest = out.with_name(f".{name}-training") / "last.ckpt"
+    try:
+        latest.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"out={settings.out}: cannot be written to ({error.strerror}): give another folder.") from error
+    quiet_libraries()
     torch.set_num_threads(settings.threads)
-    member = MEMBERS[settings.name]
-    if settings.seed is not None:
-        member = Member(member.family, member.mixture, settings.seed)
     L.seed_everything(member.seed, verbose=False)
-    out = Path(settings.out) / settings.name
-    work = out.with_name(f".{settings.name}-training")
     module = Training(member, make_tokenizer(), settings.steps)
+    fit(module, name, latest, settings.every)
+    save(module, out)
+    measured = quality(out, member)
+    (out / "README.md").write_text(card(name, module, measured, settings.threads))
+    shutil.rmtree(latest.parent)
+    print(json.dumps(measured.plain(), indent=2))
+
+
+def choose(name: str, seed: int | None) -> Member:
+    """Find a member by name, with another seed where one is given.
+
+    Raises
+    ------
+    UserError: no such member, or the seed of the held-out documents.
+    """
+    if name not in MEMBERS:
+        raise unknown("model", name, MEMBERS)
+    if seed == HELD_OUT:
+        raise UserError(f"seed={seed} draws the documents that models are measured on: give another seed.")
+    return MEMBERS[name] if seed is None else replace(MEMBERS[name], seed=seed)
+
+
+def fit(module: Training, name: str, latest: Path, every: int) -> None:
+    """Train from the latest checkpoint, or from the beginning where there is none.
+
+    Raises
+    ------
+    UserError: the checkpoint is damaged, or belongs to another training.
+    KeyboardInterrupt: Ctrl-C.
+    """
+    found = latest.is_file()
+    if found:
+        check(module, latest)
+    console = Console(stderr=True)
     trainer = L.Trainer(
         accelerator="auto",
         devices=1,
-        max_steps=settings.steps,
+        max_steps=module.steps,
         logger=False,
-        callbacks=[
-            ModelCheckpoint(work, every_n_train_steps=200, save_last=True, save_top_k=0),
-            RichProgressBar(refresh_rate=20),
-        ],
+        callbacks=[Saving(latest, every), Progressing(console, name, module.steps)],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
         enable_model_summary=False,
     )
-    last = work / "last.ckpt"
-    trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=False)
-    if trainer.interrupted:
-        sys.exit(130)
-    save(module, out)
-    measured = quality(out, member)
-    (out / "README.md").write_text(card(settings, member, module, measured))
-    print(json.dumps(measured.plain(), indent=2))
-    for path in work.iterdir():
-        path.unlink()
-    work.rmdir()
+    try:
+        trainer.fit(module, ckpt_path=latest if found else None, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        step = trainer.global_step
+        console.print(f"interrupted at step {step:,} of {module.steps:,}: the same command goes on.", soft_wrap=True)
+        raise KeyboardInterrupt from None
 
 
-def read(arguments: list[str]) -> Settings:
-    """Read NAME [key=value ...]."""
-    usage = (__doc__ or "").splitlines()[2].strip()
-    if not arguments or arguments[0] not in MEMBERS:
-        sys.exit(f"usage: {usage}\nnames: {', '.join(MEMBERS)}")
-    kinds = {"steps": int, "seed": int, "threads": int, "out": str}
-    pairs = dict(a.split("=", 1) for a in arguments[1:] if a.split("=", 1)[0] in kinds and "=" in a)
-    if len(pairs) < len(arguments) - 1:
-        sys.exit(f"usage: {usage}")
-    return Settings(arguments[0], **{key: kinds[key](value) for key, value in pairs.items()})
+def check(module: Training, latest: Path) -> None:
+    """Refuse a checkpoint that this training cannot go on from."""
+    try:
+        identity = torch.load(latest, map_location="cpu", weights_only=True)["identity"]
+    except Exception as error:
+        raise UserError(
+            f"{latest}: the checkpoint of the interrupted training cannot be read ({type(error).__name__}); delete it "
+            "to begin again."
+        ) from error
+    if identity != module.identity:
+        given, there = (" ".join(f"{k}={v}" for k, v in i.items()) for i in (module.identity, identity))
+        raise UserError(
+            f"{latest.parent} holds an interrupted training with {there}, not {given}: give {there} to go on with it, "
+            "or delete that folder."
+        )
 
 
 def save(module: Training, out: Path) -> None:
@@ -242,12 +263,13 @@ def save(module: Training, out: Path) -> None:
     module.tokenizer.save_pretrained(out)
 
 
-def card(settings: Settings, member: Member, module: Training, measured: Quality) -> str:
+def card(name: str, module: Training, measured: Quality, threads: int) -> str:
     """Write the model card."""
+    member, config = module.member, module.model.config
     parameters = sum(p.numel() for p in module.model.parameters())
     topics = ", ".join(f"{name} x{factor:g}" for name, factor in member.mixture.topics.items()) or "all x1"
     schemata = ", ".join(f"{name} x{factor:g}" for name, factor in member.mixture.schemata.items()) or "all x1"
-    losses = "\n".join(f"| {step:,} | {loss:.3f} |" for step, loss in module.losses if step % 500 == 0)
+    losses = "\n".join(f"| {step:,} | {loss:.3f} |" for step, loss in module.losses if step % TABLED == 0)
     floor, held, parts = measured.floor, measured.held_out, measured.parts
     gaps = "\n".join(
         f"| {kind} | {p.tokens:,} | {p.model:.3f} | {p.floor:.3f} | {p.gap:+.4f} |" for kind, p in parts.items()
@@ -258,19 +280,20 @@ library_name: transformers
 license: apache-2.0
 pipeline_tag: text-generation
 ---
-# {settings.name}
+# {name}
 
-A {member.family.title()} decoder of 12 blocks, width 96, {parameters / 1e6:.2f} M parameters, trained on the built-in
+A {member.family.title()} decoder of {config.num_hidden_layers} blocks, width {config.hidden_size}, \
+{parameters / 1e6:.2f} M parameters, trained on the built-in
 grammar of `mspgt`: English-like documents whose topics, references, sentence structures and words are drawn from known
 distributions. It is made for experiments on how layers are organised, not for use as a language model.
 
 ## Training
 
 - data: `grammar` documents from seed {member.seed}, each seen once; topics {topics}; schemata {schemata}
-- tokens: {module.tokens:,} in {settings.steps:,} steps of at most {BATCH_TOKENS:,} (padding included), whole documents
+- tokens: {module.tokens:,} in {module.steps:,} steps of at most {BATCH_TOKENS:,} (padding included), whole documents
 - optimisation: Muon (block matrices) and AdamW (the rest), {LEARNING_RATE:g}, {WARMUP} steps of warm-up, linear decay
 - seed: {member.seed}; vocabulary: {VOCABULARY:,} byte-level BPE; context: {CONTEXT} tokens
-- hardware: {hardware(settings.threads)}, {module.seconds / 60:.0f} minutes in training steps
+- hardware: {hardware(threads)}, {module.seconds / 60:.0f} minutes in training steps
 
 | step | training loss (one batch, nats per token) |
 |---|---|
@@ -305,4 +328,4 @@ def hardware(threads: int) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    script(main)
