@@ -13,18 +13,24 @@ from mspgt.config import flat, names_once, parted, plain_options, plain_value, r
 from mspgt.errors import UserError
 from mspgt.options import option, parse
 
+WAYS = (
+    "give boundaries=5,9 (blocks below each), boundaries=paper (those of the paper's rule) or boundaries=thirds (three "
+    "equal scales)"
+)
+"""the three ways to give boundaries"""
+
 
 @dataclass(frozen=True)
 class InterveneOptions:
     """Keys of `mspgt intervene` that do not belong to a plugin."""
 
-    run: Any = option(None, "run directory: its model, its corpus, its boundaries")
+    run: str | None = option(None, "run directory: its model, its corpus, its boundaries")
     model: Any = option(None, "a model instead of a run's, with boundaries= (as for `mspgt run`)")
     tokenizer: Any = option(None, "id or folder of the tokenizer; the model's own where none")
-    boundaries: str | None = option(
+    boundaries: tuple[str, ...] | None = option(
         None,
-        "blocks below each boundary, such as 5,9; paper: at the paper's mean depths; thirds: three equal scales; where "
-        "none, those that the run accepted",
+        "blocks below each boundary, such as 5,9; paper: where the paper's rule places them, without a run at the "
+        "paper's mean depths; thirds: three equal scales; where none, those that the run accepted",
     )
     intervention: str = option("gaussian", "what is done to the blocks; `mspgt ls interventions` lists them")
     sigma: tuple[float, ...] = option(
@@ -102,18 +108,36 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> Intervene
     keys = {**(read_yaml(file) if file else {}), **flat(given)}
     head = parse(InterveneOptions, {k: v for k, v in keys.items() if k in ("intervention", "metrics", "sigma")})
     names_once("metrics", head.metrics, "ttr,self_bleu")
-    if not head.sigma or len(set(head.sigma)) != len(head.sigma):
+    if not head.sigma or len({f"{s:g}" for s in head.sigma}) != len(head.sigma):
         raise UserError(f"sigma={','.join(f'{s:g}' for s in head.sigma)}: give one strength or several different ones.")
     options, plugins = parted(InterveneOptions, _entries(head), keys)
     if options.top_p == 0:
         raise UserError("top_p=0 leaves no token to sample from: give a share above 0, or decoding=greedy.")
-    if (options.run is None) == (options.model is None) and options.run is None:
+    if options.run is None and options.model is None:
         raise UserError("give run=DIRECTORY, or model= with boundaries=, such as boundaries=5,9.")
     if options.run is None and options.boundaries is None:
         raise UserError(f"model={plain_value(options.model)} needs boundaries=, such as 5,9, or paper, or thirds.")
+    if options.boundaries is not None:
+        _check_boundaries(options.boundaries)
+    if options.run is not None and options.out is not None and _place(options.run) == _place(options.out):
+        raise UserError(f"out={options.out} is the run itself: name another directory.")
     return InterveneConfig(options, plugins)
 
 
+def _check_boundaries(given: tuple[str, ...]) -> None:
+    numbers = len(given) == 2 and all(word.isdecimal() for word in given)
+    if not numbers and given not in (("paper",), ("thirds",)):
+        raise UserError(f"boundaries={','.join(given)}: {WAYS}.")
+
+
+def _place(directory: str) -> Path:
+    return Path(directory).expanduser().resolve()
+
+
 def _entries(options: InterveneOptions) -> dict[str, registry.Entry]:
+    if options.intervention in options.metrics:
+        raise UserError(
+            f"{options.intervention!r} names an intervention and a metric, whose options cannot be told apart."
+        )
     chosen = {options.intervention: registry.intervention(options.intervention)}
     return chosen | {name: registry.metric(name) for name in options.metrics}

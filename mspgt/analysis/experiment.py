@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mspgt import data, models, registry
-from mspgt.analysis.generation import CORPUS, TEXTS, Continue, Design, Prompts, Written, dealt
+from mspgt.analysis.generation import CORPUS, TEXTS, Continue, Design, Prompts, Written, dealt, named
 from mspgt.analysis.launch import rank, refuse_late_launch
 from mspgt.analysis.loop import Observe, make_trainer, predict, quiet_libraries
 from mspgt.analysis.session import name_of
@@ -33,6 +33,7 @@ from mspgt.generate.decode import Decoding, check_generates, check_length
 from mspgt.generate.prompts import Prompt, take_prompts
 from mspgt.generate.statistics import ActivationStatistics, fold, statistics_of, summary
 from mspgt.intervene_config import InterveneConfig, InterveneOptions
+from mspgt.intervention import Intervention
 from mspgt.metric import Generated
 from mspgt.models import LoadedModel
 from mspgt.provenance import command, provenance
@@ -71,9 +72,10 @@ class Experiment:
         r = self.source.options
         self.corpus = data.load(r.data, limit=r.limit, seed=r.seed, corpus="data")
         self.say(f"loading {name_of(r.model)}")
-        self.model = self.source.load_model(o)
+        self.model = self.source.load_model(o.offline)
         check_generates(self.model)
-        self.boundaries = self.source.boundaries(o.boundaries, self.model)
+        self.weights = models.content_sha256(self.model)
+        self.boundaries = self.source.boundaries(o.boundaries, self.model, self.weights)
         self.plan = plan(self.boundaries.blocks, self.model.n_layers, o.sigma, o.dose, o.controls)
         self.prompts = take_prompts(self.corpus, self.model.tokenizer, o.samples, o.prompt_tokens)
         check_length(self.model, max(len(p.ids) for p in self.prompts), o.new_tokens)
@@ -102,6 +104,8 @@ class Experiment:
         resumed = 0
         if (self.folder.path / CONFIG).is_file():
             old = self.folder.manifest()
+            if "signals" in old:
+                raise UserError(f"out={self.folder.path} holds a run, not an experiment: name another directory.")
             check_fingerprint(old["fingerprint"], manifest["fingerprint"], f"the experiment in {self.folder.path}")
             resumed = len(self.folder.done(CORPUS, 0))
             self.folder.clear_failures()
@@ -110,16 +114,19 @@ class Experiment:
         return resumed
 
     def _manifest(self) -> dict[str, Any]:
-        m, o = self.model, self.options
+        m, o, r = self.model, self.options, self.source.options
         plain = self.config.as_dict()
         entry = registry.intervention(o.intervention)
         fingerprint = {
             "mspgt": version("mspgt"),
             "model": m.name,
-            "model_sha256": models.content_sha256(m),
+            "model_sha256": self.weights,
             "tokenizer_sha256": models.tokenizer_sha256(m),
             "dtype": m.dtype,
             "precision": o.precision,
+            "context": r.context,
+            "max_length": r.max_length,
+            "layers_path": r.layers_path,
             "boundaries": list(self.boundaries.blocks),
             "corpus": self.corpus.sha256,
             "limit": self.corpus.limit,
@@ -175,16 +182,17 @@ class Experiment:
         state = fold(Shards(self.folder.stage(ACTIVATIONS, 0), ACTIVATIONS))
         self.statistics, self.spread = statistics_of(state), summary(state)
 
+    def _intervention(self, strength: float) -> Intervention:
+        return named(self.make(strength=strength), registry.intervention(self.options.intervention))
+
     def _generate(self) -> None:
         o = self.options
         decoding = Decoding(o.new_tokens, o.decoding, o.temperature, o.top_p, o.seed)
-        design = Design(self.plan.conditions, decoding, lambda s: self.make(strength=s), self.statistics, o.apply)
+        design = Design(self.plan.conditions, decoding, self._intervention, self.statistics, o.apply)
         conditions, done = len(self.plan.conditions), self.folder.done(CORPUS, 0)
         module = Continue(self.model, design)
         callbacks: list[L.Callback] = [
-            Accumulate(
-                self.folder.stage(CORPUS, 0), lambda states: {n: merge(s[n] for s in states) for n in states[0]}
-            ),
+            Accumulate(self.folder.stage(CORPUS, 0), _merged),
             Progressing(
                 self.console,
                 "generating",
@@ -289,7 +297,7 @@ class _Measuring:
 
 
 def _merged(states: Sequence[Mapping[str, State]]) -> dict[str, State]:
-    return {name: merge([batch[name] for batch in states]) for name in states[0]}
+    return {name: merge(batch[name] for batch in states) for name in states[0]}
 
 
 def _texts_of(conditions: int, batch: Prompts) -> int:

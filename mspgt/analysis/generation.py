@@ -13,6 +13,7 @@ from torch import Tensor
 from mspgt.analysis.loop import Parcel, Step
 from mspgt.batch import Key
 from mspgt.collect import READING
+from mspgt.errors import PluginError, UserError
 from mspgt.generate.conditions import Condition
 from mspgt.generate.decode import Continuation, Decoding, generate
 from mspgt.generate.disturb import Disturbance
@@ -20,7 +21,8 @@ from mspgt.generate.prompts import Prompt
 from mspgt.generate.score import Scores, score
 from mspgt.intervention import Intervention, LayerStatistics
 from mspgt.models import LoadedModel
-from mspgt.state import State, Table
+from mspgt.registry import Entry
+from mspgt.state import State, Table, merge
 
 CORPUS, TEXTS = "prompts", "texts"
 SCORES = ("nll", "kl")
@@ -61,6 +63,25 @@ class Design:
     apply: str
 
 
+def named(intervention: Intervention, entry: Entry) -> Intervention:
+    """Have an error in the plugin say whose it is."""
+    inner = intervention.apply
+
+    def apply(*given: Any) -> Tensor:
+        try:
+            return inner(*given)
+        except (UserError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            what = " ".join(str(error).split())
+            raise PluginError(
+                f"the intervention {entry.name!r} of {entry.distribution} raised {type(error).__name__}: {what}"
+            ) from error
+
+    intervention.apply = apply  # type: ignore[assignment,method-assign]
+    return intervention
+
+
 class Continue(Step):
     """Continues prompts under all conditions and scores the texts."""
 
@@ -82,15 +103,16 @@ class Continue(Step):
         try:
             return self._continue(prompts)
         except torch.OutOfMemoryError:
-            if len(prompts.prompts) < 2:
-                raise
+            if len(prompts.prompts) == 1:
+                raise UserError(
+                    f"one prompt under {len(self._design.conditions)} conditions does not fit on {self.loaded.device}: "
+                    "give fewer new_tokens or values of sigma, a smaller dtype, or device_map=auto."
+                ) from None
         torch.cuda.empty_cache()
         half = len(prompts.prompts) // 2
         self.notes.append(f"out of memory with {len(prompts.prompts)} prompts at once; went on with {half}.")
         parts = (prompts.select(range(half)), prompts.select(range(half, len(prompts.prompts))))
         first, second = (self.predict_step(Parcel(part), batch_idx) for part in parts)
-        from mspgt.state import merge
-
         return {name: merge([first[name], second[name]]) for name in first}
 
     def _continue(self, batch: Prompts) -> dict[str, State]:

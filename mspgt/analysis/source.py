@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,19 @@ from mspgt import models
 from mspgt.config import RunOptions
 from mspgt.errors import UserError
 from mspgt.generate.conditions import paper_boundaries, scales, thirds
-from mspgt.intervene_config import InterveneOptions
+from mspgt.intervene_config import WAYS, InterveneOptions
 from mspgt.models import LoadedModel
 from mspgt.result import Result, load
 from mspgt.rundir import existing
 
-WAYS = (
-    "give boundaries=5,9 (blocks below each), boundaries=paper (those of the paper's rule) or boundaries=thirds (three "
-    "equal scales)"
-)
-"""the three ways to give boundaries"""
+OWN: Mapping[str, Any] = {
+    "tokenizer": None,
+    "revision": None,
+    "quantization": None,
+    "dtype": "auto",
+    "device_map": None,
+}
+"""how a run's model is loaded, put back to the defaults: it says nothing of another model"""
 
 
 @dataclass(frozen=True)
@@ -43,76 +46,90 @@ class Source:
     path: Path | None
     fingerprint: Mapping[str, Any]
     """of the run; empty without one"""
+    other_model: bool
+    """whether a model was given beside the run, in place of its own"""
 
     @classmethod
     def of(cls, o: InterveneOptions) -> Source:
-        """Read the run that the settings name; its corpus is replaced by `prompts=`, its model by `model=`.
+        """Read the run that the settings name; `model=` replaces its model, `prompts=` its corpus.
 
         Raises
         ------
-        UserError: no such run, or one that cannot be repeated from its settings.
+        UserError: no such run, one that cannot be repeated from its settings, or no boundaries to go by.
         """
         if o.run is None:
-            return cls(RunOptions(model=o.model, data="grammar" if o.prompts is None else o.prompts), None, None, {})
+            return cls(_replaced(RunOptions(), o), None, None, {}, False)
         folder = existing(o.run)
-        options, manifest = folder.config().options, folder.manifest()
-        data = options.data if o.prompts is None else o.prompts
-        model = options.model if o.model is None else o.model
-        for key, value in (("model", model), ("prompts", data)):
+        manifest = folder.manifest()
+        if "signals" not in manifest:
+            raise UserError(f"{folder.path} holds an experiment, not a run: give the run that it disturbed.")
+        options = _replaced(folder.config().options, o)
+        for key, name in {"model": "model", "tokenizer": "tokenizer", "data": "prompts"}.items():
+            value = getattr(options, key)
             if isinstance(value, str) and value.startswith("<"):
-                raise UserError(f"the run in {folder.path} was given {key} as an object ({value}): give {key}= again.")
-        settings = {f: getattr(options, f) for f in RunOptions.__dataclass_fields__} | {"data": data, "model": model}
-        return cls(RunOptions(**settings), load(folder.path), folder.path, manifest["fingerprint"])
+                raise UserError(f"the run in {folder.path} was given its {key} as an object ({value}): give {name}=.")
+        source = cls(options, load(folder.path), folder.path, manifest["fingerprint"], o.model is not None)
+        if o.boundaries is None:
+            source.accepted()  # now, rather than after the model is loaded
+        return source
 
-    def load_model(self, o: InterveneOptions) -> LoadedModel:
+    def load_model(self, offline: bool) -> LoadedModel:
         """Load the model as the run did.
 
         Raises
         ------
-        UserError: it cannot be loaded, or its weights are no longer those of the run.
+        UserError: it cannot be loaded, or has not as many blocks as the run's.
         """
         r = self.options
         model = models.load(
             r.model,
-            r.tokenizer if o.tokenizer is None else o.tokenizer,
+            r.tokenizer,
             revision=r.revision,
             quantization=r.quantization,
             trust_remote_code=r.trust_remote_code,
-            dtype=o.dtype,
-            device_map=o.device_map if o.device_map is not None else r.device_map,
+            dtype=r.dtype,
+            device_map=r.device_map,
             layers_path=r.layers_path,
-            offline=o.offline or r.offline,
+            offline=offline or r.offline,
         )
-        self._check_same(model, o)
-        return model
-
-    def _check_same(self, model: LoadedModel, o: InterveneOptions) -> None:
-        if self.result is None:
-            return
-        if self.result.n_layers != model.n_layers:
+        if self.result is not None and self.result.n_layers != model.n_layers:
             raise UserError(
                 f"{model.name} has {model.n_layers} blocks, but the run in {self.path} is of a model of "
                 f"{self.result.n_layers}: give the run's own model."
             )
-        same_kind = model.dtype == self.fingerprint.get("dtype")
-        if o.model is None and same_kind and models.content_sha256(model) != self.fingerprint.get("model_sha256"):
+        return model
+
+    def boundaries(self, given: tuple[str, ...] | None, model: LoadedModel, sha256: str) -> Boundaries:
+        """The boundaries that were given, or else those that the run accepted.
+
+        Parameters
+        ----------
+        sha256: of the model's weights; those of another model count as not accepted.
+
+        Raises
+        ------
+        UserError: the weights are no longer those of the run; the run accepted no boundaries and none were given; or
+            they do not fit the model.
+        """
+        changed = self._changed(model, sha256)
+        if changed and not self.other_model:
             raise UserError(
                 f"the weights of {model.name} are no longer those of the run in {self.path}: run again, or give model= "
                 "to disturb these weights all the same."
             )
-
-    def boundaries(self, given: str | None, model: LoadedModel) -> Boundaries:
-        """The boundaries that were given, or else those that the run accepted.
-
-        Raises
-        ------
-        UserError: the run accepted none and none were given, or they do not fit the model.
-        """
-        found = self._accepted() if given is None else self._given(given, model)
+        found = self.accepted() if given is None else self._given(given, model)
+        if found.accepted and changed:
+            found = Boundaries(found.blocks, "those of a model with other weights", False)
         scales(found.blocks, model.n_layers)
         return found
 
-    def _accepted(self) -> Boundaries:
+    def accepted(self) -> Boundaries:
+        """The boundaries that the run accepted.
+
+        Raises
+        ------
+        UserError: it accepted none.
+        """
         verdict = None if self.result is None else self.result.verdict()
         if verdict is None or not verdict.accepted:
             status = "" if verdict is None else f" ({verdict.status})"
@@ -120,23 +137,40 @@ class Source:
         one, other = (boundary.layer for boundary in verdict.boundaries)
         return Boundaries((one, other), "accepted by the run", True)
 
-    def _given(self, given: str, model: LoadedModel) -> Boundaries:
-        if given == "thirds":
+    def _changed(self, model: LoadedModel, sha256: str) -> bool:
+        """Whether the weights are not the run's; in another precision only a model given beside the run may differ."""
+        if self.result is None:
+            return False
+        if model.dtype != self.fingerprint.get("dtype"):
+            return self.other_model
+        return sha256 != self.fingerprint.get("model_sha256")
+
+    def _given(self, given: tuple[str, ...], model: LoadedModel) -> Boundaries:
+        if given == ("thirds",):
             return Boundaries(thirds(model.n_layers), "three equal scales, not found by measurement", False)
-        if given == "paper" and self.result is None:
+        if given == ("paper",) and self.result is None:
             depths = paper_boundaries(model.n_layers, model.family)
             return Boundaries(depths, "at the paper's mean depths, not found by measurement", False)
-        if given == "paper" and self.result is not None:
-            verdict = self.result.verdict("paper")
-            if len(verdict.boundaries) != 2:
+        if given == ("paper",) and self.result is not None:
+            verdict = next((v for v in self.result.rules if v.rule == "paper"), None)
+            if verdict is None or len(verdict.boundaries) != 2:
+                why = "it needs cka, probe and attn" if verdict is None else verdict.status
                 raise UserError(
-                    f"boundaries=paper: the paper's rule places no two boundaries in the run in {self.path} "
-                    f"({verdict.status}): give boundaries=thirds, or numbers such as 5,9."
+                    f"boundaries=paper: the paper's rule places no two boundaries in the run in {self.path} ({why}): "
+                    "give boundaries=thirds, or numbers such as 5,9."
                 )
             one, other = (boundary.layer for boundary in verdict.boundaries)
             accepted = "accepted" if verdict.accepted else "did not accept"
             return Boundaries((one, other), f"placed by the paper's rule, which {accepted} them", False)
-        numbers = given.replace(" ", "").split(",")
-        if len(numbers) != 2 or not all(n.isdigit() for n in numbers):
-            raise UserError(f"boundaries={given}: {WAYS}.")
-        return Boundaries((int(numbers[0]), int(numbers[1])), "given by hand", False)
+        one, other = map(int, given)
+        return Boundaries((one, other), "given by hand", False)
+
+
+def _replaced(options: RunOptions, o: InterveneOptions) -> RunOptions:
+    """Settings of a run, with those that the experiment is given in their place."""
+    if o.model is not None:
+        options = replace(options, **OWN)
+    dtype = None if o.dtype == "auto" else o.dtype
+    keys = {"model": o.model, "tokenizer": o.tokenizer, "dtype": dtype, "device_map": o.device_map, "data": o.prompts}
+    given: dict[str, Any] = {key: value for key, value in keys.items() if value is not None}
+    return replace(options, **given)

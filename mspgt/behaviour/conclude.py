@@ -92,7 +92,7 @@ def _resampled(measuring: Measuring, resampling: Resampling) -> tuple[list[Measu
             with guarded(name):
                 values[name] = metric_values(one, resampling)
         except NotMeasured as error:
-            measuring.leave_out(name, str(error))
+            measuring.leave_out(error)
         else:
             measured.append(one)
     return measured, values
@@ -102,15 +102,12 @@ def _effects(
     measuring: Measuring, measured: Sequence[Measured], resampling: Resampling, swaps: int
 ) -> list[dict[str, Any]]:
     """Effects of all metrics: together, as corrections for many tests go over all of them."""
-    for one in measured:
-        if one.level != "sample":
-            try:
-                with guarded(one.name):
-                    effects([one], resampling, swaps=1)  # whether it can be measured on swapped texts at all
-            except NotMeasured as error:
-                measuring.leave_out(one.name, str(error))
+    try:
+        return effects(measured, resampling, swaps=swaps)
+    except NotMeasured as error:  # a corpus-level metric, on swapped texts
+        measuring.leave_out(error)
     kept = [m for m in measured if m.name not in measuring.not_measured]
-    return effects(kept, resampling, swaps=swaps)
+    return _effects(measuring, kept, resampling, swaps)
 
 
 def _metric(measuring: Measuring, measured: Measured, values: Mapping[str, Any]) -> dict[str, Any]:

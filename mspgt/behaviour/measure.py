@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mspgt import registry
 from mspgt.config import plain_options
 from mspgt.errors import MachineError, UserError
 from mspgt.files import write_atomically
 from mspgt.intervene_config import InterveneConfig
-from mspgt.metric import Generated, Metric, Values
+from mspgt.metric import Generated, Metric, Swapped, Values
 from mspgt.paired import Measured
 from mspgt.schema import plain
 
@@ -28,6 +29,10 @@ Progress = Callable[[str, int, int], None]
 
 class NotMeasured(Exception):
     """A metric that cannot be measured; the sentence says why."""
+
+    def __init__(self, metric: str, reason: str) -> None:
+        super().__init__(reason)
+        self.metric = metric
 
 
 @dataclass
@@ -58,18 +63,19 @@ class Measuring:
                 with guarded(name):
                     self._one(name, progress)
             except NotMeasured as error:
-                self.leave_out(name, str(error))
+                self.leave_out(error)
 
-    def leave_out(self, name: str, reason: str) -> None:
+    def leave_out(self, error: NotMeasured) -> None:
         """Take a metric out, and say why."""
-        self.not_measured[name] = reason
+        self.not_measured[error.metric] = str(error)
         for found in (self.values, self.companions):
-            found.pop(name, None)
+            found.pop(error.metric, None)
 
     def close(self) -> None:
         """Let go of what the metrics hold."""
         for metric in self.metrics.values():
-            metric.close()
+            with suppress(Exception):  # its numbers are there
+                metric.close()
         self.metrics.clear()
 
     def measured(self, name: str) -> Measured:
@@ -78,14 +84,22 @@ class Measuring:
         if metric.level == "sample":
             return Measured(name, metric.level, metric.direction, values)
 
-        def swapped(condition: str) -> Any:
+        def swapped(condition: str) -> Swapped:
             with guarded(name):
-                return _guarded(name, metric.swapped(texts["baseline"], texts[condition]))
+                anew = metric.swapped(texts["baseline"], texts[condition])
 
-        def without(left_out: Any) -> dict[str, float]:
-            kept = np.flatnonzero(~np.asarray(left_out)).tolist()
+            def values(swap: NDArray[np.bool_]) -> tuple[float, float]:
+                with guarded(name):
+                    one, other = anew(swap)
+                    return float(one), float(other)
+
+            return values
+
+        def without(left_out: NDArray[np.bool_]) -> dict[str, float]:
+            kept = np.flatnonzero(~left_out).tolist()
             with guarded(name):
-                return {c: _mean(metric.measure([found[i] for i in kept])) for c, found in texts.items()}
+                chosen = {c: [found[i] for i in kept] for c, found in texts.items()}
+                return {c: _mean(_checked(name, metric.measure(t), len(kept))) for c, t in chosen.items()}
 
         return Measured(name, metric.level, metric.direction, values, swapped, without)
 
@@ -128,20 +142,11 @@ def guarded(name: str) -> Iterator[None]:
     except (MachineError, NotMeasured):
         raise
     except UserError as error:
-        raise NotMeasured(str(error).removeprefix(f"{name}: ")) from error
+        raise NotMeasured(name, str(error).removeprefix(f"{name}: ")) from error
     except Exception as error:
         what = " ".join(str(error).split())
-        raise NotMeasured(
-            f"the metric of {registry.metric(name).distribution} raised {type(error).__name__}: {what}"
-        ) from error
-
-
-def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*arguments: Any) -> Any:
-        with guarded(name):
-            return function(*arguments)
-
-    return call
+        whose = registry.metric(name).distribution
+        raise NotMeasured(name, f"the metric of {whose} raised {type(error).__name__}: {what}") from error
 
 
 def _checked(name: str, values: Any, count: int) -> Values:
