@@ -198,7 +198,8 @@ class Settings:
 def main(arguments: list[str]) -> None:
     """Measure all four and print the table."""
     if asks_for_help(arguments):
-        return explain("reference_models.py", Settings)
+        explain("reference_models.py", Settings)
+        return
     settings = parse(Settings, key_values(arguments))
     table = Table(title=f"reference models on {settings.documents} held-out documents, nats per token")
     for heading in ("model", "cross-entropy", "grammar", "gap", "gap on repeated names", "accepted", "one topic"):

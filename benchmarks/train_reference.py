@@ -27,6 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
+from transformers.utils import logging
 
 from mspgt.analysis.loop import quiet_libraries
 from mspgt.config import key_values
@@ -184,6 +185,7 @@ def main(arguments: list[str]) -> None:
     except OSError as error:
         raise UserError(f"out={settings.out}: cannot be written to ({error.strerror}): give another folder.") from error
     quiet_libraries()
+    logging.disable_progress_bar()
     torch.set_num_threads(settings.threads)
     L.seed_everything(member.seed, verbose=False)
     module = Training(member, make_tokenizer(), settings.steps)
