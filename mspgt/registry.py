@@ -148,7 +148,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, Entry]] = {
             ("repetition", "repetition:Repetition", "options_metrics_text:RepetitionOptions",
              "share of a text's 4-grams that occurred in it before"),
             ("perplexity", "perplexity:Perplexity", "",
-             "perplexity of a text under the undisturbed model"),
+             "log-perplexity of a text under the undisturbed model"),
             ("divergence", "kl_divergence:Divergence", "",
              "Kullback-Leibler divergence of the disturbed model from the undisturbed one, per token"),
         ),

@@ -2,6 +2,10 @@
 
 Reimers and Gurevych 2019 (1908.10084). Saying the same again is perfectly coherent by this measure: a sentence has
 cosine 1 with its repetition. How many neighbours are repetitions is therefore told beside it.
+
+The first sentence of a text is the one in which its first word stands, the prompt's part of it included. A last one
+that the token limit cut is left out, as half a sentence means something else, unless it is a run-on already (more than
+60 words).
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ from numpy.typing import NDArray
 from mspgt.errors import UserError
 from mspgt.metric import Generated, Metric, Values
 from mspgt.plugins.options_metrics_models import CoherenceOptions
-from mspgt.plugins.texts import sentences
+from mspgt.plugins.options_metrics_text import RUN_ON
+from mspgt.plugins.texts import sentences, without_fragment
 
 Vector = NDArray[np.float32]
 
@@ -61,7 +66,7 @@ class Coherence(Metric):
         sentences: their mean number, over texts with at least two.
         share_repeated: of all pairs of neighbouring sentences, those that are one sentence twice; their cosine is 1.
         """
-        found = [split for split in (sentences(text.text) for text in texts) if len(split) > 1]
+        found = [split for split in map(_sentences, texts) if len(split) > 1]
         pairs = [pair for split in found for pair in pairwise(split)]
         if not pairs:
             return {}
@@ -78,7 +83,7 @@ class Coherence(Metric):
     def _pieces(self, text: Generated) -> list[str]:
         """What is compared, each with the next."""
         if self.options.between == "sentences":
-            return sentences(text.text)
+            return _sentences(text)
         return [joined for part in (text.prompt, text.text) if (joined := " ".join(sentences(part)))]
 
     def _mean_cosine(self, pieces: Sequence[str]) -> float:
@@ -97,6 +102,10 @@ class Coherence(Metric):
         batch = CPU_BATCH if str(self.device).startswith("cpu") else GPU_BATCH
         vectors = self._encoder.encode(new, batch_size=batch, show_progress_bar=False, normalize_embeddings=True)
         self._embeddings.update(zip(new, np.asarray(vectors, dtype=np.float32), strict=True))
+
+
+def _sentences(text: Generated) -> list[str]:
+    return without_fragment(sentences(text.text, text.prompt), RUN_ON)
 
 
 def _load(name: str, device: str, offline: bool) -> Any:

@@ -4,10 +4,15 @@ Neither way is better: prose varies its sentences, broken prose varies them wild
 unbiased variance of one text's sentence lengths in words, so that texts can be paired by prompt; the paper's own
 reading, the variance over all sentences of a condition, stands beside it as `corpus_variance`.
 
-A last sentence without closing punctuation was cut by the token limit: how long it got says where the limit fell, and
-as a sentence it would inflate the variance of every condition alike, so it is left out (`cut=keep` counts it). What
-this hides is a sentence that never ends; `run_on_share` looks at unfinished sentences too. A few run-ons can move the
-mean a long way (2% of them by nearly the mean itself) while the `median` stays: read the three together.
+The first sentence of a text is the one in which its first word stands, counted whole: a prompt that stops in the middle
+of it gives its part, so that lengths are those of sentences and not of what a prompt left of them.
+
+A last sentence without closing punctuation was cut by the token limit: how long it got says where the limit fell, so it
+is left out (`cut=keep` counts it), unless it is longer than `run_on` words already. A sentence that does not end is
+what the metric looks for: it counts with the length it got, a lower bound of its true one. A text that is nothing but
+one sentence has no variance, finished or not; `single_sentence_share` counts such texts, and `corpus_variance` holds
+their sentences. A few run-ons can move the mean a long way (2% of them by nearly the mean itself) while the `median`
+stays: read them together. `words` of `ttr` tells how long the texts are.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ import numpy as np
 
 from mspgt.metric import Generated, Metric, Values
 from mspgt.plugins.options_metrics_text import LengthVarianceOptions
-from mspgt.plugins.texts import is_cut, sentences, words
+from mspgt.plugins.texts import sentences, without_fragment, words
 
 
 class LengthVariance(Metric):
@@ -32,7 +37,7 @@ class LengthVariance(Metric):
 
     def measure(self, texts: Sequence[Generated]) -> Values:
         """(sample,) variance of each text's sentence lengths."""
-        return np.array([_variance(self._counted(t.text)) for t in texts], dtype=np.float64)
+        return np.array([_variance(self._counted(t)) for t in texts], dtype=np.float64)
 
     def companions(self, texts: Sequence[Generated]) -> Mapping[str, float]:
         """Numbers of the condition; what is undefined is left out.
@@ -42,8 +47,8 @@ class LengthVariance(Metric):
         that are one sentence, finished or not; both among texts with words.
         """
         values = self.measure(texts)
-        pooled = _variance([length for t in texts for length in self._counted(t.text)])
-        whole = [lengths for t in texts if (lengths := _lengths(t.text))]
+        pooled = _variance([length for t in texts for length in self._counted(t)])
+        whole = [lengths for t in texts if (lengths := _lengths(sentences(t.text, t.prompt)))]
         found = {"corpus_variance": pooled}
         if not np.isnan(values).all():
             found["median"] = float(np.nanmedian(values))
@@ -52,14 +57,14 @@ class LengthVariance(Metric):
             found["single_sentence_share"] = sum(len(lengths) == 1 for lengths in whole) / len(whole)
         return {name: value for name, value in found.items() if not np.isnan(value)}
 
-    def _counted(self, text: str) -> list[int]:
-        lengths = _lengths(text)
-        return lengths[:-1] if self.options.cut == "drop" and is_cut(text) else lengths
+    def _counted(self, text: Generated) -> list[int]:
+        found = sentences(text.text, text.prompt)
+        return _lengths(without_fragment(found, self.options.run_on) if self.options.cut == "drop" else found)
 
 
-def _lengths(text: str) -> list[int]:
+def _lengths(found: Sequence[str]) -> list[int]:
     """Words of each sentence."""
-    return [len(words(sentence)) for sentence in sentences(text)]
+    return [len(words(sentence)) for sentence in found]
 
 
 def _variance(lengths: Sequence[int]) -> float:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from mspgt.options import option
 
+RUN_ON = 60
+"""words beyond which a sentence is a run-on, unless an option says otherwise"""
+
 
 @dataclass(frozen=True)
 class SelfBLEUOptions:
@@ -20,10 +23,11 @@ class LengthVarianceOptions:
 
     cut: str = option(
         "drop",
-        "a last sentence without closing punctuation, cut by the token limit: drop it, or keep it as if it were whole",
+        "a last sentence without closing punctuation, cut by the token limit: drop it unless it is a run-on already, "
+        "or keep it as if it were whole",
         choices=("drop", "keep"),
     )
-    run_on: int = option(60, "words beyond which a sentence is a run-on", low=1)
+    run_on: int = option(RUN_ON, "words beyond which a sentence is a run-on", low=1)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class TTROptions:
         choices=("plain", "mattr"),
     )
     window: int = option(50, "words in a window of mattr; a shorter text has none", low=1)
+    first: int = option(50, "words of each text that `ttr_first_n` looks at; a shorter text is left out of it", low=1)
 
 
 @dataclass(frozen=True)

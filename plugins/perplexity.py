@@ -1,4 +1,9 @@
-"""perplexity: how surprising the generated texts are to the undisturbed model."""
+"""perplexity: how surprising the generated texts are to the undisturbed model.
+
+The value of a text is the logarithm of its perplexity. Perplexities themselves are ruled by a few texts: one whose
+tokens cost 15 nats each weighs as much as 100,000 of 3.5 nats, and a mean over texts, or its percentage change, would
+tell of that one alone.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +15,27 @@ from mspgt.metric import Generated, Metric, Values
 
 
 class Perplexity(Metric):
-    """Exponential of the mean negative log-likelihood of a text's tokens under the undisturbed model.
+    """Mean negative log-likelihood of a text's tokens under the undisturbed model, in nats per token.
 
-    NaN for a text without tokens, and where the exponential is no finite number.
+    NaN for a text without tokens, and where the likelihood of one is 0.
     """
 
-    summary = "perplexity of a text under the undisturbed model"
+    summary = "log-perplexity of a text under the undisturbed model"
     level = "sample"
     direction = "lower"
-    unit = "perplexity"
+    unit = "nats per token"
     needs = frozenset({"scores"})
 
     def measure(self, texts: Sequence[Generated]) -> Values:
-        """(sample,) exp(nll), at least 1."""
-        return _exp(_nll(texts))
+        """(sample,) nll, at least 0."""
+        nll = np.array([text.scores.get("nll", np.nan) for text in texts], dtype=np.float64)
+        return np.where(np.isfinite(nll), nll, np.nan)
 
     def companions(self, texts: Sequence[Generated]) -> Mapping[str, float]:
-        """corpus: exp of the mean nll over texts, each text weighing the same; less than the mean of perplexities."""
-        nll = _nll(texts)
-        known = nll[np.isfinite(nll)]
-        if not known.size:
+        """perplexity: exp of the mean over texts, each weighing the same; left out where that is no finite number."""
+        values = self.measure(texts)
+        if np.isnan(values).all():
             return {}
-        corpus = float(_exp(known.mean()))
-        return {"corpus": corpus} if np.isfinite(corpus) else {}
-
-
-def _nll(texts: Sequence[Generated]) -> Values:
-    return np.array([text.scores.get("nll", np.nan) for text in texts], dtype=np.float64)
-
-
-def _exp(nll: Values | np.float64) -> Values:
-    with np.errstate(over="ignore"):
-        found = np.exp(nll)
-    return np.where(np.isfinite(found), found, np.nan)
+        with np.errstate(over="ignore"):
+            found = float(np.exp(np.nanmean(values)))
+        return {"perplexity": found} if np.isfinite(found) else {}

@@ -1,8 +1,9 @@
 """ttr: type-token ratio, how many of a text's words are different ones.
 
-The ratio falls as a text grows, because words recur: texts of different lengths cannot be compared by it. Two readings
-that do not depend on length stand beside it: the ratio of the first N words, and MATTR, the mean ratio of all windows
-of equal length (Covington and McFall 2010, Cutting the Gordian Knot: the moving-average type-token ratio).
+The ratio falls as a text grows, because words recur: conditions whose texts differ in length (`words` tells it) cannot
+be compared by it. The reading that length does not touch is MATTR, the mean ratio of all windows of equal length
+(Covington and McFall 2010, Cutting the Gordian Knot: the moving-average type-token ratio): `variant=mattr` makes it the
+value. The ratio of the first N words, N being the same for every condition, stands beside it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,6 @@ import numpy as np
 from mspgt.metric import Generated, Metric, Values
 from mspgt.plugins.options_metrics_text import TTROptions
 from mspgt.plugins.texts import words
-
-SHORTEST = 10
-"""words below which a text has no say in how many first words are compared"""
 
 
 class TypeTokenRatio(Metric):
@@ -37,20 +35,19 @@ class TypeTokenRatio(Metric):
     def companions(self, texts: Sequence[Generated]) -> Mapping[str, float]:
         """Means over texts; what is undefined is left out.
 
-        plain: of the ratio. mattr: of MATTR, over texts with a window of words. ttr_first_n: of the ratio of the first
-        `n` words, where n is the smallest number of words among texts with at least 10, over those texts.
+        words: of how many they are, over all texts. plain: of the ratio. mattr: of MATTR, over texts with a window of
+        words. ttr_first_n: of the ratio of the first `first` words, over texts with that many; share_first_n: how many
+        of all texts those are.
         """
-        found = [words(t.text) for t in texts]
+        found, first, window = [words(t.text) for t in texts], self.options.first, self.options.window
         readings = {
+            "words": [float(len(text)) for text in found],
             "plain": [ttr(text) for text in found if text],
-            "mattr": [mattr(text, self.options.window) for text in found if len(text) >= self.options.window],
+            "mattr": [mattr(text, window) for text in found if len(text) >= window],
+            "ttr_first_n": [ttr(text[:first]) for text in found if len(text) >= first],
+            "share_first_n": [float(len(text) >= first) for text in found],
         }
-        means = {name: float(np.mean(values)) for name, values in readings.items() if values}
-        long = [text for text in found if len(text) >= SHORTEST]
-        if long:
-            n = min(map(len, long))
-            means |= {"ttr_first_n": float(np.mean([ttr(text[:n]) for text in long])), "n": float(n)}
-        return means
+        return {name: float(np.mean(values)) for name, values in readings.items() if values}
 
 
 def ttr(text: Sequence[str]) -> float:

@@ -22,7 +22,7 @@ STORY = "The river rose in the night. By morning the bridge was gone. Nobody cou
 SHUFFLED = "The river rose in the night. Interest rates fell by two points. Add three cups of flour to the bowl."
 
 
-def generated(*texts, prompt="It was said that"):
+def generated(*texts, prompt="It was said so. "):
     return [Generated(i, prompt, text) for i, text in enumerate(texts)]
 
 
@@ -86,9 +86,27 @@ def test_fewer_than_two_sentences_have_no_neighbours(minilm):
 
 
 def test_saying_it_again_is_perfectly_coherent_and_is_told(minilm):
-    texts = generated("Rain fell. Rain fell. Rain fell.", STORY)
+    texts = generated("Rain fell. Rain fell. Rain fell. Rain f", STORY)
     assert minilm.measure(texts)[0] == pytest.approx(1, abs=1e-6)
     assert minilm.companions(texts) == {"sentences": 3.0, "share_repeated": 0.5}
+
+
+@pytest.mark.parametrize("cut", range(len("Rain fell")))
+def test_where_the_prompt_ends_in_a_sentence_does_not_matter(cut):
+    whole = "Rain fell. Dogs barked."
+    metric = planted({"Rain fell.": [1, 0], "Dogs barked.": [3, 4]})
+    given = generated(whole[cut:], prompt="Long ago. " + whole[:cut])
+    np.testing.assert_allclose(metric.measure(given), [0.6], rtol=1e-6)
+    assert metric.companions(given) == {"sentences": 2.0, "share_repeated": 0.0}
+
+
+def test_a_sentence_that_the_limit_cut_is_left_out_unless_it_never_ends():
+    endless = " ".join(["and the"] * 31)
+    metric = planted({"Rain fell.": [1, 0], "Dogs barked.": [3, 4], endless: [4, -3]})
+    values = metric.measure(
+        generated("Rain fell. Dogs barked. And then", "Rain fell. And then", f"Rain fell. Dogs barked. {endless}")
+    )
+    np.testing.assert_allclose(values, [0.6, np.nan, 0.3], rtol=1e-6, atol=1e-7)
 
 
 def test_prompt_and_continuation_are_compared_on_request():

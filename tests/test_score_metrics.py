@@ -33,25 +33,34 @@ def test_perplexity_is_that_of_torchmetrics_on_the_same_logits(seed):
     texts = scored(*({"nll": float(x)} for x in nll))
     metric = Perplexity()
     one_by_one = [Independent()(logits[i : i + 1], tokens[i : i + 1]) for i in range(5)]
-    np.testing.assert_allclose(metric.measure(texts), one_by_one, rtol=1e-6)
-    np.testing.assert_allclose(metric.companions(texts)["corpus"], Independent()(logits, tokens), rtol=1e-6)
+    np.testing.assert_allclose(metric.measure(texts), np.log(one_by_one), rtol=1e-6)
+    np.testing.assert_allclose(metric.companions(texts)["perplexity"], Independent()(logits, tokens), rtol=1e-6)
 
 
 def test_a_uniform_model_is_as_perplexed_as_its_vocabulary_is_large():
-    assert Perplexity().measure(scored({"nll": np.log(50257)})) == pytest.approx([50257])
+    texts = scored({"nll": np.log(50257)})
+    assert Perplexity().measure(texts) == pytest.approx([np.log(50257)])
+    assert Perplexity().companions(texts) == {"perplexity": pytest.approx(50257)}
 
 
-def test_perplexity_without_a_likelihood_is_undefined_and_does_not_touch_the_corpus():
+def test_one_text_does_not_rule_the_mean():
+    calm, wild = scored(*[{"nll": 3.0}] * 100), scored(*[{"nll": 3.0}] * 99, {"nll": 16.0})
+    metric = Perplexity()
+    assert metric.measure(wild).mean() / metric.measure(calm).mean() < 1.05
+    assert metric.companions(wild)["perplexity"] == pytest.approx(np.exp(3.13))
+
+
+def test_without_a_likelihood_there_is_no_value_and_the_mean_is_that_of_the_others():
     texts = scored({"nll": 1.0}, {}, {"nll": 3.0}, {"kl": 2.0}, {"nll": np.nan}, {"nll": np.inf})
     values = Perplexity().measure(texts)
     np.testing.assert_array_equal(np.isnan(values), [False, True, False, True, True, True])
-    assert Perplexity().companions(texts) == {"corpus": pytest.approx(np.exp(2.0))}
+    assert Perplexity().companions(texts) == {"perplexity": pytest.approx(np.exp(2.0))}
     assert Perplexity().companions(texts[1:2]) == {}
 
 
-def test_perplexity_beyond_a_float_is_undefined_not_infinite():
+def test_a_perplexity_beyond_a_float_is_left_out():
     texts = scored({"nll": 800.0})
-    assert np.isnan(Perplexity().measure(texts)).all()
+    np.testing.assert_array_equal(Perplexity().measure(texts), [800.0])
     assert Perplexity().companions(texts) == {}
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nltk.util import ngrams
 
@@ -14,7 +14,7 @@ from mspgt.errors import UserError
 from mspgt.metric import Generated
 from mspgt.plugins.length_variance import LengthVariance
 from mspgt.plugins.repetition import Repetition
-from mspgt.plugins.texts import is_cut, sentences, tokens, words
+from mspgt.plugins.texts import is_cut, sentences, tokens, without_fragment, words
 from mspgt.plugins.ttr import TypeTokenRatio, mattr
 
 QUIET = settings(max_examples=100, deadline=None, derandomize=True)
@@ -51,7 +51,8 @@ def test_words_are_the_tokens_that_begin_with_a_word_character(text):
 
 
 @QUIET
-@given(st.text(st.characters() | st.sampled_from(". !?\n\ud800\x00"), max_size=80))
+@given(st.text(st.characters() | st.sampled_from(". !?\n\ud800\x00A\xa0\u3000"), max_size=80))
+@example("A\xa0. 東B\u3000.")  # the splitter panics at it
 def test_sentences_hold_all_words_of_any_text(text):
     found = sentences(text)
     assert all(words(sentence) for sentence in found)
@@ -64,14 +65,63 @@ def test_sentences_end_at_closing_punctuation_and_line_breaks():
     )
 
 
-@pytest.mark.parametrize("text", ["The end.", "Is it?", 'He said: "No!"', "Gone (at last.) ", "So…", "終わり。"])
+@QUIET
+@given(st.text(st.sampled_from("aA .!?\n'-") | st.characters(), max_size=60), st.data())
+def test_sentences_of_a_text_are_those_of_the_whole_that_hold_its_words(whole, data):
+    at = data.draw(st.integers(0, len(whole)))
+    prompt, text = whole[:at], whole[at:]
+    found, every = sentences(text, prompt), sentences(whole)
+    assert found == every[len(every) - len(found) :]
+    if words(text):
+        # Those left out hold words of the prompt alone, and the first that is left in has the text's first word.
+        left_out = every[: len(every) - len(found)]
+        assert sum(map(len, map(words, left_out))) <= len(words(prompt))
+        assert sum(len(words(sentence)) for sentence in found) >= len(words(text)) - 1
+        assert sum(len(words(sentence)) for sentence in found[1:]) < len(words(text)) + 1
+    else:
+        assert found == []
+
+
+def test_the_first_sentence_of_a_text_has_its_part_of_the_prompt():
+    assert sentences("er rose. It fell.", "Rain came. The riv") == ["The river rose.", "It fell."]
+    assert sentences(" It fell.", "Rain came. The river rose.") == ["It fell."]
+    assert sentences(". It fell", "The river rose") == ["It fell"]
+    assert sentences("\nIt fell.", "The river") == ["It fell."]
+    assert sentences("...", "The river") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The end.",
+        "Is it?",
+        'He said: "No!"',
+        "Gone (at last.) ",
+        "So…",
+        "終わり。",
+        'He went today. It slept. "',
+        "It slept. “",
+        "It slept. (",
+        "It slept. — ",
+        "It slept! -- [",
+    ],
+)
 def test_a_closed_sentence_is_not_cut(text):
-    assert not is_cut(text)
+    assert not is_cut(sentences(text)[-1])
 
 
-@pytest.mark.parametrize("text", ["The", "It was. But then", 'He said: "No', "One,", "(It ended.) And", ""])
+@pytest.mark.parametrize(
+    "text", ["The", "It was. But then", 'He said: "No', "One,", "(It ended.) And", "It ended. And —", "It ended. (And"]
+)
 def test_an_open_sentence_is_cut(text):
-    assert is_cut(text)
+    assert is_cut(sentences(text)[-1])
+
+
+def test_a_fragment_is_left_out_while_it_is_short():
+    assert without_fragment(["It rained.", "And then the"], 3) == ["It rained."]
+    assert without_fragment(["It rained.", "And then the"], 2) == ["It rained.", "And then the"]
+    assert without_fragment(["It rained.", "And then."], 3) == ["It rained.", "And then."]
+    assert without_fragment([], 3) == []
 
 
 # ---------------------------------------------------------------------------------------------------- length_variance
@@ -92,6 +142,26 @@ def test_a_cut_sentence_is_left_out_unless_kept():
     assert value(LengthVariance(cut="keep"), "It rained. And then the") == 0.5
 
 
+def test_a_sentence_that_never_ends_counts_with_the_length_it_got():
+    run_on = of_words(61)[:-1]
+    assert value(LengthVariance(), f"{of_words(3)} {run_on}") == statistics.variance([3, 61])
+    assert np.isnan(value(LengthVariance(run_on=61), f"{of_words(3)} {run_on}"))
+    assert value(LengthVariance(run_on=5), f"{of_words(3)} And so it went on and") == statistics.variance([3, 6])
+
+
+def test_a_finished_sentence_before_a_lone_quote_counts():
+    assert value(LengthVariance(), 'He went home today. It slept. "') == statistics.variance([4, 2])
+
+
+@pytest.mark.parametrize("cut", range(len("The river rose in the")))
+def test_where_the_prompt_ends_in_a_sentence_does_not_matter(cut):
+    prompt, text = "The river rose in the", " night. Nobody in the village slept. Dogs barked and"
+    whole = prompt + text
+    given = [Generated(0, "Long ago. " + whole[:cut], whole[cut:])]
+    assert LengthVariance().measure(given)[0] == statistics.variance([6, 5])
+    assert LengthVariance().companions(given)["corpus_variance"] == statistics.variance([6, 5])
+
+
 def test_no_two_sentences_no_variance():
     assert np.isnan(LengthVariance().measure(generated("", "One.", "One two three", "...! ?"))).all()
 
@@ -108,7 +178,7 @@ def test_companions_of_length_variance():
     found = LengthVariance().companions(texts)
     variances = [2, statistics.variance([2, 10, 12]), 0]
     assert found["median"] == 2 == statistics.median(variances)
-    assert found["corpus_variance"] == pytest.approx(statistics.variance([4, 6, 2, 10, 12, 5, 60, 60]))
+    assert found["corpus_variance"] == pytest.approx(statistics.variance([4, 6, 2, 10, 12, 5, 61, 60, 60]))
     assert found["run_on_share"] == 1 / 5
     assert found["single_sentence_share"] == 2 / 5
     assert LengthVariance(run_on=59).companions(texts)["run_on_share"] == 2 / 5
@@ -150,22 +220,29 @@ def test_ttr_falls_with_length_and_its_other_readings_do_not():
     short, long = generated(*(draw(60) for _ in range(80))), generated(*(draw(400) for _ in range(80)))
     plain = TypeTokenRatio().measure
     assert plain(short).mean() - plain(long).mean() > 0.1
+    one, other = (TypeTokenRatio().companions(texts) for texts in (short, long))
     for name in ("mattr", "ttr_first_n"):
-        # The shortest long text is cut to its own length: compare both at 60 words.
-        cut = generated(*(" ".join(t.text.split()[: None if name == "mattr" else 60]) for t in long))
-        found = [TypeTokenRatio().companions(texts)[name] for texts in (short, cut)]
-        assert abs(found[0] - found[1]) < 0.03
+        assert abs(one[name] - other[name]) < 0.03
+    assert (one["words"], other["words"]) == (60, 400)
 
 
 def test_companions_of_ttr():
     nine, ten, twelve = "a " * 9, "a b c d e f g h i i", "a a a a a a a a a b c d"
-    found = TypeTokenRatio(window=10).companions(generated(nine, ten, twelve, ""))
-    assert found["n"] == 10
+    found = TypeTokenRatio(window=10, first=10).companions(generated(nine, ten, twelve, ""))
     assert found["ttr_first_n"] == pytest.approx((9 / 10 + 2 / 10) / 2)
+    assert found["share_first_n"] == 2 / 4
+    assert found["words"] == (9 + 10 + 12) / 4
     assert found["mattr"] == pytest.approx((9 / 10 + np.mean([2, 3, 4]) / 10) / 2)
     assert found["plain"] == pytest.approx((1 / 9 + 9 / 10 + 4 / 12) / 3)
-    assert TypeTokenRatio().companions(generated("", "...")) == {}
-    assert set(TypeTokenRatio().companions(generated("a b"))) == {"plain"}
+    assert TypeTokenRatio().companions(generated("", "...")) == {"words": 0, "share_first_n": 0}
+    assert TypeTokenRatio().companions(generated("a b")) == {"words": 2, "plain": 1, "share_first_n": 0}
+    assert TypeTokenRatio().companions([]) == {}
+
+
+def test_the_first_words_are_as_many_in_every_condition():
+    fifty, more = "a b " * 25, "a b " * 25 + "c " * 50
+    assert TypeTokenRatio().companions(generated(fifty, "a"))["ttr_first_n"] == 2 / 50
+    assert TypeTokenRatio().companions(generated(more, more))["ttr_first_n"] == 2 / 50
 
 
 # ---------------------------------------------------------------------------------------------------- repetition
