@@ -59,6 +59,10 @@ def _machine() -> list[Line]:
             lines.append((f"GPU {i}", f"{device.name}, {device.total_memory / 2**30:.0f} GiB", None))
     else:
         lines.append(("GPU", "none; runs go on the processor", None))
+    java = shutil.which("java")
+    lines.append(("java", java or "none", None if java else "install Java 17; needed for the metric grammaticality"))
+    server = os.environ.get("LTP_PATH")
+    lines.append(("LanguageTool", f"in {server} (LTP_PATH)" if server else "fetched when it is first needed", None))
     offline = os.environ.get("HF_HUB_OFFLINE") == "1"
     hub = "switched off (HF_HUB_OFFLINE=1)" if offline else "asked when a model is not local"
     lines.append(("model hub", hub, None))

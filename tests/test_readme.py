@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mspgt import registry
+from mspgt import intervene_config, registry
 from mspgt.cli import VERBS
 from mspgt.config import build, key_values
 
@@ -35,13 +35,17 @@ def test_every_command_has_a_verb_and_keys_that_exist() -> None:
     assert len(commands) > 5
     for _, verb, *arguments in commands:
         assert verb in VERBS
-        if verb == "run":
-            build(key_values([a for a in arguments if a != "..."]))
+        check = {"run": build, "intervene": intervene_config.build}.get(verb)
+        if check is not None:
+            check(key_values([a for a in arguments if a != "..."]))
 
 
-def test_every_signal_and_figure_is_there() -> None:
+def test_every_plugin_and_figure_is_there() -> None:
     for name in registry.BUILT_IN[registry.SIGNAL]:
         assert f"| `{name}`" in README
+    for kind in (registry.INTERVENTION, registry.METRIC):
+        for name in registry.BUILT_IN[kind]:
+            assert f"`{name}`" in README
     for figure in re.findall(r"\]\((docs/[^)]+)\)", README):
         assert (ROOT / figure).is_file(), figure
 
