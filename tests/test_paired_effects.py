@@ -64,6 +64,10 @@ def test_the_unit_is_the_document_where_there_are_ten_and_the_prompt_otherwise()
     few = Resampling(40, clusters=np.arange(40) // 5)
     assert (few.unit, few.count) == ("prompt", 40)
     assert "8 documents" in few.reason
+    uneven = np.r_[np.zeros(89, dtype=int), np.arange(1, 12)]
+    assert (Resampling(100, clusters=uneven).unit, len(np.unique(uneven))) == ("prompt", 12)
+    assert "12 documents, effectively 1.26, and fewer than 10 are too few" in Resampling(100, clusters=uneven).reason
+    assert Resampling(100, clusters=np.arange(100) // 10).unit == "document"
     assert Resampling(40, clusters=np.arange(40)).unit == "prompt"
     assert Resampling(40).unit == "prompt"
 
@@ -163,10 +167,83 @@ def test_holm_is_over_metrics_and_scales_and_apart_for_controls():
         assert [t["p_holm"] for t in own] == pytest.approx(holm([t["p"] for t in own]))
 
 
-def test_document_tests_appear_where_documents_are_the_unit():
-    assert "t_document" not in effects([planted()], Resampling(200))[0]["tests"]
+def test_document_tests_decide_where_documents_are_the_unit():
+    prompts = effects([planted()], Resampling(200))[0]
+    assert (prompts["primary"], set(prompts["tests"])) == ("t", {"t", "wilcoxon", "tost"})
     entry = effects([planted()], Resampling(200, clusters=np.arange(200) // 5))[0]
-    assert set(entry["tests"]) == {"t", "t_document", "wilcoxon", "tost"}
+    assert set(entry["tests"]) == {"t", "t_document", "wilcoxon", "wilcoxon_document", "tost"}
+    assert entry["primary"] == "t_document"
+
+
+def test_the_primary_family_has_the_document_tests_and_the_papers_t_is_beside_it():
+    rng = np.random.default_rng(8)
+    clusters = np.arange(200) // 5
+    corpus = Measured("self_bleu", "corpus", "lower", {c: rng.normal(size=200) for c in CONDITIONS},
+                      lambda condition: lambda swap: (0.0, float(swap.any())))  # fmt: skip
+    entries = effects([planted(0), planted(1, name="other"), corpus], Resampling(200, clusters=clusters), swaps=19)
+    scales = [e for e in entries if e["condition"] != "random_window"]
+    assert {e["primary"] for e in scales} == {"t_document", "swap"}
+    primary = [e["tests"][e["primary"]] for e in scales]
+    assert len(primary) == 9
+    assert [t["p_holm"] for t in primary] == pytest.approx(holm([t["p"] for t in primary]))
+    paper = [e["tests"]["t"] for e in scales if "t" in e["tests"]]
+    assert [t["p_holm"] for t in paper] == pytest.approx(holm([t["p"] for t in paper]))
+
+
+def test_below_ten_complete_pairs_there_is_a_difference_only():
+    for pairs in (9, 10):
+        measured = planted(samples=200)
+        measured.values["local"][pairs:] = np.nan
+        entry = by_condition(effects([measured], Resampling(200)))["local"]
+        assert (entry["n"], entry["samples"]) == (pairs, 200)
+        assert entry["difference"]["value"] is not None
+        enough = pairs == 10
+        assert bool(entry["tests"]) == (entry["primary"] is not None) == enough
+        assert (entry["percent"] is None) == (entry["difference"]["low"] is None) == (entry["d_z"] is None) != enough
+        assert entry["undefined"] == (None if enough else "undefined: only 9 pairs")
+    clusters = np.arange(200) // 20
+    measured = planted(samples=200)
+    measured.values["local"][100:] = np.nan
+    entry = by_condition(effects([measured], Resampling(200, clusters=clusters)))["local"]
+    assert (entry["undefined"], entry["tests"]) == ("undefined: only 100 pairs, of 5 documents", {})
+
+
+def test_a_metric_that_is_zero_in_the_baseline_is_not_tested_against_it():
+    rng = np.random.default_rng(9)
+    divergence = Measured("divergence", "sample", "none", {
+        c: np.zeros(200) if c == "baseline" else rng.exponential(size=200) for c in CONDITIONS
+    })  # fmt: skip
+    entries = effects([planted(), divergence], Resampling(200))
+    of = [e for e in entries if e["metric"] == "divergence"]
+    assert all(e["tests"] == {} and e["primary"] is None and e["d_z"] is None and e["percent"] is None for e in of)
+    assert all(e["difference"]["low"] < e["difference"]["value"] < e["difference"]["high"] for e in of)
+    alone = effects([planted()], Resampling(200))
+    assert [e["tests"] for e in entries if e["metric"] == "ttr"] == [e["tests"] for e in alone]
+
+
+def test_a_scale_is_compared_with_its_control():
+    rng = np.random.default_rng(10)
+    values = {c: rng.normal(5, 1, 200) for c in ("baseline", "local", "global", "local-control", "local-control@0.2")}
+    values["local@0.2"] = values["local-control@0.2"] + rng.normal(0.3, 1, 200)
+    labels = {c: rng.normal(5, 1, 200) for c in values}
+
+    def without(left_out):
+        return {c: v[~left_out].mean() for c, v in labels.items()}
+
+    corpus = Measured("m", "corpus", "none", labels, lambda condition: lambda swap: (0.0, 1.0), without)
+    entries = effects([Measured("ttr", "sample", "none", values), corpus], Resampling(200), swaps=19)
+    found = by_condition([e for e in entries if e["metric"] == "ttr"])
+    assert {c for c, e in found.items() if "versus_control" in e} == {"local", "local@0.2"}
+    for condition, control in (("local", "local-control"), ("local@0.2", "local-control@0.2")):
+        versus = found[condition]["versus_control"]
+        expected = stats.ttest_rel(values[condition], values[control])
+        assert versus["p"] == versus["p_holm"] == pytest.approx(expected.pvalue)
+        assert versus["value"] == pytest.approx((values[condition] - values[control]).mean())
+        assert [versus["low"], versus["high"]] == pytest.approx(expected.confidence_interval(), abs=0.03)
+        assert versus["n"] == 200
+    versus = by_condition([e for e in entries if e["metric"] == "m"])["local"]["versus_control"]
+    assert versus["low"] < (labels["local"] - labels["local-control"]).mean() < versus["high"]
+    assert versus["p"] is None
 
 
 def test_an_effect_has_the_keys_of_the_schema_and_is_plain_json():
@@ -176,7 +253,8 @@ def test_an_effect_has_the_keys_of_the_schema_and_is_plain_json():
     resampling = Resampling(200, clusters=np.arange(200) // 5)
     entries = effects([planted(), undefined, unchanged, one], resampling)
     for e in entries:
-        assert set(e) == {"metric", "condition", "n", "difference", "percent", "undefined", "d_z", "tests"}
+        assert set(e) == {"metric", "condition", "n", "samples", "difference", "percent", "undefined", "d_z",
+                          "primary", "tests"}  # fmt: skip
         assert all(set(t) == {"statistic", "p", "p_holm"} for t in e["tests"].values())
     values = [metric_values(m, resampling) for m in (undefined, unchanged, one)]
     json.dumps([entries, values], allow_nan=False)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mspgt.paired.hypothesis_tests import Test, holm, paired_t, swap_test, tost, wilcoxon
+from mspgt.paired.hypothesis_tests import Test, holm, paired_t, sign_test, swap_test, tost, wilcoxon
 
 P = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 
@@ -66,10 +66,34 @@ def test_tests_are_undefined_without_any_difference():
     assert np.isnan(paired_t(np.array([1.0])).p)
 
 
-def test_equal_differences_are_certain():
-    found = paired_t(np.full(9, 0.1))
-    assert found.p == 0
-    assert found.json()["statistic"] is None
+def test_equal_differences_have_no_spread_to_be_tested_against():
+    for null in (0.0, 0.1):
+        assert np.isnan(paired_t(np.full(9, 0.1), null=null).p)
+    assert np.isnan(tost(np.full(9, 0.1)).p)
+
+
+def test_wilcoxon_of_documents_is_that_of_their_sums():
+    d = np.random.default_rng(7).normal(0.1, 1, (14, 5))
+    d[3, 2] = np.nan
+    found = wilcoxon(d.ravel(), np.repeat(np.arange(14), 5)[::-1])
+    expected = stats.wilcoxon(np.nansum(d, axis=1))
+    assert (found.statistic, found.p) == (expected.statistic, pytest.approx(expected.pvalue))
+
+
+def test_only_wilcoxon_of_documents_keeps_its_level_when_prompts_of_a_document_are_alike():
+    rng = np.random.default_rng(8)
+    units = np.repeat(np.arange(20), 5)
+    runs = [np.repeat(rng.normal(size=20), 5) + rng.normal(size=100) for _ in range(200)]
+    assert np.mean([wilcoxon(d, units).p < 0.05 for d in runs]) < 0.09
+    assert np.mean([wilcoxon(d).p < 0.05 for d in runs]) > 0.15
+
+
+def test_the_sign_test_is_the_exact_test_of_mcnemar():
+    one = np.r_[np.ones(9), np.zeros(41)]
+    other = np.r_[np.zeros(7), np.ones(2), np.ones(1), np.zeros(40)]
+    assert sign_test(one - other).p == pytest.approx(2 * stats.binom.cdf(1, 8, 0.5))
+    assert sign_test(one - other, np.repeat(np.arange(5), 10)).p == 1
+    assert np.isnan(sign_test(np.zeros(5)).p)
 
 
 def test_cluster_robust_t_is_the_plain_one_for_documents_of_one_prompt():

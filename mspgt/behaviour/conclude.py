@@ -17,7 +17,7 @@ from mspgt.behaviour.schema import FILE, Behaviour
 from mspgt.files import write_atomically
 from mspgt.generate.conditions import BASELINE, Condition
 from mspgt.intervene_config import InterveneConfig
-from mspgt.paired import PAPER_NOTES, Measured, Resampling, effects, metric_values, verdicts
+from mspgt.paired import PAPER_NOTES, Measured, Resampling, effects, metric_values, notes, verdicts
 
 EXAMPLES = 5
 """prompts whose texts are shown side by side"""
@@ -50,7 +50,8 @@ def conclude(config: InterveneConfig, facts: Facts, measuring: Measuring) -> dic
     compared = _effects(measuring, measured, resampling, o.swaps)
     measured = [m for m in measured if m.name not in measuring.not_measured]
     strengths = {c.strength: c.name for c in facts.conditions if c.name.partition("@")[0] == "local"}
-    answers = verdicts(measured, compared, resampling, strengths)
+    blocks = {c.scale: c.window or len(c.layers) for c in facts.conditions if c.name == c.scale}
+    answers = verdicts(measured, compared, resampling, strengths, blocks, noise=o.intervention == "gaussian")
     for name, answer in answers.items():
         if name in PAPER_NOTES:
             answer["reasons"].append(PAPER_NOTES[name])
@@ -67,7 +68,7 @@ def conclude(config: InterveneConfig, facts: Facts, measuring: Measuring) -> dic
         "effects": compared,
         "verdicts": answers,
         "not_measured": dict(measuring.not_measured),
-        "notes": [*facts.notes, *_notes(config, resampling)],
+        "notes": [*facts.notes, *notes(measured, compared, resampling, swaps=o.swaps), *_notes(config)],
         "examples": _examples(measuring, names),
     }
 
@@ -123,14 +124,14 @@ def _metric(measuring: Measuring, measured: Measured, values: Mapping[str, Any])
     }
 
 
-def _notes(config: InterveneConfig, resampling: Resampling) -> list[str]:
+def _notes(config: InterveneConfig) -> list[str]:
     o = config.options
-    notes = [f"Intervals and tests of whole {resampling.unit}s: {resampling.reason}."]
-    if o.dose == "paper":
-        notes.append(PAPER_NOTES["dose"])
+    found = []
+    if o.dose != "matched":
+        found.append(PAPER_NOTES["dose"])
     if o.decoding == "greedy":
-        notes.append("With greedy decoding a text depends on its prompt alone: Self-BLEU reflects the prompts.")
-    return notes
+        found.append("With greedy decoding a text depends on its prompt alone: Self-BLEU reflects the prompts.")
+    return found
 
 
 def _examples(measuring: Measuring, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,43 +1,50 @@
-"""How brittle the local scale is (Prediction 3.1): gamma and kappa of one model, and the comparison of two."""
+"""How brittle the local scale is (Prediction 3.1): gamma of one model, and the comparison of two."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from mspgt.errors import UserError
-from mspgt.paired.effects import difference, has_percentage, percentage
 from mspgt.paired.intervals import fieller
-from mspgt.paired.measured import BASELINE, Floats, Json, Measured, number
-from mspgt.paired.resampling import Estimate, Resampling
+from mspgt.paired.kappa import Response, square_law
+from mspgt.paired.measured import Json, Measured
+from mspgt.paired.resampling import Resampling
 
 FACTOR = 5.0
 """by which, the paper says, gamma can vary between families (section 3.3.2, Tier 3)"""
-STRENGTHS = 3
-"""fewest strengths for a slope on the square"""
 
 
-def brittleness_of(measured: Sequence[Measured], resampling: Resampling, strengths: Mapping[float, str]) -> Json:
+def brittleness_of(
+    measured: Sequence[Measured], resampling: Resampling, strengths: Mapping[float, str], *, noise: bool
+) -> Json:
     """gamma and kappa of the local scale for every metric; one model alone decides nothing.
 
-    gamma = change / sigma (section 3.3.2). kappa = slope of the change on sigma² through the origin, as strength 0
-    changes nothing: Σ sigma² change / Σ sigma⁴; by equation 30 it is what does not depend on sigma. Both in units of
-    the metric and in per cent of the baseline.
+    gamma = change / sigma (section 3.3.2); kappa, what change / sigma² tends to at small sigma, is that of
+    `kappa.square_law`. Both in units of the metric and in per cent of the baseline.
 
     Parameters
     ----------
     strengths: sigma -> name of the condition that disturbs the local scale by it.
+    noise: whether sigma is the standard deviation of noise; otherwise there is no kappa.
 
     Returns
     -------
-    A verdict, `numbers` being `{"metrics": {name: {"gamma": [{"sigma", "change", "percent"}], "kappa": {"change",
-    "percent"} or None, "kappa_reason"}}}`, where a change or percentage is {value, low, high, se} or None.
+    A verdict, `numbers` being `{"metrics": {name: {"gamma": [{"sigma", "change", "percent"}], **square_law}}}`, where a
+    change or percentage is {value, low, high, se, n} or None.
     """
-    numbers = {m.name: _coefficients(m, resampling, strengths) for m in measured}
-    reason = "undecided: needs two models or more; compare gamma and kappa with those of a model of another family."
-    return {"verdict": "undecided", "reasons": [reason], "numbers": {"metrics": numbers}}
+    numbers = {}
+    for metric in measured:
+        response = Response(metric, resampling, strengths)
+        gamma = [{"sigma": s, **response.slope({s: 1 / s})} for s in response.strengths]
+        numbers[metric.name] = {"gamma": gamma, **square_law(response, noise)}
+    reasons = ["undecided: needs two models or more; compare gamma and kappa with those of a model of another family."]
+    bent = [name for name, found in numbers.items() if (found["lack_of_fit"] or {}).get("flag")]
+    if bent:
+        reasons.append(
+            f"change / sigma squared is not the same at the smallest and the largest strength for {', '.join(bent)}."
+        )
+    return {"verdict": "undecided", "reasons": reasons, "numbers": {"metrics": numbers}}
 
 
 def brittleness(models: Mapping[str, Mapping[str, Any]], metric: str = "length_variance") -> Json:
@@ -78,39 +85,6 @@ def brittleness(models: Mapping[str, Mapping[str, Any]], metric: str = "length_v
         reasons.append(f"ratio unbounded: the interval of {other}'s gamma contains 0.")
     numbers = {"metric": metric, "sigma": sigma, "ratio": ratio.json(), "smaller_over_larger": inverse.json()}
     return {"verdict": verdict, "reasons": reasons, "numbers": numbers}
-
-
-def _coefficients(metric: Measured, resampling: Resampling, strengths: Mapping[float, str]) -> Json:
-    positive = {s: c for s, c in sorted(strengths.items()) if s > 0 and c in metric.values}
-    gamma = [{"sigma": s, **_slope(metric, resampling, {s: c}, power=1)} for s, c in positive.items()]
-    kappa, reason = None, None
-    if len(positive) < STRENGTHS:
-        reason = f"a slope on sigma squared needs {STRENGTHS} strengths or more; there are {len(positive)}"
-    else:
-        kappa = _slope(metric, resampling, positive, power=2)
-    return {"gamma": gamma, "kappa": kappa, "kappa_reason": reason}
-
-
-def _slope(metric: Measured, resampling: Resampling, strengths: Mapping[float, str], power: int) -> Json:
-    """Slope through the origin of the change on sigma^power; for one strength and power 1 it is change / sigma."""
-    x = np.array(list(strengths), dtype=np.float64) ** power
-    names = (BASELINE, *strengths.values())
-    resampled = resampling.of(metric)
-
-    def slope(of: Any) -> Any:
-        def statistic(means: Floats) -> Floats:
-            changes = [of(means[..., [0, i]]) for i in range(1, len(names))]
-            return np.asarray(np.stack(changes, axis=-1) @ x / (x @ x))
-
-        return statistic
-
-    baseline = resampled.estimate(names, lambda means: np.asarray(means[..., 0]))
-    percent = _with_se(resampled.estimate(names, slope(percentage))) if has_percentage(baseline) else None
-    return {"change": _with_se(resampled.estimate(names, slope(difference))), "percent": percent}
-
-
-def _with_se(found: Estimate) -> Json:
-    return {**found.json(), "se": number(found.se)}
 
 
 def _gamma_percent(numbers: Mapping[str, Any], metric: str) -> dict[float, Json]:

@@ -18,28 +18,53 @@ Units = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One scale against the two others.
+    """One scale against the two others, of which it must be shown that the scale changes the metric more than both.
 
-    `p` is the largest p of the two one-sided tests that the scale changes the metric more than each other scale
-    (Berger 1982): all must hold, so no correction is due. `p_more` has, for each other scale, the p that it changes the
-    metric more, with Holm's correction for looking at two. NaN where undefined.
+    All of its parts must hold, so no correction is due (an intersection-union test, Berger 1982), and `p` is the
+    largest of them: one-sided against each other scale, and, where the change has a direction, that the scale moves the
+    metric that way at all. NaN where undefined.
     """
 
-    p: float
+    scale: str
     p_over: dict[str, float]
+    """other scale -> p that this one changes the metric more"""
     p_more: dict[str, float]
+    """other scale -> p that it changes the metric more, with Holm's correction for looking at two"""
+    p_moves: dict[str, float]
+    """any scale -> p that it moves the metric in the direction in question; empty where there is none"""
+
+    @property
+    def p(self) -> float:
+        """That the scale changes the metric most."""
+        return float(np.max([*self.p_over.values(), *([self.p_moves[self.scale]] if self.p_moves else [])]))
+
+    @property
+    def above(self) -> bool:
+        """Whether the scale is above both others, wherever zero is."""
+        return all(p < ALPHA for p in self.p_over.values())
+
+    @property
+    def stronger(self) -> tuple[str, ...]:
+        """The scales that change the metric more."""
+        return tuple(s for s, p in self.p_more.items() if p < ALPHA)
+
+    @property
+    def moving(self) -> bool:
+        """Whether the scale or a stronger one moves the metric in the direction in question."""
+        return not self.p_moves or any(self.p_moves[s] < ALPHA for s in (self.scale, *self.stronger))
 
     @property
     def verdict(self) -> str:
         """At 0.05: "supported", "contradicted" by a scale that changes the metric more, or "undecided"."""
         if self.p < ALPHA:
             return "supported"
-        return "contradicted" if any(p < ALPHA for p in self.p_more.values()) else "undecided"
+        return "contradicted" if self.stronger and self.moving else "undecided"
 
     def json(self) -> Json:
-        """`verdict`, `p`, `p_over` and `p_more`."""
-        over, more = ({s: number(p) for s, p in part.items()} for part in (self.p_over, self.p_more))
-        return {"verdict": self.verdict, "p": number(self.p), "p_over": over, "p_more": more}
+        """`verdict`, `p`, `p_over`, `p_more` and `p_moves`."""
+        parts = {"p_over": self.p_over, "p_more": self.p_more, "p_moves": self.p_moves}
+        listed = {name: {s: number(p) for s, p in part.items()} for name, part in parts.items()}
+        return {"verdict": self.verdict, "p": number(self.p), **listed}
 
 
 class Changes:
@@ -50,7 +75,7 @@ class Changes:
         defined = np.isfinite(values).all(axis=1)
         self.units: Units = resampling.units[defined]
         self.by = {s: values[defined, i] - values[defined, 0] for i, s in enumerate(SCALES, start=1)}
-        self.n = int(defined.sum())
+        self.n, self.lacking = len(self.units), resampling.lacking(self.units)
 
     def mean(self, scale: str) -> float:
         """Mean change by one scale, in the metric's unit; NaN without samples."""
@@ -58,17 +83,19 @@ class Changes:
 
     def signed(self, scale: str, sign: int) -> Comparison:
         """Compare mean changes in one direction (sign 1: a rise, -1: a fall) by one-sided paired t tests."""
-        return _compare(
-            scale, lambda one, other: paired_t(sign * (self.by[one] - self.by[other]), self.units, "greater")
-        )
+        return self._directed(scale, lambda change: paired_t(sign * change, self.units, "greater"))
 
     def ranks(self, scale: str, sign: int) -> Comparison:
         """The same by Wilcoxon's signed-rank tests, which a few run-on texts cannot decide."""
-        return _compare(scale, lambda one, other: wilcoxon(sign * (self.by[one] - self.by[other]), "greater"))
+        return self._directed(scale, lambda change: wilcoxon(sign * change, self.units, "greater"))
 
     def absolute(self, scale: str) -> Comparison:
         """Compare |mean change|, whatever its direction."""
-        return _compare(scale, lambda one, other: larger(self.by[one], self.by[other], self.units))
+        return _compare(scale, lambda one, other: larger(self.by[one], self.by[other], self.units), {})
+
+    def _directed(self, scale: str, test: Callable[[Floats], Test]) -> Comparison:
+        moves = {s: test(change).p for s, change in self.by.items()}
+        return _compare(scale, lambda one, other: test(self.by[one] - self.by[other]), moves)
 
 
 def larger(one: Floats, other: Floats, units: Units) -> Test:
@@ -88,8 +115,8 @@ def larger(one: Floats, other: Floats, units: Units) -> Test:
     return Test(float(abs(one.mean()) - abs(other.mean())), min(1.0, 2 * float(np.max(both, axis=1).min())))
 
 
-def _compare(scale: str, test: Callable[[str, str], Test]) -> Comparison:
+def _compare(scale: str, test: Callable[[str, str], Test], moves: dict[str, float]) -> Comparison:
     others = [s for s in SCALES if s != scale]
     over = {s: test(scale, s).p for s in others}
     more = dict(zip(others, holm([test(s, scale).p for s in others]), strict=True))
-    return Comparison(float(np.max(list(over.values()))), over, more)
+    return Comparison(scale, over, more, moves)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, nan, sqrt
+from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Test:
-    """Statistic and p-value; NaN where the test is undefined (all differences zero, fewer than two pairs)."""
+    """Statistic and p-value; NaN where the test is undefined (all differences equal, fewer than two pairs)."""
 
     __test__ = False  # not one of pytest's
 
@@ -54,21 +54,26 @@ def paired_t(
     alternative: "two-sided", "greater" (the mean exceeds `null`) or "less".
     """
     mean, se, freedom = _mean_and_se(differences, units)
-    if not freedom or (se == 0 and mean == null):
+    if not freedom or se == 0:
         return Test()
-    t = (mean - null) / se if se else inf * np.sign(mean - null)
+    t = (mean - null) / se
     if alternative == "two-sided":
         return Test(t, float(2 * stats.t.sf(abs(t), freedom)))
     return Test(t, float(stats.t.sf(t if alternative == "greater" else -t, freedom)))
 
 
-def wilcoxon(differences: Floats, alternative: str = "two-sided") -> Test:
+def wilcoxon(differences: Floats, units: NDArray[np.integer] | None = None, alternative: str = "two-sided") -> Test:
     """Wilcoxon's signed-rank test; zero differences are dropped before ranking (Wilcoxon's own rule), as are NaN.
 
-    Exact up to 50 differences without ties, the normal approximation with tie correction otherwise. Prompts are
-    taken as independent.
+    Exact up to 50 differences without ties, the normal approximation with tie correction otherwise.
+
+    Parameters
+    ----------
+    units: (sample,) the document of each prompt. Given, the sums of the differences of each document are ranked;
+        without, prompts are taken as independent.
     """
-    kept = differences[np.isfinite(differences) & (differences != 0)]
+    kept = sums(differences, units)
+    kept = kept[kept != 0]
     if len(kept) == 0:
         return Test()
     with warnings.catch_warnings():
@@ -105,6 +110,10 @@ def swap_test(swapped: Swapped, units: NDArray[np.integer], swaps: int = 999, se
     of the scores. All prompts of a unit change sides together: swapping documents is a subgroup of swapping prompts,
     so the test is exact whenever that one is, and still is when the effect varies from document to document.
 
+    What is tested is that the two texts of a prompt (or document) are exchangeable: a small p says that they differ
+    in distribution, most likely in this metric, but not that the expected metric differs. A statement about the metric
+    itself needs its interval as well.
+
     Parameters
     ----------
     swapped: (sample,) bool -> (baseline value, condition value).
@@ -129,6 +138,34 @@ def swap_test(swapped: Swapped, units: NDArray[np.integer], swaps: int = 999, se
         baseline, condition = swapped(sides[units])
         count += not abs(condition - baseline) < as_far  # an undefined one counts as far
     return Test(observed, (1 + count) / (1 + swaps))
+
+
+def sign_test(differences: Floats, units: NDArray[np.integer] | None = None) -> Test:
+    """Exact two-sided sign test; of the differences of two indicators it is McNemar's exact test.
+
+    Parameters
+    ----------
+    units: (sample,) the document of each prompt. Given, the signs are those of the sums of each document.
+
+    Returns
+    -------
+    The number of positive signs less that of negative ones, and p; NaN where all differences are zero.
+    """
+    total = sums(differences, units)
+    positive, negative = int((total > 0).sum()), int((total < 0).sum())
+    if positive + negative == 0:
+        return Test()
+    return Test(positive - negative, float(stats.binomtest(positive, positive + negative).pvalue))
+
+
+def sums(differences: Floats, units: NDArray[np.integer] | None) -> Floats:
+    """Sums of the defined differences of each unit; the defined differences themselves without units."""
+    defined = np.isfinite(differences)
+    kept = np.asarray(differences[defined], dtype=np.float64)
+    if units is None:
+        return kept
+    of = np.unique(np.asarray(units)[defined], return_inverse=True)[1]
+    return np.asarray(np.bincount(of, kept), dtype=np.float64)
 
 
 def _mean_and_se(differences: Floats, units: NDArray[np.integer] | None) -> tuple[float, float, int]:

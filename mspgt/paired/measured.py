@@ -20,6 +20,8 @@ Json = dict[str, Any]
 
 BASELINE = "baseline"
 SCALES = ("local", "intermediate", "global")
+MINIMUM = 10
+"""complete pairs, or documents with one, below which there is no percentage, no interval, no test and no verdict"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,17 @@ class Measured:
     def columns(self, conditions: tuple[str, ...]) -> Floats:
         """The values of some conditions side by side: (sample, condition) float64."""
         return np.stack([np.asarray(self.values[c], dtype=np.float64) for c in conditions], axis=1)
+
+
+def control_of(condition: str) -> str:
+    """Name of the condition that disturbs as many blocks outside the scale: local@0.05 -> local-control@0.05."""
+    name, at, strength = condition.partition("@")
+    return f"{name}-control{at}{strength}"
+
+
+def matched_of(scale: str) -> str:
+    """Name of the condition that disturbs as many blocks of the scale as the smallest scale has."""
+    return f"{scale}-matched"
 
 
 def number(value: float) -> float | None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 _GAMMA = (
     "gamma = change / sigma is no coefficient: by equation 30 the change goes with sigma squared, so "
-    "gamma depends on sigma. kappa, the slope on sigma squared, does not."
+    "gamma depends on sigma. kappa, what change / sigma squared tends to at small sigma, does not."
 )
 _RATIO = (
     "The paper's 40/1 (equation 8) does not follow from its Table 2, which gives 40/2.43 = 16.5 for "

@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mspgt.errors import UserError
-from mspgt.paired.measured import Floats, Json, Measured, number
+from mspgt.paired.measured import MINIMUM, Floats, Json, Measured, number
 
 Indices = NDArray[np.int64]
 Statistic = Callable[[Floats], Floats]
 """(..., condition) means -> (...)"""
 
-MINIMUM_DOCUMENTS = 10
-"""with fewer documents a bootstrap distribution has too few values for an interval to mean anything"""
 GROUPS = 20
 """of the delete-a-group jackknife; each costs one measurement of all conditions"""
 
@@ -33,7 +31,7 @@ class Estimate:
     high: float = nan
     se: float = nan
     n: int = 0
-    """samples it rests on"""
+    """samples that it rests on"""
 
     def json(self) -> Json:
         """`value`, `low` and `high`."""
@@ -51,8 +49,9 @@ class Resampled(Protocol):
 class Resampling:
     """Units, weights and groups, drawn once from a seed, so that everything resampled with them is paired.
 
-    The unit is the document, because prompts cut from one document are dependent; where `clusters` is missing or
-    names fewer than 10 documents it is the prompt, and `reason` says so.
+    The unit is the document, because prompts cut from one document are dependent; where `clusters` is missing, or
+    the effective number of documents (sum n)² / sum n², n being the prompts of each, is less than 10, it is the
+    prompt, and `reason` says so.
 
     Parameters
     ----------
@@ -74,16 +73,19 @@ class Resampling:
         if clusters is not None and np.shape(clusters) != (samples,):
             raise UserError(f"clusters must name the document of each of {samples} prompts; got {np.shape(clusters)}.")
         self.samples, self.replicates, self.seed, self.confidence = samples, replicates, seed, confidence
-        documents = samples if clusters is None else len(np.unique(clusters))
         self.unit, self.reason = "prompt", "it is not known which document each prompt came from"
         self.units: Indices = np.arange(samples)
-        if clusters is not None and documents == samples:
-            self.reason = "every prompt came from a document of its own"
-        elif clusters is not None and documents < MINIMUM_DOCUMENTS:
-            self.reason = f"the prompts came from {documents} documents, and fewer than {MINIMUM_DOCUMENTS} are too few"
-        elif clusters is not None:
-            self.unit, self.reason = "document", f"{samples} prompts came from {documents} documents"
-            self.units = np.unique(clusters, return_inverse=True)[1].astype(np.int64)
+        if clusters is not None:
+            units = np.unique(clusters, return_inverse=True)[1].astype(np.int64)
+            prompts = np.bincount(units)
+            effective = samples**2 / max(int((prompts**2).sum()), 1)
+            came = f"{samples} prompts came from {len(prompts)} documents, effectively {effective:.3g}"
+            if len(prompts) == samples:
+                self.reason = "every prompt came from a document of its own"
+            elif effective < MINIMUM:
+                self.reason = f"{came}, and fewer than {MINIMUM} are too few"
+            else:
+                self.unit, self.reason, self.units = "document", came, units
         self.count = int(self.units.max(initial=-1)) + 1
         self._weights: Floats | None = None
         self._known: dict[int, tuple[Measured, Resampled]] = {}
@@ -108,6 +110,15 @@ class Resampling:
         of_unit[order] = np.arange(self.count) % max(groups, 1)
         return of_unit[self.units]
 
+    @staticmethod
+    def lacking(units: NDArray[np.integer]) -> str:
+        """What there is too little of in samples that came from these units; empty if there is enough."""
+        pairs, different = len(units), len(np.unique(units))
+        if different >= MINIMUM:
+            return ""
+        counted = f"only {pairs} {'pair' if pairs == 1 else 'pairs'}"
+        return counted if pairs < MINIMUM else f"{counted}, of {different} documents"
+
     def of(self, measured: Measured) -> Resampled:
         """The resampled metric; a corpus-level one is measured anew once, however often this is asked for."""
         if measured.samples != self.samples:
@@ -121,7 +132,7 @@ class Resampling:
 class Bootstrap:
     """Percentile bootstrap of the means of a sample-level metric over whole units.
 
-    A sample counts only where all conditions of the statistic are defined.
+    A sample counts only where all conditions of the statistic are defined; below 10 units there is no interval.
     """
 
     def __init__(self, measured: Measured, resampling: Resampling) -> None:
@@ -135,7 +146,7 @@ class Bootstrap:
         if len(values) == 0:
             return Estimate(nan)
         value = float(statistic(values.mean(axis=0)))
-        if len(np.unique(units)) < 2 or drawn.replicates < 2:
+        if drawn.lacking(units) or drawn.replicates < 2:
             return Estimate(value, n=len(values))
         sums = np.stack([np.bincount(units, column, minlength=drawn.count) for column in values.T], axis=1)
         counts = np.bincount(units, minlength=drawn.count).astype(np.float64)
@@ -161,7 +172,7 @@ class Jackknife:
     """
 
     def __init__(self, measured: Measured, resampling: Resampling) -> None:
-        self._measured, self._confidence = measured, resampling.confidence
+        self._measured, self._resampling = measured, resampling
         self._left_out: list[dict[str, float]] = []
         if measured.without is not None and resampling.count > 1:
             groups = resampling.groups
@@ -171,14 +182,15 @@ class Jackknife:
         """A statistic of the corpus values of some conditions, with its jackknife interval."""
         values = self._measured.columns(conditions)
         defined = np.isfinite(values)
-        n = int(defined.all(axis=1).sum())
+        units = self._resampling.units[defined.all(axis=1)]
+        n = len(units)
         if not defined.any(axis=0).all():
             return Estimate(nan)
         value = float(statistic(np.nanmean(values, axis=0)))
         groups = len(self._left_out)
-        if groups < 2:
+        if groups < 2 or self._resampling.lacking(units):
             return Estimate(value, n=n)
         replicates = statistic(np.array([[values[c] for c in conditions] for values in self._left_out]))
         se = sqrt((groups - 1) / groups * float(((replicates - replicates.mean()) ** 2).sum()))
-        reach = float(stats.t.ppf((1 + self._confidence) / 2, groups - 1)) * se
+        reach = float(stats.t.ppf((1 + self._resampling.confidence) / 2, groups - 1)) * se
         return Estimate(value, value - reach, value + reach, se, n)

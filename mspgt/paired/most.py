@@ -1,0 +1,87 @@
+"""Statements that one scale changes a metric most: judged, and put into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mspgt.paired.answers import answer, not_measured, shown, undecided
+from mspgt.paired.greatest import Changes, Comparison
+from mspgt.paired.measured import SCALES, Json, Measured, number
+from mspgt.paired.resampling import Resampling
+from mspgt.paired.selection import selection, undefined
+
+
+@dataclass(frozen=True)
+class Statement:
+    """That a scale changes a metric more than both others do."""
+
+    metric: str
+    scale: str
+    sign: int
+    """direction, fixed in advance: 1 a rise, -1 a fall, 0 either"""
+    source: str
+    """where the paper says so"""
+
+    @property
+    def verbs(self) -> tuple[str, str]:
+        """What is said to happen to the metric, and its opposite: verbs without their -s; no opposite of "change"."""
+        return {1: ("raise", "lower"), -1: ("lower", "raise"), 0: ("change", "")}[self.sign]
+
+
+def changes_most(statement: Statement, metric: Measured | None, resampling: Resampling) -> Json:
+    """Judge a statement: in its direction, or by absolute changes where it has none.
+
+    Undecided where too few texts have the metric under all scales, and where scales leave different texts undefined.
+    """
+    name, scale, sign = statement.metric, statement.scale, statement.sign
+    missing = SCALES if metric is None else [s for s in SCALES if s not in metric.values]
+    if metric is None or missing:
+        return not_measured(name, *missing)
+    changes = Changes(metric, resampling)
+    numbers: Json = {
+        "metric": name,
+        "n": changes.n,
+        "samples": metric.samples,
+        "unit": resampling.unit,
+        "degradation": {1: "rise", -1: "fall", 0: "either"}[sign],
+        "changes": {s: number(changes.mean(s)) for s in SCALES},
+        "undefined": {s: undefined(metric, s) for s in SCALES},
+    }
+    if changes.lacking:
+        return undecided(f"too few texts have {name} under every scale, {changes.lacking}", numbers)
+    absolute = changes.absolute(scale)
+    signed, ranks = (changes.signed(scale, sign), changes.ranks(scale, sign)) if sign else (None, None)
+    parts = {"signed": signed, "absolute": absolute, "ranks": ranks}
+    numbers |= {part: found.json() if found else None for part, found in parts.items()}
+    selected = selection(metric, resampling)
+    numbers["selection"] = selected
+    if selected:
+        listed = ", ".join(f"{undefined(metric, s):.0%} under {s}" for s in SCALES)
+        p = shown(min(selected.values()))
+        reason = f"selection: {name} is undefined for {listed} of the texts (p = {p}): the comparison is of the rest"
+        return undecided(reason, numbers)
+    main = signed or absolute
+    listed = ", ".join(f"{s} {changes.mean(s):+.4g}" for s in SCALES)
+    counted = f"n = {changes.n}" + (f" of {metric.samples}" if changes.n < metric.samples else "")
+    told = f"{_told(statement, main)} ({listed}; {counted}; p = {shown(main.p)})"
+    reasons = [f"{main.verdict}: {told}. {statement.source}."]
+    if signed and absolute.verdict != signed.verdict:
+        reasons.append(f"By absolute changes it is {absolute.verdict} (p = {shown(absolute.p)}).")
+    if signed and ranks and ranks.verdict != signed.verdict:
+        reasons.append(f"By ranks, which a few extreme texts cannot decide, it is {ranks.verdict}.")
+    return answer(main.verdict, reasons, numbers)
+
+
+def _told(statement: Statement, found: Comparison) -> str:
+    name, scale, (verb, opposite) = statement.metric, statement.scale, statement.verbs
+    if found.verdict == "supported":
+        return f"the {scale} scale {verb}s {name} most"
+    if found.verdict == "contradicted":
+        s = "s" * (len(found.stronger) == 1)
+        less = f" (or {opposite}{s} it less)" if opposite else ""
+        return f"the {' and the '.join(found.stronger)} scale {verb}{s} {name} more{less} than the {scale} scale"
+    if found.above:
+        return f"no scale degrades {name}: the {scale} one is above the others, but is not shown to {verb} it at all"
+    if found.stronger:
+        return f"no scale degrades {name}: neither the {scale} one nor a stronger one is shown to {verb} it"
+    return f"no scale is shown to {verb} {name} most"

@@ -1,0 +1,59 @@
+"""Where a metric is undefined for some texts: whether what is left can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mspgt.paired.hypothesis_tests import ALPHA, holm, sign_test
+from mspgt.paired.measured import BASELINE, SCALES, Measured
+from mspgt.paired.resampling import Resampling
+
+MOSTLY = 0.9
+"""share of defined texts from which on nothing is said"""
+APART = 0.05
+"""difference from the baseline's share up to which nothing is said"""
+
+
+def selection(measured: Measured, resampling: Resampling) -> dict[str, float]:
+    """Pairs of scales that leave different texts undefined, "local, global" -> p below 0.05 after Holm's correction.
+
+    A change of one scale is then that of other texts than the change of another. Exact sign tests of the texts that are
+    undefined under one scale alone (McNemar's), of whole documents where these are the unit.
+    """
+    units = resampling.units
+    missing = {s: (~np.isfinite(measured.values[s])).astype(np.float64) for s in SCALES}
+    pairs = list(combinations(SCALES, 2))
+    adjusted = holm([sign_test(missing[one] - missing[other], units).p for one, other in pairs])
+    return {f"{one}, {other}": p for (one, other), p in zip(pairs, adjusted, strict=True) if p < ALPHA}
+
+
+def undefined(measured: Measured, condition: str) -> float:
+    """Share of the texts of a condition for which the metric is undefined."""
+    return 1 - _share(measured.values[condition])
+
+
+def selection_notes(measured: Sequence[Measured]) -> list[str]:
+    """A sentence for each metric that is undefined for many texts under a condition, and not so in the baseline."""
+    notes = []
+    for metric in measured:
+        baseline = _share(metric.values[BASELINE])
+        shares = {c: _share(values) for c, values in metric.values.items() if c != BASELINE}
+        found = {c: s for c, s in shares.items() if s < MOSTLY and abs(s - baseline) > APART}
+        if not found:
+            continue
+        (first, share), *others = found.items()
+        listed = "".join(f", {1 - s:.0%} under {c}" for c, s in others)
+        compared = "comparisons are" if others else "comparison is"
+        notes.append(
+            f"{metric.name} is undefined for {1 - share:.0%} of the texts under {first}{listed} "
+            f"({1 - baseline:.0%} under the baseline): the {compared} of the rest."
+        )
+    return notes
+
+
+def _share(values: NDArray[np.float64]) -> float:
+    return float(np.isfinite(values).mean()) if len(values) else 1.0
