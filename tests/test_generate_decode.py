@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 
 from mspgt.errors import UserError
 from mspgt.generate.conditions import BASELINE, Condition
-from mspgt.generate.decode import Continuation, Decoding, generate
+from mspgt.generate.decode import Continuation, Decoding, _Batch, generate
 from mspgt.generate.disturb import Disturbance
+from mspgt.generate.draw import Draw
 from mspgt.generate.prompts import Prompt
 from mspgt.intervention import Block, Intervention, LayerStatistics
 from mspgt.models import LoadedModel, describe
@@ -305,6 +307,58 @@ def test_a_wrapped_model_writes_the_same() -> None:
     model, given = shared("gpt2"), prompts(6, 2)
     plain = write(model, given, Decoding(8))
     assert write(describe(Wrapper(model.full), model.tokenizer, "wrapped"), given, Decoding(8)) == plain
+
+
+class Overflowing(Intervention):
+    """Gives what half precision cannot hold, from some position on."""
+
+    beyond = 0
+
+    def apply(self, hidden: Tensor, layer: Block, positions: Tensor, *rest: Any) -> Tensor:
+        broken = (positions[..., None] >= self.beyond) & (self.strength > 1)
+        return torch.where(broken, float("inf"), hidden)
+
+
+@pytest.mark.parametrize("beyond", [0, 12])
+@pytest.mark.parametrize("decoding", [Decoding(8), Decoding(8, top_p=1.0), Decoding(8, "greedy")])
+def test_logits_that_overflow_are_told_with_the_condition(
+    decoding: Decoding, beyond: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Overflowing, "beyond", beyond)
+    model, given = replace(shared("llama"), dtype="float16"), prompts(4)
+    conditions = [*BASE, Condition("weak", 0.5, (1, 2, 3)), Condition("local@2", 2.0, (2,))]
+    disturbance = Disturbance(model, lambda s: Overflowing(strength=s), STATISTICS, seed=0)
+    assert len(generate(model, given, conditions[:2], decoding, disturbance)) == 8
+    with pytest.raises(
+        UserError, match=r"^local@2: .* sigma=2, .* in float16: give a smaller sigma or dtype=float32\.$"
+    ):
+        generate(model, given, conditions, decoding, disturbance)
+
+
+def test_a_text_that_has_ended_may_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, given = shared("llama"), prompts(16)
+    whole = write(model, given, Decoding(12, "greedy"), BASE)
+    with ending(model, [whole[0].ids[0]]):
+        truth = write(model, given, Decoding(12, "greedy"), BASE)
+        logits, broken = _Batch.logits, []
+
+        def overflow(batch: _Batch) -> Tensor:
+            ended = batch.positions[:, -1] < 0
+            broken.append(int(ended.sum()))
+            return logits(batch).masked_fill(ended[:, None], float("nan"))
+
+        monkeypatch.setattr(_Batch, "logits", overflow)
+        assert write(model, given, Decoding(12, "greedy"), BASE) == truth
+    assert max(broken) > 0
+
+
+@pytest.mark.parametrize("decoding", [Decoding(1), Decoding(1, top_p=1.0), Decoding(1, "greedy")])
+def test_a_row_without_a_finite_maximum_has_no_token(decoding: Decoding) -> None:
+    nan, inf = float("nan"), float("inf")
+    broken, sound = [[1, nan, 9], [-inf] * 3, [0, inf, 1], [nan] * 3], [[-inf, 2, -inf], [0, 50, 0]]
+    logits = torch.tensor(broken + sound)
+    draw = Draw(decoding, torch.arange(len(logits)), torch.device("cpu"))
+    assert draw.tokens(logits, 0).tolist() == [-1, -1, -1, -1, 1, 1]
 
 
 def test_nothing_to_write_is_nothing() -> None:

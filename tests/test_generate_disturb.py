@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -243,6 +244,54 @@ def test_after_an_error_the_model_is_as_before_and_nothing_was_added() -> None:
     assert disturbance.added() == {}
     disturbed(model, disturbance, conditions=[CONDITIONS[1]] * 5)
     assert set(disturbance.added()) == {("local", 1), ("local", 2)}
+
+
+class Away(nn.Module):
+    """A block that runs on another device than the one before it."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden.to("meta")
+
+
+@pytest.mark.parametrize("conditions", [[CONDITIONS[1]] * 5, CONDITIONS])
+def test_all_that_an_intervention_is_given_is_where_the_output_of_the_block_is(
+    conditions: Sequence[Condition],
+) -> None:
+    class Seen(Exception):
+        pass
+
+    class Looking(Intervention):
+        def apply(
+            self, hidden: Tensor, layer: Block, positions: Tensor, samples: Tensor, statistics: LayerStatistics
+        ) -> Tensor:
+            known = (statistics.mean, statistics.std_dim, statistics.bank)
+            raise Seen({t.device.type for t in (hidden, layer.incoming, positions, samples, *known)})
+
+    model = replace(shared("llama"), blocks=[Away(), nn.Identity(), nn.Identity(), nn.Identity()])
+    _, positions = padded("left")
+    disturbance = Disturbance(model, lambda s: Looking(strength=s), STATISTICS, seed=0)
+    for block, device in ((0, "meta"), (1, "cpu")):
+        with disturbance.rows(conditions, torch.tensor(SAMPLES), torch.tensor(LENGTHS)):
+            disturbance.step(positions)
+            with pytest.raises(Seen) as seen:
+                model.blocks[block](torch.zeros(*positions.shape, DIM))
+        assert seen.value.args == ({device},)
+
+
+def test_statistics_are_moved_once() -> None:
+    moves: list[str] = []
+
+    class Counted(Tensor):
+        def to(self, *args: Any, **kwargs: Any) -> Tensor:
+            moves.append("to")
+            return super().to(*args, **kwargs)
+
+    model = shared("llama")
+    counted = {k: replace(known, bank=known.bank.as_subclass(Counted)) for k, known in STATISTICS.items()}
+    disturbance = Disturbance(model, wave, counted, seed=0)
+    for _ in range(2):
+        disturbed(model, disturbance)
+    assert len(moves) == 3  # of blocks 1, 2 and 3
 
 
 def test_half_precision_stays_half_precision() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from mspgt.batch import Batch, Key, Layer
 from mspgt.capture import Capture
@@ -26,7 +24,6 @@ from mspgt.generate.statistics import (
     Moments,
     fold,
     from_tensors,
-    placed,
     statistics_of,
     summary,
     to_tensors,
@@ -244,16 +241,6 @@ def test_saved_statistics_that_lack_a_tensor_are_refused(whole: State) -> None:
     del tensors["bank"]
     with pytest.raises(UserError, match=r"lack bank \(expected"):
         from_tensors(tensors)
-
-
-def test_statistics_are_placed_where_each_block_runs(whole: State) -> None:
-    blocks: list[Any] = [nn.Linear(6, 6), nn.Linear(6, 6, device="meta"), nn.Linear(6, 6)]
-    blocks[2]._hf_hook = SimpleNamespace(execution_device="meta")
-    before = statistics_of(whole)
-    after = placed(before, blocks)
-    for layer, device in ((1, "cpu"), (2, "meta"), (3, "meta")):
-        assert {getattr(after[layer], n).device.type for n in ("mean", "std_dim", "bank")} == {device}
-        assert after[layer].std == before[layer].std
 
 
 @pytest.mark.parametrize("count", [0, 1])

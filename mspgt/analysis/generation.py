@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -90,13 +90,6 @@ class Continue(Step):
         self._design = design
         self.notes: list[str] = []
 
-    def on_predict_start(self) -> None:
-        """Bring the statistics to where the blocks are."""
-        blocks = enumerate(self.loaded.blocks, start=1)
-        devices = {k: next(block.parameters(), torch.empty(0)).device for k, block in blocks}
-        there = {k: _on(found, devices[k]) for k, found in self._design.statistics.items()}
-        self._design = replace(self._design, statistics=there)
-
     def predict_step(self, batch: Parcel, batch_idx: int) -> dict[str, State]:
         """The texts of some prompts; where memory is short, in halves."""
         prompts: Prompts = batch.batch
@@ -130,11 +123,6 @@ class Continue(Step):
     def _disturbance(self) -> Disturbance:
         d = self._design
         return Disturbance(self.loaded, d.make, d.statistics, seed=d.decoding.seed, apply=d.apply)
-
-
-def _on(statistics: LayerStatistics, device: torch.device) -> LayerStatistics:
-    moved = {name: getattr(statistics, name).to(device) for name in ("mean", "std_dim", "bank")}
-    return replace(statistics, **moved)
 
 
 def _state(

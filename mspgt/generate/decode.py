@@ -63,7 +63,7 @@ def generate(
 
     Raises
     ------
-    UserError: a model that cannot generate, or texts that it cannot hold.
+    UserError: a model that cannot generate, texts that it cannot hold, or logits that overflow.
     """
     if not prompts or not conditions:
         return []
@@ -79,7 +79,8 @@ def generate(
             for step in range(decoding.new_tokens):
                 disturbance.step(batch.positions)
                 tokens = draw.tokens(batch.logits(), step)
-                texts.append(tokens.tolist())
+                if (broken := texts.append(tokens.tolist())) is not None:
+                    raise _overflow(model, pairs[broken][1])
                 going = texts.going
                 if not going or step + 1 == decoding.new_tokens:
                     break
@@ -147,6 +148,17 @@ def _takes(model: LoadedModel, name: str) -> bool:
     return name in taken or (anything and name in inspect.signature(model.model.forward).parameters)
 
 
+def _overflow(model: LoadedModel, condition: Condition) -> UserError:
+    advice = ["a smaller sigma"] if condition.strength else []
+    if not model.dtype.startswith("float32"):
+        advice.append("dtype=float32")
+    disturbed = f", disturbed with sigma={condition.strength:g}," if condition.strength else ""
+    return UserError(
+        f"{condition.name}: the logits of {model.name}{disturbed} are not finite in {model.dtype}: give "
+        f"{' or '.join(advice) or 'another model'}."
+    )
+
+
 class _Texts:
     """What was written so far.
 
@@ -167,14 +179,17 @@ class _Texts:
         """Rows of the batch whose text goes on."""
         return [row for row, text in enumerate(self._of_row) if not self.ended[text]]
 
-    def append(self, tokens: list[int]) -> None:
-        """Add one token per row to the texts that go on."""
+    def append(self, tokens: list[int]) -> int | None:
+        """Add one token per row to the texts that go on; the first text of them that has none (-1) is given back."""
         for row in self.going:
             text, token = self._of_row[row], tokens[row]
+            if token < 0:
+                return text
             if token in self._ends:
                 self.ended[text] = True
             else:
                 self.ids[text].append(token)
+        return None
 
     def keep(self, rows: Tensor) -> None:
         """Go on with some rows: (row,)."""
@@ -239,7 +254,7 @@ class _Batch:
         ended = torch.ones(len(tokens), dtype=torch.bool)
         ended[going] = False
         self._positions[ended, self._end] = -1
-        self._ids[:, self._end] = tokens
+        self._ids[:, self._end] = tokens.clamp_min(0)
         self._end += 1
 
     def keep(self, rows: Tensor) -> None:

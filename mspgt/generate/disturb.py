@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ class Disturbance:
     Parameters
     ----------
     make: strength -> intervention of that strength.
-    statistics: block, from 1 -> what its output is like.
+    statistics: block, from 1 -> what its output is like; on any device.
     seed: of the windows that conditions draw.
     apply: "all" tokens that are processed, or the "generated" ones alone: those after the prompt.
 
@@ -48,6 +49,7 @@ class Disturbance:
         self.model, self.statistics, self.seed, self.apply = model, statistics, seed, apply
         self._make = make
         self._made: dict[float, Intervention] = {}
+        self._placed: dict[tuple[int, torch.device], LayerStatistics] = {}
         self._batch: Groups | None = None
         self._added: Added = {}
 
@@ -126,11 +128,13 @@ class Disturbance:
         if rows.idle:
             return hidden
         given = hidden if rows.whole else hidden.index_select(0, rows.index)
+        incoming = incoming.to(hidden.device)  # a spread model moves it inside the block
         entered = incoming if rows.whole else incoming.index_select(0, rows.index)
         if group.strength not in self._made:
             self._made[group.strength] = self._make(group.strength)
         intervention = self._made[group.strength]
-        done = intervention.apply(given, Block(block, entered), rows.positions, rows.samples, self.statistics[block])
+        statistics = self._statistics_on(hidden.device, block)
+        done = intervention.apply(given, Block(block, entered), rows.positions, rows.samples, statistics)
         if done.shape != given.shape:
             raise PluginError(
                 f"the intervention {type(intervention).__name__} gave {tuple(done.shape)} for hidden states "
@@ -141,3 +145,11 @@ class Disturbance:
             done = torch.where(rows.content, done, given)
         group.add((done.double() - given).square().sum((1, 2)), given.shape[-1])
         return done if rows.whole else hidden.index_copy(0, rows.index, done)
+
+    def _statistics_on(self, device: torch.device, block: int) -> LayerStatistics:
+        """Those of a block where its output is, which for an offloaded or a spread model its first pass tells."""
+        if (block, device) not in self._placed:
+            known = self.statistics[block]
+            moved = {name: getattr(known, name).to(device) for name in ("mean", "std_dim", "bank")}
+            self._placed[block, device] = replace(known, **moved)
+        return self._placed[block, device]

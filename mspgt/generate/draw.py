@@ -58,18 +58,18 @@ class Draw:
         self._share(self._samples[rows])
 
     def tokens(self, logits: Tensor, step: int) -> Tensor:
-        """Choose (row,) tokens from (row, vocabulary) logits.
+        """Choose (row,) tokens from (row, vocabulary) logits; -1 where they hold NaN or have no finite maximum.
 
         The winner over all tokens is the winner over the nucleus where it lies in it, which takes no sorting to find
         out: the probability of less likely tokens and its own must exceed 1 - top_p.
         """
         if self._decoding.mode == "greedy":
-            return logits.argmax(-1)
+            return _of_finite(*logits.max(-1))
         scores = logits / self._decoding.temperature
         noise = gumbel(self._decoding.seed, self._distinct, step, logits.shape[-1])[self._shared]
-        tokens = (scores + noise).argmax(-1)
+        highest, tokens = (scores + noise).max(-1)
         if self._decoding.top_p == 1:
-            return tokens
+            return _of_finite(highest, tokens)
         chosen = scores.gather(1, tokens[:, None])
         probabilities = scores.softmax(-1)
         mass = (probabilities * (scores < chosen)).sum(-1) + probabilities.gather(1, tokens[:, None])[:, 0]
@@ -77,9 +77,14 @@ class Draw:
         if len(doubtful):
             inside = self._nucleus(None, scores[doubtful])
             tokens[doubtful] = (inside + noise[doubtful]).argmax(-1)
-        return tokens
+        return _of_finite(highest, tokens)
 
     def _share(self, samples: Tensor) -> None:
         self._samples = samples
         distinct, shared = torch.unique(samples, return_inverse=True)
         self._distinct, self._shared = distinct.to(self._device), shared.to(self._device)
+
+
+def _of_finite(highest: Tensor, tokens: Tensor) -> Tensor:
+    """(row,) tokens, -1 where the highest score is not finite: NaN is higher than any number."""
+    return torch.where(highest.isfinite(), tokens, -1)

@@ -10,14 +10,14 @@ every block and every layout of batches, and the bank of two halves of a corpus 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import reduce
 from math import sqrt
 from operator import add
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mspgt.batch import Batch, Layer
 from mspgt.errors import UserError
@@ -226,23 +226,6 @@ def _totals(state: State) -> tuple[Moments, Moments]:
             "massive tokens and each sequence's first do not count): give a corpus with more or longer documents."
         )
     return _merged(state)
-
-
-def placed(statistics: Mapping[int, LayerStatistics], blocks: Sequence[nn.Module]) -> dict[int, LayerStatistics]:
-    """The statistics of each block on the device on which it runs; blocks: all of the model, in order."""
-    return {
-        layer: replace(
-            statistic,
-            **{n: getattr(statistic, n).to(_device_of(blocks[layer - 1])) for n in ("mean", "std_dim", "bank")},
-        )
-        for layer, statistic in statistics.items()
-    }
-
-
-def _device_of(block: nn.Module) -> torch.device:
-    """Where a block runs: as accelerate plans it, whose offloaded weights are elsewhere, or where its weights are."""
-    planned = getattr(getattr(block, "_hf_hook", None), "execution_device", None)
-    return next(block.parameters()).device if planned is None else torch.device(planned)
 
 
 # ------------------------------------------------------------------------------------------- on disk
