@@ -6,6 +6,7 @@ Everything comes from the grammar and from seeds. `train_reference.py` trains th
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor
 from torch.utils.data import IterableDataset
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2Tokenizer,
+)
 
 from mspgt.data import grammar
 from mspgt.data.document import Document
@@ -66,8 +74,12 @@ def document_text(document: Document) -> str:
     return " ".join(sentence.text for sentence in document.sentences)
 
 
-def make_tokenizer() -> Any:
-    """Train the tokenizer of all reference models: byte-level BPE on documents of the default mixture."""
+def make_tokenizer(family: str) -> Any:
+    """Train the tokenizer of all reference models: byte-level BPE on documents of the default mixture.
+
+    transformers gives every Qwen2 model a `Qwen2Tokenizer`, which splits text its own way and composes characters
+    (NFC). On the grammar's documents it finds the same tokens.
+    """
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
@@ -82,14 +94,21 @@ def make_tokenizer() -> Any:
     made.post_processor = processors.TemplateProcessing(
         single=f"{BEGIN} $A", special_tokens=[(BEGIN, SPECIAL.index(BEGIN))]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made,
-        bos_token=BEGIN,
-        eos_token=END,
-        pad_token=PAD,
-        model_max_length=CONTEXT,
-        clean_up_tokenization_spaces=False,
-    )
+    options: dict[str, Any] = {
+        "unk_token": None,
+        "bos_token": BEGIN,
+        "eos_token": END,
+        "pad_token": PAD,
+        "model_max_length": CONTEXT,
+        "clean_up_tokenization_spaces": False,
+    }
+    if family == "llama":
+        return PreTrainedTokenizerFast(tokenizer_object=made, **options)
+    trained = json.loads(made.to_str())["model"]
+    merges = [tuple(pair) for pair in trained["merges"]]
+    tokenizer = Qwen2Tokenizer(vocab=trained["vocab"], merges=merges, **options)
+    tokenizer.backend_tokenizer.post_processor = made.post_processor
+    return tokenizer
 
 
 def make_model(member: Member) -> torch.nn.Module:

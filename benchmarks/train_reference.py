@@ -188,7 +188,7 @@ def main(arguments: list[str]) -> None:
     logging.disable_progress_bar()
     torch.set_num_threads(settings.threads)
     L.seed_everything(member.seed, verbose=False)
-    module = Training(member, make_tokenizer(), settings.steps)
+    module = Training(member, make_tokenizer(member.family), settings.steps)
     fit(module, name, latest, settings.every)
     save(module, out)
     measured = quality(out, member)
@@ -263,6 +263,7 @@ def save(module: Training, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     module.model.to("cpu", torch.bfloat16).save_pretrained(out)
     module.tokenizer.save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)  # safetensors makes it readable to its owner only
 
 
 def card(name: str, module: Training, measured: Quality, threads: int) -> str:
@@ -314,7 +315,8 @@ distributions. It is made for experiments on how layers are organised, not for u
 {gaps}
 
 ± is one standard error over documents. The end of a document counts as a token; the grammar's share of it follows from
-the uniform number of sentences.
+the uniform number of sentences. What kind a token is of shows only in the token itself, so that the model may be below
+the grammar in one row; in the sum of all rows it cannot be, but for chance.
 """
 
 

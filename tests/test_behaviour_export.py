@@ -49,6 +49,10 @@ def test_numbers_are_those_of_the_file_to_the_last_digit(
             assert float(row[f"p_holm_{name}"]) == test["p_holm"]
         value = behaviour.data["metrics"][entry["metric"]]["values"][entry["condition"]]
         assert [row[key] for key in ("mean", "low", "high", "n")] == [str(v) for v in value.values()]
+        assert (row["pairs"], row["primary"]) == (str(entry["n"]), entry["primary"] or "")
+        versus = entry.get("versus_control") or {"value": None, "p_holm": None}
+        assert row["versus_control"] == ("" if versus["value"] is None else repr(versus["value"]))
+        assert row["p_holm_versus_control"] == ("" if versus["p_holm"] is None else repr(versus["p_holm"]))
 
 
 def test_what_is_not_there_is_an_empty_field(rows: dict[tuple[str, str], dict[str, str]]) -> None:

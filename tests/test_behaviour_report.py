@@ -115,10 +115,22 @@ def test_the_table_holds_changes_stars_and_reasons(data: dict[str, Any], read: P
 
 def test_every_test_of_every_effect_is_there(html: str, data: dict[str, Any]) -> None:
     tests = html[html.index('id="tests"') : html.index('id="companions"')]
-    assert tests.count('<th scope="row">') == len(data["effects"])
+    tested = [e for e in data["effects"] if e["tests"]]
+    beside = [e for e in data["effects"] if not e["tests"] and "versus_control" in e]
+    assert tests.count('<th scope="row">') == len(tested) + len(beside)
+    assert len(beside) == 3  # divergence is 0 in the baseline, but not in its controls
     for name in ("t", "wilcoxon", "tost", "swap"):
         assert tests.count(f'<th scope="col">{name}</th>') == 4  # both strengths, matched, control
-    assert tests.count("<strong>") == len(data["effects"])
+    assert tests.count("<strong>") == len(tested)
+    assert tests.count('<th scope="col">less control</th>') == 1
+    versus = next(e for e in data["effects"] if (e["metric"], e["condition"]) == ("ttr", "global"))["versus_control"]
+    assert f"{versus['value']:.3g}<small>[{versus['low']:.3g}, {versus['high']:.3g}]</small><small>p = " in tests
+    assert "exchangeable" in tests
+
+
+def test_pairs_are_counted_where_some_texts_have_no_value(read: Page) -> None:
+    assert read.text.count("n = 162") == 12  # three scales: both strengths, matched, control
+    assert "with fewer than 10 nothing is tested" in read.text
 
 
 def test_noise_companions_settings_and_provenance_are_there(data: dict[str, Any], read: Page) -> None:

@@ -79,6 +79,35 @@ def test_the_swap_test_decides_for_corpus_level_metrics(behaviour: Behaviour) ->
     assert effect.p == effect.tests["swap"].p_holm
 
 
+def test_the_test_that_decides_is_named_in_the_file() -> None:
+    found = _with("ttr", "local", primary="t_document", tests={"t": {"p_holm": 0.001}, "t_document": {"p_holm": 0.2}})
+    assert found.effect("ttr", "local").p == 0.2
+    assert "(paired t of whole documents, or swaps" in found.stars
+    assert "(paired t, or swaps" in Behaviour(example_interventions()).stars
+
+
+def test_pairs_are_counted_where_some_are_missing(behaviour: Behaviour) -> None:
+    assert behaviour.effect("length_variance", "global").pairs == "n = 162"
+    assert behaviour.effect("ttr", "global").pairs == ""
+    assert behaviour.effect("ttr", "baseline").pairs == ""
+
+
+def test_what_is_zero_in_the_baseline_is_neither_tested_nor_counted(behaviour: Behaviour) -> None:
+    effect = behaviour.effect("divergence", "global")
+    assert effect.difference.has_interval
+    assert math.isnan(effect.p)
+    assert " of 7 metrics" in behaviour.headline
+
+
+def test_a_scale_less_its_control_is_read(behaviour: Behaviour) -> None:
+    blocks = {(e["metric"], e["condition"]): e.get("versus_control") for e in behaviour.data["effects"]}
+    effect = behaviour.effect("coherence", "global")
+    assert effect.versus_control.low == blocks["coherence", "global"]["low"]
+    assert effect.versus_control_p == blocks["coherence", "global"]["p_holm"]
+    assert math.isnan(behaviour.effect("self_bleu", "global").versus_control_p)
+    assert not behaviour.effect("coherence", "global-control").versus_control
+
+
 def test_an_interval_of_d_z_is_that_of_the_difference_in_its_unit(behaviour: Behaviour) -> None:
     effect = behaviour.effect("coherence", "global")
     sd = effect.difference.value / effect.d_z.value
@@ -118,13 +147,13 @@ def test_better_and_worse_follow_the_direction_of_the_metric(metric: str, change
 
 def test_the_headline_counts_significant_changes() -> None:
     data = example_interventions(controls=False)
-    counts = {"local": 1, "intermediate": 0, "global": 8}
+    counts = {"local": 1, "intermediate": 0, "global": 7}
     for scale, count in counts.items():
-        for i, effect in enumerate(e for e in data["effects"] if e["condition"] == scale):
+        for i, effect in enumerate(e for e in data["effects"] if e["condition"] == scale and e["tests"]):
             for test in effect["tests"].values():
                 test["p_holm"] = 0.01 if i < count else 0.9
     assert Behaviour(data).headline == (
-        "Disturbing blocks 1–5 (local) changes 1 of 8 metrics, blocks 6–9 (intermediate) 0 and blocks 10–12 (global) 8."
+        "Disturbing blocks 1–5 (local) changes 1 of 7 metrics, blocks 6–9 (intermediate) 0 and blocks 10–12 (global) 7."
     )
     data["run"]["accepted"] = False
     assert Behaviour(data).headline.endswith("; these boundaries were not accepted.")

@@ -63,7 +63,7 @@ def test_an_undefined_percentage_is_an_absolute_difference() -> None:
     data = example_interventions()
     entry = next(e for e in data["effects"] if (e["metric"], e["condition"]) == ("divergence", "global"))
     row = _row(_shown(data), "divergence")
-    assert f"↑{entry['difference']['value']:.3g}***" in row
+    assert row.endswith(f"↑{entry['difference']['value']:.3g}")
     assert "%" not in row
     assert "a number without % is an absolute difference" in " ".join(_shown(data).split())
 
@@ -94,9 +94,28 @@ def test_doses_and_strengths_stand_below_each_other() -> None:
     block = text[text.index("Other strengths and doses") :]
     rows = block[block.index("perplexity") : block.index("divergence")].splitlines()
     labels = [re.split(r"\s{2,}", row.removeprefix("perplexity").strip())[0] for row in rows if row.strip()]
-    assert labels == ["sigma 0.1", "sigma 0.05", "matched", "control"]
+    assert labels == ["sigma 0.1", "sigma 0.05", "matched", "control", "less control"]
     assert "matched: in each scale a random window" in " ".join(block.split())
     assert "Other" not in _shown(example_interventions(controls=False))
+
+
+def test_a_scale_less_its_control_is_a_row_with_stars_of_its_own() -> None:
+    data = example_interventions()
+    entry = next(e for e in data["effects"] if (e["metric"], e["condition"]) == ("coherence", "global"))
+    text = _shown(data)
+    rows = [line for line in text[text.index("Other doses") :].splitlines() if "less control" in line]
+    assert len(rows) == len(METRICS) + 1  # and the line that says what it is
+    assert rows[list(METRICS).index("coherence")].endswith(f"↓{-entry['versus_control']['value']:.3g}***")
+    assert not rows[list(METRICS).index("self_bleu")].endswith("*")
+
+
+def test_pairs_are_counted_where_some_texts_have_no_value() -> None:
+    text = _shown(example_interventions(controls=False))
+    assert text.count("n = 162") == 3
+    assert "n: pairs of texts that both have a value" in " ".join(text.split())
+    data = example_interventions(controls=False, without=("length_variance",))
+    assert "n = " not in _shown(data)
+    assert "n: pairs" not in _shown(data)
 
 
 def test_verdicts_notes_and_headline_are_shown() -> None:

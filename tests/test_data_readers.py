@@ -264,6 +264,10 @@ def test_segmentation_loses_only_white_space(text):
     assert all(s == " ".join(s.split()) and s for s in found)
 
 
+def test_wide_white_space_before_a_full_stop_is_read():
+    assert [s.text for s in sentences("It cost 5\u00a0. A\u3000.")] == ["It cost 5 .", "A ."]
+
+
 def test_a_line_break_ends_a_sentence_and_abbreviations_do_not():
     text = "A title\nDr. Smith met J. K. Rowling. It rained 3.5 mm."
     assert [s.text for s in sentences(text)] == ["A title", "Dr. Smith met J. K. Rowling.", "It rained 3.5 mm."]

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mspgt.batch import Batch, Key, Layer
@@ -23,10 +22,8 @@ from mspgt.generate.statistics import (
     ActivationStatistics,
     Moments,
     fold,
-    from_tensors,
     statistics_of,
     summary,
-    to_tensors,
 )
 from mspgt.state import State, merge, read_shard, write_shard
 from mspgt.testing.planted import Planted, PlantedCorpus, planted_corpus
@@ -223,24 +220,6 @@ def test_folded_halves_merge_to_the_whole(corpus: PlantedCorpus, whole: State) -
 def test_a_state_survives_the_disk(whole: State, tmp_path: Path) -> None:
     write_shard(tmp_path / "shard.safetensors", {"activations": whole})
     assert_same(read_shard(tmp_path / "shard.safetensors")["activations"], whole)
-
-
-def test_statistics_survive_the_disk(whole: State, tmp_path: Path) -> None:
-    before = statistics_of(whole)
-    save_file(to_tensors(before), tmp_path / "statistics.safetensors")
-    after = from_tensors(load_file(tmp_path / "statistics.safetensors"))
-    assert sorted(after) == sorted(before)
-    for layer, statistic in before.items():
-        found = after[layer]
-        assert (found.std, found.std_all) == (statistic.std, statistic.std_all)
-        assert all(torch.equal(getattr(found, n), getattr(statistic, n)) for n in ("mean", "std_dim", "bank"))
-
-
-def test_saved_statistics_that_lack_a_tensor_are_refused(whole: State) -> None:
-    tensors = to_tensors(statistics_of(whole))
-    del tensors["bank"]
-    with pytest.raises(UserError, match=r"lack bank \(expected"):
-        from_tensors(tensors)
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -204,7 +204,7 @@ def test_what_was_interrupted_while_it_was_measured_is_not_trained_again(
 def test_batches_hold_every_document_once_and_skip_what_was_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SMALL.items():
         monkeypatch.setattr(recipe, name, value)
-    member, tokenizer = recipe.MEMBERS[NAME], recipe.make_tokenizer()
+    member, tokenizer = recipe.MEMBERS[NAME], recipe.make_tokenizer(recipe.MEMBERS[NAME].family)
     batches = list(itertools.islice(recipe.Documents(tokenizer, member, 0), 40))
     pad, read = tokenizer.pad_token_id, []
     for batch in batches:

@@ -51,7 +51,11 @@ class Effect:
     percent: of the baseline's mean; nothing where that is undefined, and `undefined` says why.
     d_z: the mean difference over the standard deviation of the differences; its interval, where the file has none,
         is that of the difference over the same standard deviation.
-    primary: name of the test that decides: "swap" for corpus-level metrics, otherwise "t".
+    primary: name of the test that decides: "swap" for corpus-level metrics, "t_document" where whole documents were
+        resampled, otherwise "t".
+    n: complete pairs, both texts having a value, out of `samples`; None where the file has none.
+    versus_control: difference from the condition that disturbs as many blocks outside the scale; nothing without one.
+    versus_control_p: its Holm-corrected p; NaN if it was not tested.
     """
 
     metric: str
@@ -62,6 +66,10 @@ class Effect:
     d_z: Estimate = Estimate()
     tests: Mapping[str, Test] = field(default_factory=dict)
     primary: str = "t"
+    n: int | None = None
+    samples: int | None = None
+    versus_control: Estimate = Estimate()
+    versus_control_p: float = math.nan
 
     @property
     def p(self) -> float:
@@ -77,7 +85,12 @@ class Effect:
     @property
     def stars(self) -> str:
         """``***``, ``**``, ``*`` or nothing, by `p`."""
-        return next((mark for limit, mark in STARS if self.p < limit), "")
+        return stars(self.p)
+
+    @property
+    def pairs(self) -> str:
+        """How many pairs are complete, where some are not: n = 41."""
+        return "" if self.n is None or self.samples is None or self.n >= self.samples else f"n = {self.n:,}"
 
 
 @dataclass(frozen=True)
@@ -135,7 +148,7 @@ def measured(name: str, block: Mapping[str, Any]) -> Measured:
     levels = {
         str(condition): Level(
             Estimate(*(number(value.get(key)) for key in ("mean", "low", "high"))),
-            value["n"] if isinstance(value.get("n"), int) else None,
+            _count(value.get("n")),
         )
         for condition, value in (block.get("values") or {}).items()
         if isinstance(value, Mapping)
@@ -167,6 +180,7 @@ def effect(block: Mapping[str, Any], metric: Measured) -> Effect:
     if d_z and not d_z.has_interval and difference.value:
         unit = d_z.value / difference.value
         d_z = Estimate(d_z.value, *sorted((unit * difference.low, unit * difference.high)))
+    versus = block.get("versus_control")
     percent, why = _estimate(block.get("percent")), block.get("undefined")
     return Effect(
         metric.name,
@@ -177,7 +191,16 @@ def effect(block: Mapping[str, Any], metric: Measured) -> Effect:
         d_z,
         tests,
         str(block.get("primary") or ("swap" if metric.level == "corpus" else "t")),
+        _count(block.get("n")),
+        _count(block.get("samples")),
+        _estimate(versus),
+        number(versus.get("p_holm")) if isinstance(versus, Mapping) else math.nan,
     )
+
+
+def stars(p: float) -> str:
+    """``***``, ``**``, ``*`` or nothing, by a Holm-corrected p."""
+    return next((mark for limit, mark in STARS if p < limit), "")
 
 
 def _estimate(block: Any) -> Estimate:
@@ -197,6 +220,10 @@ def answer(name: str, block: Mapping[str, Any]) -> Answer:
     reasons = tuple(_capital(str(r).removeprefix(f"{verdict}: ")) for r in block.get("reasons") or ())
     numbers = block.get("numbers")
     return Answer(name, verdict, reasons, numbers if isinstance(numbers, Mapping) else {}, str(block.get("note") or ""))
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _capital(sentence: str) -> str:

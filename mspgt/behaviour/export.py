@@ -14,10 +14,11 @@ from mspgt.behaviour.schema import Behaviour
 from mspgt.files import write_atomically
 
 COLUMNS = (
-    *("metric", "level", "direction", "unit", "condition", "mean", "low", "high", "n"),
-    *(f"{what}{end}" for what in ("difference", "percent", "d_z") for end in ("", "_low", "_high")),
+    *("metric", "level", "direction", "unit", "condition", "mean", "low", "high", "n", "pairs"),
+    *(f"{what}{end}" for what in ("difference", "percent", "d_z", "versus_control") for end in ("", "_low", "_high")),
+    *("p_holm_versus_control", "primary"),
 )
-"""then `p_<test>` and `p_holm_<test>` for each test"""
+"""n: texts with a value; pairs: those with a value in the baseline too; then `p_<test>` and `p_holm_<test>` of each"""
 
 
 def write_csv(behaviour: Behaviour, path: Path | str) -> None:
@@ -53,9 +54,13 @@ def to_rows(behaviour: Behaviour) -> Iterator[dict[str, Any]]:
                 "low": _cell(mean.low),
                 "high": _cell(mean.high),
                 "n": None if level is None else level.n,
+                "pairs": effect.n,
                 **_cells("difference", effect.difference),
                 **_cells("percent", effect.percent),
                 **_cells("d_z", effect.d_z),
+                **_cells("versus_control", effect.versus_control),
+                "p_holm_versus_control": _cell(effect.versus_control_p),
+                "primary": effect.primary if effect.primary in effect.tests else None,
                 **{f"p_{test.name}": _cell(test.p) for test in effect.tests.values()},
                 **{f"p_holm_{test.name}": _cell(test.p_holm) for test in effect.tests.values()},
             }

@@ -13,8 +13,6 @@ from mspgt.behaviour.effects import Effect, Estimate, Level, Measured
 from mspgt.behaviour.schema import Behaviour
 from mspgt.wording import NONE, amount, arrow, percentage, probability, words
 
-STARS = "*p<.05, **p<.01, ***p<.001 after Holm's correction (paired t, or swaps for a corpus-level metric)"
-
 
 def changes(behaviour: Behaviour) -> str:
     """The paper's Table 2: metrics by scales."""
@@ -31,7 +29,8 @@ def changes(behaviour: Behaviour) -> str:
     rows += [pieces.row(name, [NONE, *("not measured" for _ in main)]) for name in behaviour.not_measured]
     caption = (
         f"Change from the baseline in percent, ↑ up or ↓ down, with {behaviour.confidence:.0%} intervals; absolute "
-        f"where a percentage is undefined. {STARS}. Better and worse are said of significant changes."
+        f"where a percentage is undefined. {behaviour.stars}. Better and worse are said of significant changes. n: "
+        "pairs of texts that both have a value, if not all have; with fewer than 10 nothing is tested."
     )
     return pieces.table(("metric", BASELINE, *(scale + mark for scale in main)), rows, caption)
 
@@ -42,7 +41,7 @@ def _metric(behaviour: Behaviour, metric: Measured) -> str:
     side = f"{metric.direction} is better" if metric.direction in ("higher", "lower") else ""
     counted = "" if level.n is None else f"n = {level.n:,}"
     effects = [behaviour.effect(metric.name, c) for v in behaviour.variants[:1] for c in v.conditions.values()]
-    undefined = any(effect.difference and not effect.percent for effect in effects)
+    undefined = any(effect.difference.has_interval and not effect.percent for effect in effects)
     about = " · ".join(filter(None, (metric.unit, side, counted)))
     notes = ["No percentages: the baseline is too near zero."] * undefined + [metric.note] * bool(metric.note)
     return (
@@ -65,7 +64,8 @@ def _change(effect: Effect, metric: Measured) -> str:
     verdict = metric.judge(effect)
     size = percentage(shown.value) if percent else amount(abs(shown.value))
     said = f"{arrow(shown.value)}{size}{effect.stars}{f' {verdict}' if verdict else ''}"
-    return (f'<span class="{verdict}">{said}</span>' if verdict else said) + _interval(shown, percent)
+    pairs = f"<small>{effect.pairs}</small>" if effect.pairs else ""
+    return (f'<span class="{verdict}">{said}</span>' if verdict else said) + _interval(shown, percent) + pairs
 
 
 def _interval(estimate: Estimate, percent: bool = False) -> str:
@@ -101,25 +101,34 @@ def tests(behaviour: Behaviour) -> str:
     for variant in behaviour.variants:
         effects = [behaviour.effect(name, c) for name in behaviour.metrics for c in variant.conditions.values()]
         tests = list(dict.fromkeys(test for effect in effects for test in effect.tests))
-        rows = [
-            pieces.row(escape(effect.metric), _tested(effect, tests), raw=True) for effect in effects if effect.tests
-        ]
-        shown = pieces.table(("metric", "condition", "difference", "d_z", *map(words, tests)), rows)
+        compared = [effect for effect in effects if effect.tests or effect.versus_control]
+        control = any(effect.versus_control for effect in compared)
+        rows = [pieces.row(escape(e.metric), _tested(e, tests, control), raw=True) for e in compared]
+        heads = ("metric", "condition", "difference", "d_z", *map(words, tests), *["less control"] * control)
+        shown = pieces.table(heads, rows)
         found += [] if not rows else [pieces.folded(variant.label, shown) if found else shown]
     about = (
-        "p of each test, with its correction by Holm below; the test that decides is bold. t: paired t-test; "
-        "t document: the same with the error of whole documents; wilcoxon: signed ranks; tost: two one-sided tests, "
-        "small where a change is shown to be negligible; swap: the texts of each prompt change sides at random."
+        "p of each test, with its correction by Holm below; the test that decides is bold. t: paired t-test, of "
+        "prompts as if independent; t document: the same with the error of whole documents; wilcoxon: signed ranks, of "
+        "prompts as if independent; wilcoxon document: of the sums of documents; tost: two one-sided tests, small "
+        "where a change is shown to be negligible; swap: the texts of each prompt change sides at random, which tests "
+        "that they are exchangeable, not this metric alone: read its interval too. less control: difference from the same "
+        "number of blocks outside the scale, with its corrected p. What is 0 in every text of the baseline is not "
+        "tested against it."
     )
     return f'<div class="card"><p class="about">{about}</p>{"".join(found)}</div>' if found else ""
 
 
-def _tested(effect: Effect, tests: Sequence[str]) -> list[str]:
+def _tested(effect: Effect, tests: Sequence[str], control: bool) -> list[str]:
     cells = [escape(effect.condition), *(amount(e.value) + _interval(e) for e in (effect.difference, effect.d_z))]
     for name in tests:
         test = effect.tests.get(name)
         p = NONE if test is None else f"{probability(test.p)}<small>{probability(test.p_holm)}</small>"
         cells.append(f"<strong>{p}</strong>" if test is not None and name == effect.primary else p)
+    if control:
+        versus = effect.versus_control
+        corrected = f"<small>p = {probability(effect.versus_control_p)}</small>" if effect.versus_control_p >= 0 else ""
+        cells.append(amount(versus.value) + _interval(versus) + corrected)
     return cells
 
 

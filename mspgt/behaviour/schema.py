@@ -133,6 +133,13 @@ class Behaviour:
         return {metric.name: (i, metric.note) for i, metric in enumerate(noted, start=1)}
 
     @property
+    def stars(self) -> str:
+        """What the stars mean, and by which tests."""
+        documents = any(effect.primary == "t_document" for effect in self._effects.values())
+        test = "paired t of whole documents" if documents else "paired t"
+        return f"*p<.05, **p<.01, ***p<.001 after Holm's correction ({test}, or swaps for a corpus-level metric)"
+
+    @property
     def headline(self) -> str:
         """How many metrics each scale changes, in one sentence."""
         counted = []

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mspgt.behaviour.conditions import BASELINE, DOSES
-from mspgt.behaviour.effects import Answer, Effect, Estimate, Measured
+from mspgt.behaviour.effects import Answer, Effect, Estimate, Measured, stars
 from mspgt.behaviour.schema import Behaviour
 from mspgt.wording import NONE, amount, arrow, percentage
 
@@ -54,9 +54,11 @@ def _scales(behaviour: Behaviour, width: int) -> list[RenderableType]:
     caption = [
         "change from the baseline in percent, ↑ up or ↓ down" + ("; " + ABSOLUTE if _absolute(behaviour) else "")
     ]
-    caption.append("*p<.05, **p<.01, ***p<.001 after Holm's correction (paired t, or swaps for a corpus-level metric)")
+    caption.append(behaviour.stars)
     if intervals:
         caption.append(f"below: the {behaviour.confidence:.0%} interval")
+    if any(behaviour.effect(name, c).pairs for name in behaviour.metrics for c in behaviour.conditions):
+        caption.append("n: pairs of texts that both have a value, if not all have")
     if judged:
         caption.append("better and worse are said of significant changes")
     if not behaviour.accepted:
@@ -98,14 +100,24 @@ def _baseline(metric: Measured) -> Text:
 
 
 def _cell(effect: Effect, metric: Measured, judged: bool, intervals: bool) -> Text:
-    """A change with its stars, whether that is better, and below it the interval."""
+    """A change with its stars, whether that is better, and below it the interval and the pairs if some are missing."""
     if not effect.difference and not effect.percent:
         return Text(NONE, style="dim")
     verdict = metric.judge(effect)
     word = f" {verdict}" if judged and verdict else ""
     interval = f"\n{_interval(effect)}" if intervals and _shown(effect).has_interval else ""
+    counted = f"\n{effect.pairs}" if effect.pairs else ""
     style = COLOURS.get(verdict, "" if effect.significant else "dim")
-    return Text.assemble((f"{_change(effect)}{effect.stars}{word}", style), (interval, "dim"))
+    return Text.assemble((f"{_change(effect)}{effect.stars}{word}", style), (interval + counted, "dim"))
+
+
+def _versus_control(effect: Effect) -> Text:
+    """The difference from the control with its stars; absolute, as the control is no baseline."""
+    difference = effect.versus_control
+    if not difference:
+        return Text(NONE, style="dim")
+    marks = stars(effect.versus_control_p)
+    return Text(f"{arrow(difference.value)}{amount(abs(difference.value))}{marks}", style="" if marks else "dim")
 
 
 def _shown(effect: Effect) -> Estimate:
@@ -143,6 +155,7 @@ def _variants(behaviour: Behaviour) -> list[RenderableType]:
     scales = list(dict.fromkeys(scale for variant in shown for scale in variant.conditions))
     for scale in scales:
         table.add_column(Text(scale if behaviour.accepted else f"{scale} (?)"), justify="right", no_wrap=True)
+    controlled = any(behaviour.effect(m, c).versus_control for m in behaviour.metrics for c in behaviour.conditions)
     for name, metric in behaviour.metrics.items():
         for variant in shown:
             cells = (
@@ -152,8 +165,13 @@ def _variants(behaviour: Behaviour) -> list[RenderableType]:
                 for scale in scales
             )
             head = Text("" if variant is not first[0] else name, style="bold")
-            table.add_row(head, Text(variant.label), *cells, end_section=variant is shown[-1])
+            table.add_row(head, Text(variant.label), *cells)
+        if controlled:
+            effects = [behaviour.effect(name, c) for c in first[0].conditions.values()]
+            table.add_row(Text(""), Text("less control"), *map(_versus_control, effects))
+        table.add_section()
     meanings = [f"{kind}: {DOSES[kind]}" for kind in dict.fromkeys(v.kind for v in others) if kind in DOSES]
+    meanings += ["less control: the difference from control, absolute"] if controlled else []
     left = len(behaviour.variants) - len(shown)
     further = [f"{left} further combinations are on the page and in the CSV file"] if left else []
     about = "Other strengths and doses" if behaviour.strengths else "Other doses"

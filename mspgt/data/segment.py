@@ -6,6 +6,7 @@ Hard-wrapped text must be unwrapped first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sentencex import segment
@@ -13,6 +14,8 @@ from sentencex import segment
 from mspgt.data.document import Sentence
 from mspgt.errors import UserError
 
+_WIDE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+"""white space beyond ASCII, over which the splitter stumbles before a full stop"""
 _BLOCK = 10_000
 """characters given to the splitter at once: its time grows with the square of the length"""
 
@@ -20,7 +23,7 @@ _BLOCK = 10_000
 def sentences(text: str) -> Iterator[Sentence]:
     """Yield the sentences of a text, white space within them made single spaces."""
     for line in text.splitlines():
-        for piece in _pieces(line):
+        for piece in _pieces(_WIDE.sub(" ", line)):
             clean = " ".join(piece.split())
             if clean:
                 yield Sentence(clean)

@@ -10,7 +10,7 @@ every block and every layout of batches, and the bank of two halves of a corpus 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from math import sqrt
@@ -226,42 +226,3 @@ def _totals(state: State) -> tuple[Moments, Moments]:
             "massive tokens and each sequence's first do not count): give a corpus with more or longer documents."
         )
     return _merged(state)
-
-
-# ------------------------------------------------------------------------------------------- on disk
-
-
-def to_tensors(statistics: Mapping[int, LayerStatistics]) -> dict[str, Tensor]:
-    """The statistics as tensors that safetensors keeps without loss: "layer" (layer,), the rest (layer, ...)."""
-    layers = sorted(statistics)
-    tensors = {
-        name: torch.stack([getattr(statistics[k], name).cpu() for k in layers]) for name in ("mean", "std_dim", "bank")
-    }
-    for name in ("std", "std_all"):
-        tensors[name] = torch.tensor([getattr(statistics[k], name) for k in layers], dtype=torch.float64)
-    return {"layer": torch.tensor(layers), **tensors}
-
-
-def from_tensors(tensors: Mapping[str, Tensor]) -> dict[int, LayerStatistics]:
-    """The statistics that `to_tensors` was given.
-
-    Raises
-    ------
-    UserError: a tensor is missing.
-    """
-    expected = ("layer", "mean", "std_dim", "std", "std_all", "bank")
-    if missing := [name for name in expected if name not in tensors]:
-        raise UserError(
-            f"the saved statistics of activations lack {', '.join(missing)} (expected: {', '.join(expected)}): delete "
-            "the file, and they are measured again."
-        )
-    return {
-        layer: LayerStatistics(
-            mean=tensors["mean"][i],
-            std_dim=tensors["std_dim"][i],
-            std=float(tensors["std"][i]),
-            std_all=float(tensors["std_all"][i]),
-            bank=tensors["bank"][i],
-        )
-        for i, layer in enumerate(tensors["layer"].tolist())
-    }

@@ -21,6 +21,8 @@ METRICS: dict[str, tuple[str, str, str, float, float, tuple[float, float, float]
     "grammaticality": ("sample", "lower", "errors per 100 words", 2.61, 2.2, (0.07, 0.31, 1.94)),
 }
 """name -> level, direction, unit, baseline mean, its standard deviation, differences by scale at a strength of 0.1"""
+UNDEFINED = {"length_variance": 38}
+"""name -> texts without a value under a disturbance, which has no pairs for these"""
 TEXTS = {
     "baseline": "was built in 1894 for the harbour company and was restored after the fire of 1931.",
     "local": "was built in 1894 for the harbour company, and it was restored after the fire of 1931.",
@@ -59,6 +61,7 @@ def example_interventions(
             for condition in disturbed:
                 effects.append(_effect(name, condition, strengths[0], samples, rng))
                 metrics[name]["values"][condition] = _shifted(metrics[name], effects[-1])
+    _compare_with_controls(effects)
     _correct(effects)
     _add_companions(metrics, ["baseline", *disturbed])
     return {
@@ -141,29 +144,32 @@ def _effect(name: str, condition: str, strength: float, samples: int, rng: np.ra
     dose = (float(at) / strength) ** 2 if at else {"matched": 0.7, "control": 0.35}.get(kind, 1.0)
     planted = differences[SCALES.index(scale)]
     spread = max(sd, abs(planted)) * (0.9 if level == "sample" else 0.3)
-    error = spread / math.sqrt(samples)
+    pairs = samples - UNDEFINED.get(name, 0)
+    error = spread / math.sqrt(pairs)
     value = planted * dose + 0.5 * error * rng.standard_normal()
     low, high = value - 1.96 * error, value + 1.96 * error
     percent = [100 * v / mean for v in (value, low, high)] if mean else None
     t = value / error
     p = float(2 * stats.norm.sf(abs(t)))
-    tests = (
-        {"swap": {"statistic": value, "p": max(p, 0.001)}}
-        if level == "corpus"
-        else {
-            "t": {"statistic": t, "p": p},
-            "wilcoxon": {"statistic": 0.5 * samples * (samples + 1) * float(stats.norm.sf(t)), "p": min(1.0, 1.3 * p)},
-            "tost": {"statistic": 2.0 - abs(t), "p": float(stats.norm.sf(2.0 - abs(t)))},
-        }
-    )
+    tests: dict[str, dict[str, float]] = {}
+    if level == "corpus":
+        tests["swap"] = {"statistic": value, "p": max(p, 0.001)}
+    elif mean:
+        ranks = 0.5 * pairs * (pairs + 1) * float(stats.norm.sf(t))
+        tests["t"] = {"statistic": t, "p": p}
+        tests["wilcoxon"] = {"statistic": ranks, "p": min(1.0, 1.3 * p)}
+        tests["tost"] = {"statistic": 2.0 - abs(t), "p": float(stats.norm.sf(2.0 - abs(t)))}
     ends = ("value", "low", "high")
     return {
         "metric": name,
         "condition": condition,
+        "n": pairs,
+        "samples": samples,
         "difference": dict(zip(ends, (value, low, high), strict=True)),
         "percent": dict(zip(ends, percent, strict=True)) if percent else None,
         "undefined": None if percent else f"undefined, absolute difference = {value:.4g}",
-        "d_z": None if level == "corpus" else value / spread,
+        "d_z": value / spread if mean and level == "sample" else None,
+        "primary": next(iter(tests), None),
         "tests": tests,
     }
 
@@ -172,7 +178,21 @@ def _shifted(metric: dict[str, Any], effect: dict[str, Any]) -> dict[str, Any]:
     baseline, difference = metric["values"]["baseline"], effect["difference"]
     mean = baseline["mean"] + difference["value"]
     half = (difference["high"] - difference["low"]) / 2
-    return {"mean": mean, "low": mean - half, "high": mean + half, "n": baseline["n"]}
+    return {"mean": mean, "low": mean - half, "high": mean + half, "n": effect["n"]}
+
+
+def _compare_with_controls(effects: list[dict[str, Any]]) -> None:
+    """The difference of a scale from its control, taken as independent; a corpus-level metric has no test of it."""
+    by_name = {(e["metric"], e["condition"]): e["difference"] for e in effects}
+    for effect in effects:
+        one, other = effect["difference"], by_name.get((effect["metric"], f"{effect['condition']}-control"))
+        if other is None:
+            continue
+        half = math.hypot(one["high"] - one["value"], other["high"] - other["value"])
+        value = one["value"] - other["value"]
+        p = None if METRICS[effect["metric"]][0] == "corpus" else float(2 * stats.norm.sf(1.96 * abs(value) / half))
+        ends = {"value": value, "low": value - half, "high": value + half}
+        effect["versus_control"] = {**ends, "n": effect["n"], "p": p, "p_holm": p and min(1.0, 3 * p)}
 
 
 def _correct(effects: list[dict[str, Any]]) -> None:
@@ -195,12 +215,18 @@ def _add_companions(metrics: dict[str, Any], conditions: list[str]) -> None:
 
 
 def _verdicts(strength: float) -> dict[str, Any]:
-    gamma = [{"sigma": strength, "change": {"value": -31.0, "low": -74.2, "high": 12.1, "se": 22.0}, "percent": None}]
+    gamma = [
+        {
+            "sigma": strength,
+            "change": {"value": -31.0, "low": -74.2, "high": 12.1, "se": 22.0, "n": 162},
+            "percent": None,
+        }
+    ]
     return {
         "prediction_2_1": {
             "verdict": "supported",
             "reasons": ["supported: the intermediate scale changes length_variance most (p = 0.0004)."],
-            "numbers": {"metric": "length_variance", "n": 200, "absolute": {"p": 0.0004, "p_more": {"local": 1.0}}},
+            "numbers": {"metric": "length_variance", "n": 162, "absolute": {"p": 0.0004, "p_more": {"local": 1.0}}},
         },
         "global_diversity": {
             "verdict": "contradicted",
@@ -210,7 +236,7 @@ def _verdicts(strength: float) -> dict[str, Any]:
         "prediction_3_1": {
             "verdict": "undecided",
             "reasons": ["undecided: needs two models or more."],
-            "numbers": {"metrics": {"length_variance": {"gamma": gamma, "kappa": None}}},
+            "numbers": {"metrics": {"length_variance": {"gamma": gamma, "kappa": None, "lack_of_fit": None}}},
         },
     }
 
