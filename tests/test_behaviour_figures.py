@@ -83,10 +83,14 @@ def test_intervals_are_drawn_from_end_to_end(behaviour: Behaviour) -> None:
     assert (round(estimate.low, 9), round(estimate.high, 9)) in lines
 
 
-def test_undefined_percentages_are_said_and_have_standard_deviations(behaviour: Behaviour) -> None:
-    percent, standard = _drawn(changes(behaviour)).axes
-    row = list(METRICS).index("divergence")
-    assert [t.xy[1] for t in percent.texts if t.get_text() == "undefined"] == [row]
+def test_undefined_percentages_are_said_and_have_standard_deviations() -> None:
+    data = example_interventions(controls=False)
+    for scale in SCALES:
+        _set(data, "repetition", scale, percent=None)
+    percent, standard = _drawn(changes(Behaviour(data))).axes
+    row = list(METRICS).index("repetition")
+    zero = list(METRICS).index("divergence")
+    assert sorted(t.xy[1] for t in percent.texts if t.get_text() == "undefined") == sorted([row, zero])
     assert not [b for b in _bars(percent) if abs(b.get_y() + b.get_height() / 2 - row) < 0.5]
     assert len([b for b in _bars(standard) if abs(b.get_y() + b.get_height() / 2 - row) < 0.5]) == 3
 

@@ -112,8 +112,8 @@ def tests(behaviour: Behaviour) -> str:
         "prompts as if independent; t document: the same with the error of whole documents; wilcoxon: signed ranks, of "
         "prompts as if independent; wilcoxon document: of the sums of documents; tost: two one-sided tests, small "
         "where a change is shown to be negligible; swap: the texts of each prompt change sides at random, which tests "
-        "that they are exchangeable, not this metric alone: read its interval too. less control: difference from the same "
-        "number of blocks outside the scale, with its corrected p. What is 0 in every text of the baseline is not "
+        "that they are exchangeable, not this metric alone: read its interval too. less control: difference from the "
+        "same number of blocks outside the scale, with its corrected p. What is 0 in every text of the baseline is not "
         "tested against it."
     )
     return f'<div class="card"><p class="about">{about}</p>{"".join(found)}</div>' if found else ""
