@@ -224,16 +224,16 @@ def test_prompts_come_from_another_corpus_where_it_is_given(intervene: Intervene
 
 
 def test_doses_controls_and_strengths_are_conditions(intervene: Intervene) -> None:
-    found = intervene(sigma=(0.1, 0.2, 0.05), dose="both", controls=True, boundaries="2,6")
+    found = intervene(sigma=(0.1, 0.2, 0.05), dose="both", controls=True, boundaries="2,6", metrics="perplexity")
     kinds = ("", "-matched")
     disturbed = [f"{s}{k}{at}" for at in ("", "@0.2", "@0.05") for k in kinds for s in SCALES]
     controls = [f"{s}{k}-control{at}" for at in ("", "@0.2", "@0.05") for k in kinds for s in SCALES]
     assert list(found.conditions) == ["baseline", *disturbed, *controls]
     assert set(figures(found)) == {"changes", "dose-response", "doses"}
-    answer = next(a for a in found.answers if a.name == "prediction_3_1").numbers["metrics"]["ttr"]
+    answer = next(a for a in found.answers if a.name == "prediction_3_1").numbers["metrics"]["perplexity"]
     assert [entry["sigma"] for entry in answer["gamma"]] == [0.05, 0.1, 0.2]
     assert answer["kappa"]["change"]["value"] is not None
-    baseline, disturbed = (found.metrics["ttr"].values[name].mean.value for name in ("baseline", "local@0.2"))
+    baseline, disturbed = (found.metrics["perplexity"].values[name].mean.value for name in ("baseline", "local@0.2"))
     assert answer["gamma"][2]["change"]["value"] == pytest.approx((disturbed - baseline) / 0.2)
 
 

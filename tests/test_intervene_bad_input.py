@@ -222,7 +222,7 @@ def test_a_corpus_metric_that_fails_when_it_is_measured_anew_is_left_out(
     measure, swapped = SelfBLEU.measure, SelfBLEU.swapped
 
     def on_all_alone(self: SelfBLEU, texts: Any) -> Any:
-        if len(texts) < 6:
+        if len(texts) < 12:
             raise RuntimeError("too few for me")
         return measure(self, texts)
 
