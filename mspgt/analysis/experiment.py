@@ -10,15 +10,14 @@ from importlib.metadata import version
 from typing import Any
 
 import lightning as L
-import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mspgt import data, models, registry
 from mspgt.analysis.generation import CORPUS, TEXTS, Continue, Design, Prompts, Written, dealt, named
 from mspgt.analysis.launch import rank, refuse_late_launch
 from mspgt.analysis.loop import Observe, make_trainer, predict, quiet_libraries
 from mspgt.analysis.session import name_of
+from mspgt.analysis.shown import Shown
 from mspgt.analysis.source import Boundaries, Source
 from mspgt.behaviour import Behaviour
 from mspgt.behaviour.conclude import Facts, conclude, save
@@ -28,9 +27,9 @@ from mspgt.callbacks.progress import Progressing
 from mspgt.collect import Collector
 from mspgt.errors import UserError
 from mspgt.files import write_atomically
-from mspgt.generate.conditions import Condition, plan, scales
+from mspgt.generate.conditions import plan, scales
 from mspgt.generate.decode import Decoding, check_generates, check_length
-from mspgt.generate.prompts import Prompt, take_prompts
+from mspgt.generate.prompts import take_prompts
 from mspgt.generate.statistics import ActivationStatistics, fold, statistics_of, summary
 from mspgt.intervene_config import InterveneConfig, InterveneOptions
 from mspgt.intervention import Intervention
@@ -178,6 +177,7 @@ class Experiment:
         predict(self.trainer, Observe(model, collector), reading.batches(), done, callbacks)
         if collector.failures:
             raise UserError(" ".join(collector.failures.values()))
+        self.notes += collector.notes
         self.trainer.strategy.barrier()
         state = fold(Shards(self.folder.stage(ACTIVATIONS, 0), ACTIVATIONS))
         self.statistics, self.spread = statistics_of(state), summary(state)
@@ -212,24 +212,21 @@ class Experiment:
     def _texts(self) -> dict[str, list[Generated]]:
         """Read the texts of all ranks, and write them out as one file."""
         self.written = Written.of(self.folder.states(CORPUS, 0, TEXTS), self.plan.conditions)
-        decode = self.model.tokenizer.decode
-        texts: dict[str, list[Generated]] = {c.name: [] for c in self.plan.conditions}
-        lines = []
-        for prompt in self.prompts:
-            for condition in self.plan.conditions:
-                ids, scores = self.written.texts[prompt.sample, condition.name]
-                text = _continuation(decode, prompt, ids)
-                texts[condition.name].append(Generated(prompt.sample, prompt.text, text, scores))
-                line = {"sample": prompt.sample, "condition": condition.name, "prompt": prompt.text, "text": text}
-                lines.append(json.dumps(line, ensure_ascii=False))
-        write_atomically(self.folder.path / GENERATIONS, "\n".join(lines) + "\n")
+        texts = self.written.generated(self.prompts, self.model.tokenizer.decode)
+        lines = [
+            {"sample": text.sample, "condition": condition, "prompt": text.prompt, "text": text.text}
+            for of_sample in zip(*texts.values(), strict=True)
+            for condition, text in zip(texts, of_sample, strict=True)
+        ]
+        content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        write_atomically(self.folder.path / GENERATIONS, content)
         return texts
 
     def _conclude(self, texts: dict[str, list[Generated]], given: dict[str, Any]) -> Behaviour:
         device = str(self.trainer.strategy.root_device)
         measuring = Measuring(self.config, texts, self.folder.state / "metrics", device)
         try:
-            with _Measuring(self.console) as shown:
+            with Shown(self.console) as shown:
                 measuring.run(shown)
             self.say("comparing conditions")
             found = conclude(self.config, self._facts(texts), measuring)
@@ -254,46 +251,13 @@ class Experiment:
             model=self.folder.manifest()["model"],
             run={"path": path} | _boundaries(self.boundaries, self.model),
             noise=[
-                {**row, "layer": int(row["layer"]), "added": _added(self.written, self.plan.conditions, number)}
+                {**row, "layer": int(row["layer"]), "added": self.written.added_to(number)}
                 for number, row in enumerate(self.spread)
             ],
             conditions=self.plan.conditions,
             documents=[prompt.document for prompt in self.prompts],
             notes=[*self.plan.notes, *dict.fromkeys(self.notes), *notes],
         )
-
-
-class _Measuring:
-    """Progress of the metrics: a bar, or a line per metric where there is no terminal."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:g} of {task.total:g} conditions"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> _Measuring:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, name: str, done: int, total: int) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._bar.add_task(f"measuring {name}", total=total)
-            if not self._console.is_terminal:
-                self._console.print(f"measuring {name}", highlight=False)
-        self._bar.update(self._tasks[name], completed=done)
 
 
 def _merged(states: Sequence[Mapping[str, State]]) -> dict[str, State]:
@@ -304,14 +268,6 @@ def _texts_of(conditions: int, batch: Prompts) -> int:
     return len(batch.prompts) * conditions
 
 
-def _continuation(decode: Any, prompt: Prompt, ids: Sequence[int]) -> str:
-    """The text that follows the prompt: decoded together, since a tokenizer may join what stands apart."""
-    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
-    start = decode(list(prompt.ids), **options)
-    whole = decode([*prompt.ids, *ids], **options)
-    return str(whole[len(start) :] if whole.startswith(start) else decode(list(ids), **options))
-
-
 def _boundaries(found: Boundaries, model: LoadedModel) -> dict[str, Any]:
     layers = {name: list(blocks) for name, blocks in scales(found.blocks, model.n_layers).items()}
     return {
@@ -320,10 +276,3 @@ def _boundaries(found: Boundaries, model: LoadedModel) -> dict[str, Any]:
         "accepted": found.accepted,
         "layers": layers,
     }
-
-
-def _added(written: Written, conditions: Sequence[Condition], block: int) -> float | None:
-    """Root mean square of what was added to a block, under the first condition that disturbs it."""
-    added = written.added[:, block]
-    found = np.flatnonzero(np.isfinite(added.numpy()))
-    return float(added[found[0]]) if len(found) else None

@@ -20,6 +20,7 @@ from mspgt.generate.disturb import Disturbance
 from mspgt.generate.prompts import Prompt
 from mspgt.generate.score import Scores, score
 from mspgt.intervention import Intervention, LayerStatistics
+from mspgt.metric import Generated
 from mspgt.models import LoadedModel
 from mspgt.registry import Entry
 from mspgt.state import State, Table, merge
@@ -161,6 +162,7 @@ def _state(
 class Written:
     """All texts of an experiment."""
 
+    conditions: tuple[str, ...]
     texts: Mapping[tuple[int, str], tuple[tuple[int, ...], dict[str, float]]]
     """(sample, condition) -> token ids, scores"""
     added: Tensor
@@ -179,4 +181,26 @@ class Written:
             scores = {n: columns[n][number] for n in SCORES if columns[n][number] == columns[n][number]}
             found[key] = (tuple(ids[at : at + length]), scores)
             at += length
-        return cls(found, (state.totals["squares"] / state.totals["counts"]).sqrt())
+        names = tuple(condition.name for condition in conditions)
+        return cls(names, found, (state.totals["squares"] / state.totals["counts"]).sqrt())
+
+    def added_to(self, block: int) -> float | None:
+        """Root mean square of what was added to a block, from 0, under the first condition that disturbs it."""
+        return next((value for value in self.added[:, block].tolist() if value == value), None)
+
+    def generated(self, prompts: Sequence[Prompt], decode: Callable[..., str]) -> dict[str, list[Generated]]:
+        """condition -> texts in the order of the prompts."""
+        found: dict[str, list[Generated]] = {condition: [] for condition in self.conditions}
+        for condition, texts in found.items():
+            for prompt in prompts:
+                ids, scores = self.texts[prompt.sample, condition]
+                texts.append(Generated(prompt.sample, prompt.text, _continuation(decode, prompt, ids), scores))
+        return found
+
+
+def _continuation(decode: Callable[..., str], prompt: Prompt, ids: Sequence[int]) -> str:
+    """The text that follows the prompt: decoded together, since a tokenizer may join what stands apart."""
+    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+    start = decode(list(prompt.ids), **options)
+    whole = decode([*prompt.ids, *ids], **options)
+    return whole[len(start) :] if whole.startswith(start) else decode(list(ids), **options)
