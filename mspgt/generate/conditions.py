@@ -101,7 +101,8 @@ def plan(
     Parameters
     ----------
     dose: "paper" disturbs all blocks of a scale; "matched" as many in each as the smallest scale has, a random window
-        for each sample; "both" is the paper's, followed by the matched ones as ``local-matched``.
+        for each sample; "both" is the paper's, followed by the matched ones as ``local-matched`` unless all scales are
+        equally large, when these would be the same.
 
     Raises
     ------
@@ -115,9 +116,11 @@ def plan(
     layers = scales(boundaries, n_layers)
     smallest = min(map(len, layers.values()))
     kinds: list[tuple[str, int | None]] = [("", None)] if dose != "matched" else [("", smallest)]
-    if dose == "both":
-        kinds.append(("-matched", smallest))
     disturbed, control, notes = [], [], []
+    if dose == "both" and smallest == max(map(len, layers.values())):
+        notes.append(f"The matched dose is the same as the paper's: every scale has {smallest} blocks.")
+    elif dose == "both":
+        kinds.append(("-matched", smallest))
     for number, strength in enumerate(strengths):
         suffix = f"@{strength:g}" if number else ""
         for kind, window in kinds:
