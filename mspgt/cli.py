@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(str(error), error.exit_code, traceback)
     except (Interrupted, KeyboardInterrupt) as error:
-        return _fail(str(error) or "interrupted.", Interrupted.exit_code, traceback)
+        return _fail(str(error) or _interrupted(arguments), Interrupted.exit_code, traceback)
     except (OSError, MemoryError) as error:
         return _fail(f"the machine failed: {error or 'out of memory'}; what was saved before is intact.", 1, traceback)
     except Exception as error:
@@ -81,7 +81,12 @@ def _run(arguments: list[str]) -> int:
 def _intervene(arguments: list[str]) -> int:
     from mspgt import intervene_config
 
-    keys: dict[str, Any] = key_values(arguments)
+    names, given = _positional(arguments, (0, 1), "mspgt intervene RUN [key=value ...]", "run={}")
+    keys: dict[str, Any] = dict(given)
+    if names and "run" in keys:
+        raise UserError(f"the run is given twice ({names[0]!r} and run={keys['run']}); give it once.")
+    if names:
+        keys["run"] = names[0]
     settings = intervene_config.build(keys, keys.pop("config", None))
     console = _console()
     from mspgt.analysis import start_intervene
@@ -94,7 +99,7 @@ def _intervene(arguments: list[str]) -> int:
 
 
 def _evaluate(arguments: list[str]) -> int:
-    (path,), keys = _positional(arguments, 1, "mspgt evaluate RUN [key=value ...]")
+    (path,), keys = _positional(arguments, (1,), "mspgt evaluate RUN [key=value ...]")
     from mspgt.recompute import evaluate_run
 
     return _show(evaluate_run(path, keys, _say(_console())), path)
@@ -169,14 +174,17 @@ def _overview() -> int:
 # ------------------------------------------------------------------------------------------------- helpers
 
 
-def _positional(arguments: list[str], count: int | None, usage: str) -> tuple[list[str], dict[str, str]]:
-    names = []
+def _positional(
+    arguments: list[str], counts: tuple[int, ...] | None, usage: str, example: str = ""
+) -> tuple[list[str], dict[str, str]]:
+    """Names, which come first, and the keys and values that follow; `counts` says how many names there may be."""
+    names: list[str] = []
     while arguments and "=" not in arguments[0] and not arguments[0].startswith("--"):
         names.append(arguments[0])
         arguments = arguments[1:]
-    if count is not None and len(names) != count:
+    if counts is not None and len(names) not in counts:
         raise UserError(f"expected {usage}; got {len(names)} names.")
-    return names, key_values(arguments)
+    return names, key_values(arguments, f"write for example {example}" if example else f"expected {usage}")
 
 
 def _console(stderr: bool = True) -> Console:
@@ -198,9 +206,14 @@ def _fail(sentence: str, code: int, traceback: bool) -> int:
     return code
 
 
+def _interrupted(arguments: list[str]) -> str:
+    computes = arguments[0] in ("run", "intervene") if arguments else False
+    return f"interrupted; {'nothing was computed yet' if computes else 'what was saved before is intact'}."
+
+
 def _interrupt(number: int, frame: object) -> NoReturn:
     signal.signal(number, signal.SIG_IGN if "LOCAL_RANK" in os.environ else signal.SIG_DFL)
-    raise Interrupted("interrupted.")
+    raise Interrupted
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """preset -> the keys it sets; `paper` reads the paper literally where it says anything"""
 
 
+FEW = 12
+"""as many keys are listed even where one of them is suggested"""
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """Keys of `mspgt run` that do not belong to a plugin."""
@@ -120,12 +124,12 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> RunConfig
         if key.partition(".")[0] in {*registry.signals()} - {*plugins}:
             keys.pop(key, None)  # the preset's option of a signal that is not asked for
     entries = {name: registry.signal(name) for name in plugins}
-    options, signals = parted(RunOptions, entries, keys, [f"weights.{name}" for name in plugins])
+    options, signals = parted(RunOptions, entries, keys, "run", [f"weights.{name}" for name in plugins])
     return RunConfig(options, signals, weights)
 
 
 def parted(
-    declared: type[T], entries: Mapping[str, Entry], keys: Mapping[str, Any], further: Sequence[str] = ()
+    declared: type[T], entries: Mapping[str, Entry], keys: Mapping[str, Any], verb: str, further: Sequence[str] = ()
 ) -> tuple[T, dict[str, dict[str, Any]]]:
     """Part the keys of a command into its own options and those of its plugins, and check every one.
 
@@ -133,6 +137,7 @@ def parted(
     ----------
     declared: the command's own options.
     entries: the plugins that are used.
+    verb: the command, for messages.
     further: keys that are allowed too, for messages.
 
     Raises
@@ -150,7 +155,7 @@ def parted(
         elif rest and head in entries:
             plugins[head][rest] = value
         else:
-            raise _unknown_key(key, {*top, *further}, classes)
+            raise _unknown_key(key, {*top, *further}, classes, verb)
     for name, values in plugins.items():
         parse(classes[name], values, f"{name}.")
     return parse(declared, options), plugins
@@ -204,8 +209,12 @@ def write_yaml(plain: Mapping[str, Any], path: Path) -> None:
     OmegaConf.save(OmegaConf.create(dict(plain)), path)
 
 
-def key_values(arguments: Sequence[str]) -> dict[str, str]:
+def key_values(arguments: Sequence[str], advice: str = "write for example data={}") -> dict[str, str]:
     """Keys and texts of a command line: `key=value`, `--key value`, `--key=value`, `--flag`.
+
+    Parameters
+    ----------
+    advice: what to do about a word that is none of these; it stands in place of ``{}``.
 
     Raises
     ------
@@ -222,7 +231,7 @@ def key_values(arguments: Sequence[str]) -> dict[str, str]:
                 follows = queue and not queue[0].startswith("--") and "=" not in queue[0]
                 value = queue.pop(0) if follows else "true"
         elif not equals:
-            raise UserError(f"{argument!r} is no key=value; write for example data={argument}.")
+            raise UserError(f"{argument!r} is no key=value; {advice.replace('{}', argument)}.")
         if key in found:
             raise UserError(f"key {key!r} is given twice ({found[key]!r} and {value!r}); give it once.")
         found[key] = value
@@ -233,20 +242,24 @@ def help_lines(options: type, prefix: str = "") -> list[tuple[str, str, str, str
     """(key, type, default, meaning) of every option, for `--help` and `mspgt ls NAME`."""
     lines = []
     for o in describe(options):
-        kind = " | ".join(o.choices) if o.choices else o.type
+        kind = " | ".join(o.choices) if o.choices else o.type.removesuffix(" or object")
         default = ",".join(map(str, o.default)) if isinstance(o.default, tuple) else o.default
         lines.append((prefix + o.name, kind, "–" if default is None else str(default).lower(), o.help))
     return lines
 
 
-def _unknown_key(key: str, top: set[str], declared: Mapping[str, type]) -> UserError:
+def _unknown_key(key: str, top: set[str], declared: Mapping[str, type], verb: str) -> UserError:
     allowed = {*top}
     for name, options in declared.items():
         allowed |= {f"{name}.{f.name}" for f in dataclasses.fields(options)}
     head = key.partition(".")[0]
     known = {name for kind in registry.KINDS for name in registry.plugins(kind)}
     hint = f"{head} is not among the plugins that are asked for." if head in known - {*declared} else ""
-    return unknown("key", key, allowed, hint)
+    error = unknown("key", key, allowed, hint)
+    said = str(error).partition(" Available: ")[0]
+    if len(allowed) <= FEW or "Did you mean" not in said:
+        return error
+    return UserError(f"{said} `mspgt {verb} --help` lists all.")
 
 
 def _weight(key: str, value: Any) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,11 +107,12 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> Intervene
     UserError: unknown key or plugin (with a suggestion), or a value of the wrong type or out of range.
     """
     keys = {**(read_yaml(file) if file else {}), **flat(given)}
+    _check_numbers(keys)
     head = parse(InterveneOptions, {k: v for k, v in keys.items() if k in ("intervention", "metrics", "sigma")})
     names_once("metrics", head.metrics, "ttr,self_bleu")
     if not head.sigma or len({f"{s:g}" for s in head.sigma}) != len(head.sigma):
         raise UserError(f"sigma={','.join(f'{s:g}' for s in head.sigma)}: give one strength or several different ones.")
-    options, plugins = parted(InterveneOptions, _entries(head), keys)
+    options, plugins = parted(InterveneOptions, _entries(head), keys, "intervene")
     if options.top_p == 0:
         raise UserError("top_p=0 leaves no token to sample from: give a share above 0, or decoding=greedy.")
     if options.run is None and options.model is None:
@@ -122,6 +124,22 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> Intervene
     if options.run is not None and options.out is not None and _place(options.run) == _place(options.out):
         raise UserError(f"out={options.out} is the run itself: name another directory.")
     return InterveneConfig(options, plugins)
+
+
+def _check_numbers(keys: Mapping[str, Any]) -> None:
+    """Say of strengths and temperature what to give instead, which their types alone do not tell."""
+    if "sigma" in keys:
+        try:
+            strengths = parse(InterveneOptions, {"sigma": keys["sigma"]}).sigma
+        except UserError:
+            raise UserError(f"sigma={keys['sigma']!r}: give a number, such as 0.1; several as 0.1,0.2.") from None
+        for strength in strengths:
+            if not math.isfinite(strength):
+                raise UserError(f"sigma={strength:g}: give a finite number, such as 0.1.")
+    try:
+        parse(InterveneOptions, {key: keys[key] for key in ("temperature",) if key in keys})
+    except UserError as error:
+        raise UserError(f"{str(error).rstrip('.')}; or give decoding=greedy.") from None
 
 
 def _check_boundaries(given: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -72,7 +73,8 @@ class Intervention:
         low, high = self.limits
         if not low <= strength <= high or strength == inf:
             allowed = f"at least {low:g}" if high == inf else f"from {low:g} to {high:g}"
-            raise UserError(f"sigma={strength:g}: the strength of {type(self).__name__} is {allowed}.")
+            name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+            raise UserError(f"sigma={strength:g}: the strength of {name} is {allowed}.")
         self.strength, self.seed = strength, seed
         self.options: Any = parse(self.Options, options)
 

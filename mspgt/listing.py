@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 Lines = list[tuple[str, str, str, str]]
 USAGE = {
     "run": "mspgt run [key=value ...] [config=file.yaml]",
-    "intervene": "mspgt intervene run=RUN [key=value ...] [config=file.yaml]",
+    "intervene": "mspgt intervene run=RUN [key=value ...] [config=file.yaml]\n"
+    "mspgt intervene model=MODEL boundaries=5,9|paper|thirds [key=value ...] [config=file.yaml]\n"
+    "  such as: mspgt intervene run=runs/a sigma=0.1,0.2 samples=200 out=runs/a-gaussian",
     "evaluate": "mspgt evaluate RUN [prominence=...] [bootstrap=...] [weights.<signal>=...]",
     "merge": "mspgt merge A B ... out=C [overwrite=true]",
     "ls": "mspgt ls [NAME ...]",
@@ -58,7 +60,7 @@ def show(names: Sequence[str], console: Console) -> None:
 
 def explain(verb: str, summary: str, console: Console) -> None:
     """Print the usage of a verb and all its keys."""
-    console.print(f"{USAGE[verb]}\n  {summary}\n", highlight=False, markup=False)
+    console.print(f"{USAGE[verb]}\n\n{summary}\n", highlight=False, markup=False, soft_wrap=True)
     if verb == "run":
         lines = _keys(RunOptions, registry.SIGNAL)
         lines.append(("weights.<signal>", "number", "the signal's own", "weight of a signal in the fusion"))
@@ -67,7 +69,10 @@ def explain(verb: str, summary: str, console: Console) -> None:
     else:
         return
     console.print(_options(lines))
-    console.print("--key value is accepted too. `mspgt ls` shows further plugins and their options.", highlight=False)
+    console.print(
+        "--key value is accepted too. `mspgt ls` lists all plugins, `mspgt ls NAME` the options of one.",
+        highlight=False,
+    )
 
 
 def _keys(options: type, *kinds: Kind) -> Lines:
@@ -85,6 +90,7 @@ def _options(lines: Lines) -> Table:
 
     table = Table(Column("key", no_wrap=True), "meaning (type; default)", box=None, header_style="bold", pad_edge=False)
     for key, kind, default, meaning in lines:
+        default = default.replace(",", ", ")  # so that a long list is broken between its items
         table.add_row(escape(key), f"{escape(meaning)} [dim]({escape(kind)}; {escape(default)})[/]")
     return table
 
@@ -104,7 +110,7 @@ def _models() -> Table:
 
     table = Table("model", "what it is", "on disk", box=None, header_style="bold")
     for name, model in MODELS.items():
-        table.add_row(name, model.summary, f"{model.nbytes / 1e6:,.1f} MB")
+        table.add_row(name, model.summary, f"{model.nbytes / 1e6:,.1f} MB" if model.nbytes else "-")
     return table
 
 

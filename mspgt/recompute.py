@@ -121,6 +121,12 @@ def merge(paths: list[str], out: str, overwrite: bool, say: Say) -> Result:
         raise UserError(f"out={out} is one of the runs to merge; name another directory.")
     manifests = check_mergeable(parts)
     run = fresh(out, overwrite=overwrite, stem="merged")
+    with run.locked():
+        run.begin()
+        return _merged(parts, manifests, run, say)
+
+
+def _merged(parts: list[RunDir], manifests: list[dict[str, Any]], run: RunDir, say: Say) -> Result:
     merge_runs(parts, run)
     manifest = dict(manifests[0])
     manifest["data"] = {corpus: _merge_data([m["data"][corpus] for m in manifests]) for corpus in manifests[0]["data"]}
@@ -129,7 +135,7 @@ def merge(paths: list[str], out: str, overwrite: bool, say: Say) -> Result:
     run.write_manifest(manifest)
     config = parts[0].config()
     config = dataclasses.replace(
-        config, options=dataclasses.replace(config.options, out=out, data=manifest["data"]["data"]["name"])
+        config, options=dataclasses.replace(config.options, out=str(run.path), data=manifest["data"]["data"]["name"])
     )
     run.write_config(config.as_dict())
     return conclude(run, config, {"started": time.time(), "command": command(), "device": "cpu"}, "cpu", say)

@@ -32,6 +32,9 @@ class Result(Findings):
     UserError: the contents are not those of a result of schema 1.
     """
 
+    directory: Path | None = None
+    """the run directory, of a result that was loaded from one or made in one that stays"""
+
     def to_rows(self) -> list[dict[str, Any]]:
         """One row per signal and transition, then the evidence of each rule; None where there is no number.
 
@@ -152,7 +155,9 @@ def load(path: str | os.PathLike[str]) -> Result:
         ) from None
     if not isinstance(data, Mapping):
         raise UserError(f"{file} holds a {type(data).__name__}, not a result; give a {FILE} made by mspgt.")
-    return Result(data, where=str(file))
+    result = Result(data, where=str(file))
+    result.directory = file.parent
+    return result
 
 
 def _verdict_line(verdict: Verdict) -> str:

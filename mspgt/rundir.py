@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,23 @@ WRITTEN = ("signals.csv", "interventions.csv", "generations.jsonl", "report.html
 """what stands beside a result"""
 LOCK = "lock"
 """held by the process that is at work on a run"""
+KINDS = {"run": "a run", "experiment": "an experiment"}
+NAMED = 5
+"""differing keys that a message names"""
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunDir:
-    """A run on disk."""
+    """A run or experiment on disk."""
 
     path: Path
+    anew: bool = False
+    """whether what is there is to be replaced"""
+    begun: bool = True
+    """whether all is checked; until then nothing that is kept there changes"""
+    made: Path | None = None
+    """the topmost folder that was made for it, if any was"""
+    _said: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> Path:
@@ -62,6 +72,26 @@ class RunDir:
             self.state / LOCK,
             f"another process is at work on the run in {self.path}; wait for it, or give another out.",
         )
+
+    def begin(self) -> None:
+        """All is checked: clear what is to be replaced, and log what was said until now. Needs the lock."""
+        if self.anew:
+            _clear(self.path)
+        self.begun = True
+        for line in self._said:
+            self._log(line)
+        self._said.clear()
+
+    def discard(self) -> None:
+        """Leave no folder behind that was made for work which never began. Needs the lock."""
+        if self.begun or self.made is None:
+            return
+        for path in (self.state / LOCK, *self.state.glob("stopped-*.json")):
+            path.unlink(missing_ok=True)
+        for folder in (self.state, *self.state.parents):
+            if not folder.is_relative_to(self.made) or any(folder.iterdir()):
+                return
+            folder.rmdir()
 
     # ------------------------------------------------------------------ settings and fingerprint
 
@@ -122,14 +152,23 @@ class RunDir:
         write_json(self.state / f"stopped-{rank}.json", sentence)
 
     def log(self, sentence: str) -> None:
-        """Append a line to run.log, with the time."""
+        """Append a line to run.log, with the time; it is held back until the work begins."""
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {sentence}\n"
+        if self.begun:
+            self._log(line)
+        else:
+            self._said.append(line)
+
+    def _log(self, line: str) -> None:
         with open(self.path / "run.log", "a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {sentence}\n")
+            file.write(line)
 
     # ------------------------------------------------------------------ states and fits
 
     def done(self, corpus: str, stage: int) -> set[Key]:
-        """The sequences that are already in shards of a pass."""
+        """The sequences that are already in shards of a pass; none of those that are to be replaced."""
+        if self.anew and not self.begun:
+            return set()
         headers = (read_header(path) for path in shards(self.stage(corpus, stage)))
         return {key for header in headers for key in header[READING]["keys"]}  # type: ignore[attr-defined]
 
@@ -138,7 +177,9 @@ class RunDir:
         return read_state(self.stage(corpus, 0), READING)
 
     def sentences_done(self, corpus: str, stage: int) -> int:
-        """How many sentences are in shards of a pass."""
+        """How many sentences are in shards of a pass; none of those that are to be replaced."""
+        if self.anew and not self.begun:
+            return 0
         read = Shards(self.stage(corpus, stage), READING)
         return sum(int(state.tables["sequences"].columns["sentences"].sum()) for state in read)
 
@@ -171,28 +212,37 @@ class RunDir:
 # ---------------------------------------------------------------------------------------- making one
 
 
-def fresh(out: str | None, *, overwrite: bool, stem: str) -> RunDir:
-    """A directory for a new run.
+def fresh(out: str | None, *, overwrite: bool, stem: str, kind: str = "run") -> RunDir:
+    """A directory for a new run or experiment; what it replaces stays until `RunDir.begin`.
+
+    Parameters
+    ----------
+    overwrite: whether a run or experiment that is there may be replaced by one of the same kind.
+    stem: what the directory is called, before a number, where `out` gives no name.
+    kind: "run" or "experiment".
 
     Raises
     ------
     UserError: `out` exists and may not be replaced.
     """
     if out is None:
+        made = None if Path("runs").exists() else Path("runs")
         path = _numbered(stem)
-    else:
-        path = Path(out).expanduser()
-        if path.is_file():
-            raise UserError(f"out={out} is a file; name a directory.")
-        if path.is_dir() and any(path.iterdir()):
-            _clear(path, overwrite)
+        (path / "state").mkdir()
+        return RunDir(path, anew=True, begun=False, made=made or path)
+    path = Path(out).expanduser()
+    if path.is_file():
+        raise UserError(f"out={out} is a file; name a directory.")
+    if path.is_dir() and any(path.iterdir()):
+        _check_replaceable(path, overwrite, kind)
+    missing = [p for p in (path / "state", *(path / "state").parents) if not p.exists()]
     try:
         (path / "state").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"out={path} cannot be made ({error.strerror}); name a place that can be written to."
         ) from error
-    return RunDir(path)
+    return RunDir(path, anew=True, begun=False, made=missing[-1] if missing else None)
 
 
 def _numbered(stem: str) -> Path:
@@ -217,35 +267,71 @@ def existing(path: str | Path) -> RunDir:
 
     Raises
     ------
-    UserError: it does not exist or holds no run.
+    UserError: it does not exist, or holds no run.
     """
     run = RunDir(Path(path).expanduser())
     if not run.path.is_dir():
         raise UserError(f"{path}: there is no such run directory.")
+    if kind_of(run.path) == "experiment":
+        raise UserError(f"{run.path} holds an experiment, not a run: give the run that it disturbed.")
     run.manifest()
     return run
 
 
-def _clear(path: Path, overwrite: bool) -> None:
-    if not _is_run(path):
+def kind_of(path: Path) -> str | None:
+    """What a directory holds: "run", "experiment", or None where neither was begun."""
+    try:
+        manifest = RunDir(path).manifest()
+    except UserError:
+        manifest = {}
+    if "fingerprint" in manifest:
+        return "run" if "signals" in manifest else "experiment"
+    found = [kind for kind, name in zip(KINDS, RESULTS, strict=True) if (path / name).is_file()]
+    return found[0] if found else None
+
+
+def require_kind(path: Path, kind: str) -> None:
+    """Refuse a directory that holds the other of run and experiment.
+
+    Raises
+    ------
+    UserError: it does.
+    """
+    found = kind_of(path)
+    if found not in (None, kind):
+        raise UserError(f"out={path} holds {KINDS[found]}, not {KINDS[kind]}: name another directory.")
+
+
+def finished(path: Path) -> bool:
+    """Whether a directory holds a result."""
+    return any((path / name).exists() for name in RESULTS)
+
+
+def _check_replaceable(path: Path, overwrite: bool, kind: str) -> None:
+    if not _is_ours(path):
         raise UserError(f"out={path} exists and is no run directory; name another.")
+    require_kind(path, kind)
     begun = any((path / name).is_file() for name in (CONFIG, *RESULTS, "state/run.json"))
     if begun and not overwrite:
-        finished = any((path / name).exists() for name in RESULTS)
-        way = (
-            "overwrite=true to replace it" if finished else "resume=true to go on with it, overwrite=true to start anew"
-        )
+        done = finished(path)
+        way = "overwrite=true to replace it" if done else "resume=true to go on with it, overwrite=true to start anew"
         raise UserError(
-            f"out={path} holds {'a finished' if finished else 'an unfinished'} run; give {way}, or another out."
+            f"out={path} holds {'a finished' if done else 'an unfinished'} {kind}; give {way}, or another out."
         )
-    with RunDir(path).locked():
-        for name in ("state", "figures"):
-            shutil.rmtree(path / name, ignore_errors=True)
-        for name in (CONFIG, *RESULTS, *WRITTEN):
-            (path / name).unlink(missing_ok=True)
 
 
-def _is_run(path: Path) -> bool:
+def _clear(path: Path) -> None:
+    """Remove all that a run or experiment wrote, and nothing else; the lock stays, as it is held."""
+    for part in (*(path / "state").glob("*"), path / "figures"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        elif part.name != LOCK:
+            part.unlink(missing_ok=True)
+    for name in (CONFIG, *RESULTS, *WRITTEN):
+        (path / name).unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
     """Whether a folder holds a run, or what is left of one; a settings file or a state folder alone is no proof."""
     concluded = any((path / name).is_file() for name in RESULTS)
     if (path / "state" / "run.json").is_file() or ((path / CONFIG).is_file() and concluded):
@@ -255,7 +341,7 @@ def _is_run(path: Path) -> bool:
 
 
 def check_fingerprint(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> None:
-    """Refuse states that do not belong together, and name the keys that differ.
+    """Refuse states that do not belong together, and name the first keys that differ.
 
     Raises
     ------
@@ -263,8 +349,9 @@ def check_fingerprint(old: Mapping[str, Any], new: Mapping[str, Any], what: str)
     """
     different = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
     if different:
-        listed = "; ".join(f"{k} ({old.get(k)!r} there, {new.get(k)!r} here)" for k in different)
-        raise UserError(f"{what} does not match: {listed}. Give the same settings, or another out.")
+        listed = "; ".join(f"{k} ({old.get(k)!r} there, {new.get(k)!r} here)" for k in different[:NAMED])
+        more = f"; and {len(different) - NAMED} more" if len(different) > NAMED else ""
+        raise UserError(f"{what} does not match: {listed}{more}. Give the same settings, or another out.")
 
 
 # ---------------------------------------------------------------------------------------- merging

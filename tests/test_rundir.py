@@ -11,7 +11,7 @@ from mspgt.batch import Key
 from mspgt.collect import READING
 from mspgt.errors import MachineError, UserError
 from mspgt.files import writing
-from mspgt.rundir import CONFIG, RESULTS, RunDir, check_fingerprint, existing, fresh, write_json
+from mspgt.rundir import CONFIG, RESULTS, RunDir, check_fingerprint, existing, fresh, kind_of, require_kind, write_json
 from mspgt.state import State, Table, write_shard
 
 
@@ -33,8 +33,9 @@ def test_a_name_like_ours_makes_no_run(tmp_path: Path, theirs: str) -> None:
 
 def test_a_run_that_stopped_before_its_manifest_is_replaced(tmp_path: Path) -> None:
     run = fresh(str(tmp_path / "r"), overwrite=False, stem="x")
+    run.begin()
     run.log("loading")
-    fresh(str(run.path), overwrite=False, stem="x")  # nothing was computed
+    fresh(str(run.path), overwrite=False, stem="x").begin()  # nothing was computed
     assert not (run.path / "run.log").exists()
     run.write_manifest({})
     with pytest.raises(UserError, match="unfinished"):
@@ -49,8 +50,17 @@ def test_a_finished_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     (run.path / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="overwrite=true"):
         fresh(str(run.path), overwrite=False, stem="x")
-    fresh(str(run.path), overwrite=True, stem="x")
-    assert sorted(p.name for p in run.path.iterdir()) == ["notes.txt", "state"]
+    (run.path / "state" / "data-0").mkdir()
+    before = sorted(run.path.rglob("*"))
+    replaced = fresh(str(run.path), overwrite=True, stem="x")
+    replaced.log("loading")
+    assert sorted(run.path.rglob("*")) == before  # not until all is checked
+    with replaced.locked():
+        replaced.begin()
+        assert {str(p.relative_to(run.path)) for p in run.path.rglob("*")} == {
+            "notes.txt", "run.log", "state", "state/lock",
+        }  # fmt: skip
+    assert "loading" in (run.path / "run.log").read_text(encoding="utf-8")
 
 
 def test_without_a_name_runs_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +107,67 @@ def test_a_fingerprint_that_differs_names_the_keys() -> None:
         check_fingerprint({"max_length": 128, "seed": 0}, {"max_length": 256, "seed": 0}, "the run")
 
 
+def test_of_many_keys_that_differ_five_are_named() -> None:
+    with pytest.raises(UserError, match=r"k4 \(4 there, 5 here\); and 3 more\. Give") as caught:
+        check_fingerprint({f"k{i}": i for i in range(8)}, {f"k{i}": i + 1 for i in range(8)}, "the run")
+    assert "k5" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({}, None),
+        ({"config.yaml": "model: a"}, None),
+        ({"result.json": "{}"}, "run"),
+        ({"interventions.json": "{}"}, "experiment"),
+        ({"state/run.json": '{"fingerprint": {}, "signals": {}}'}, "run"),
+        ({"state/run.json": '{"fingerprint": {}}'}, "experiment"),
+        ({"state/run.json": "{dama", "interventions.json": "{}"}, "experiment"),
+        ({"state/run.json": "{dama"}, None),
+    ],
+)
+def test_run_and_experiment_are_told_apart(tmp_path: Path, files: dict[str, str], kind: str | None) -> None:
+    (tmp_path / "state").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert kind_of(tmp_path) == kind
+    other = "run" if kind == "experiment" else "experiment"
+    if kind is None:
+        require_kind(tmp_path, other)
+    else:
+        with pytest.raises(UserError, match=f"holds an? {kind}, not an? {other}: name another directory"):
+            require_kind(tmp_path, other)
+
+
+def test_states_that_are_to_be_replaced_count_as_none(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    table = Table(torch.tensor([0]), {"sentences": torch.tensor([3])})
+    state = State((Key("data", "d", 0),), {"sequences": table})
+    write_shard(run.stage("data", 0) / "0000-000000.safetensors", {READING: state})
+    run.write_manifest({})
+    replaced = fresh(str(tmp_path), overwrite=True, stem="x")
+    assert (run.sentences_done("data", 0), replaced.sentences_done("data", 0)) == (3, 0)
+    assert (len(run.done("data", 0)), len(replaced.done("data", 0))) == (1, 0)
+
+
+def test_a_folder_that_was_made_in_vain_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    for out in ("here/a/b", "here"):
+        run = fresh(str(tmp_path / out), overwrite=False, stem="x")
+        with run.locked():
+            run.discard()
+        assert list(tmp_path.rglob("*")) == [tmp_path / "here"]
+    run = fresh(str(tmp_path / "here/a/b"), overwrite=False, stem="x")
+    (tmp_path / "here/a/notes.txt").write_text("mine", encoding="utf-8")
+    with run.locked():
+        run.discard()
+    assert [p.name for p in (tmp_path / "here/a").iterdir()] == ["notes.txt"]
+    run = fresh(str(tmp_path / "there"), overwrite=False, stem="x")
+    run.begin()
+    run.discard()  # work has begun
+    assert run.path.is_dir()
+
+
 def test_done_and_sentences_come_from_every_shard(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     for number in range(3):
@@ -135,7 +206,7 @@ def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another process is at work"):
         run.locked().__enter__()
     with pytest.raises(UserError, match="another process is at work"):
-        fresh(str(run.path), overwrite=True, stem="x")
+        fresh(str(run.path), overwrite=True, stem="x").locked().__enter__()
     other.kill()
     other.wait()
     with run.locked():  # the lock died with its holder

@@ -172,7 +172,7 @@ def test_an_experiment_with_plugins_of_others(
             "the intervention 'stumbles' of mirrors 0.3 raised AttributeError: 'Stumbles' object",
         ),
         (["intervention=shrinks"], "the intervention Shrinks gave"),
-        (["intervention=mirror", "sigma=2"], "sigma=2: the strength of Mirror is from 0 to 1"),
+        (["intervention=mirror", "sigma=2"], "sigma=2: the strength of mirror is from 0 to 1"),
         (["intervention=miror"], "Did you mean 'mirror'?"),
         (["letters.count=e"], "Did you mean 'letters.counted'?"),
     ],

@@ -20,7 +20,7 @@ from mspgt.config import RunConfig, build
 from mspgt.errors import Interrupted, UserError
 from mspgt.intervene_config import InterveneConfig
 from mspgt.result import Result
-from mspgt.rundir import CONFIG, RunDir, fresh
+from mspgt.rundir import CONFIG, RunDir, finished, fresh, require_kind
 
 RESUME_WHAT = "resume=true needs out=DIRECTORY, the work to go on with."
 T = TypeVar("T")
@@ -42,13 +42,23 @@ class Place(Protocol):
 def run(*, config: str | Path | None = None, console: Console | None = None, **keys: Any) -> Result:
     """Run a corpus through a model; answer where its layers change, and how sure that is.
 
+    ::
+
+        result = mspgt.run(model="tiny-llama-a", data="corpus.conllu", plugins="cka,probe,attn", out="runs/a")
+
     Parameters
     ----------
-    keys: any key of `mspgt run`: ``model`` and ``tokenizer`` (names or loaded objects), ``data`` and ``labels``
-        (names, paths, or iterables of documents), ``plugins``, ``limit``, ``out``, ...; options of a signal as
+    keys: any key of `mspgt run`, which `mspgt run --help` lists: ``model`` (default "tiny-llama-a") and ``tokenizer``,
+        names or loaded objects; ``data`` (default "grammar") and ``labels``, names, paths, or iterables of documents;
+        ``plugins`` (default cka, probe and attn); ``limit``; ``out``; ...; options of a signal as
         ``cka={"estimator": "biased"}``. Without ``out`` the run directory is temporary.
     config: YAML file of keys; `keys` go before it.
-    console: where progress is shown; nowhere if None.
+    console: where progress is shown, as ``rich.console.Console()``; nowhere if None.
+
+    Returns
+    -------
+    The result: verdicts, boundaries with intervals, curves. It shows itself in a notebook and has `plot`, `to_csv`
+    and `save`.
 
     Raises
     ------
@@ -61,18 +71,32 @@ def run(*, config: str | Path | None = None, console: Console | None = None, **k
 def intervene(*, config: str | Path | None = None, console: Console | None = None, **keys: Any) -> Behaviour:
     """Disturb one scale of a model at a time while it generates; answer what breaks.
 
+    ::
+
+        found = mspgt.intervene(run="runs/a", sigma=(0.1, 0.2), samples=200, out="runs/a-gaussian")
+        found = mspgt.intervene(model="tiny-llama-a", boundaries="thirds", samples=200)
+
     Parameters
     ----------
-    keys: any key of `mspgt intervene`: ``run`` (a run directory) or ``model`` with ``boundaries``, ``sigma``,
-        ``metrics``, ...; options of an intervention or metric as ``gaussian={"per_dim": True}``. Without ``out`` the
-        directory is temporary.
+    keys: any key of `mspgt intervene`, which `mspgt intervene --help` lists: ``run`` (a run directory, or the Result
+        of a run with ``out``), or ``model`` (a name or a loaded object) with ``boundaries``; ``intervention``
+        (default "gaussian"), ``sigma`` (default 0.1), ``samples`` (default 1,000 prompts), ``new_tokens`` (default
+        100), ``metrics`` (default: all built-in ones), ...; options of an intervention or metric as
+        ``gaussian={"per_dim": True}``. Without ``out`` the directory is temporary.
     config: YAML file of keys; `keys` go before it.
-    console: where progress is shown; nowhere if None.
+    console: where progress is shown, as ``rich.console.Console()``; nowhere if None.
+
+    Returns
+    -------
+    What was found: the effect of disturbing each scale on each metric, with intervals and verdicts. It shows itself in
+    a notebook and has `plot`, `to_csv` and `save`.
 
     Raises
     ------
     UserError: bad settings, run, corpus or model; the message says what to do.
     """
+    if "run" in keys:
+        keys["run"] = _directory(keys["run"])
     settings = intervene_config.build(keys, config)
     return _anywhere(settings.options, console, lambda c: start_intervene(settings, c), _experiment(settings))
 
@@ -81,13 +105,33 @@ def start(settings: RunConfig, console: Console) -> Result:
     """Run with checked settings, in a fresh run directory or an interrupted one."""
     o = settings.options
     stem = f"{Path(name_of(o.model)).name}-{Path(name_of(o.data)).stem}"
-    return _start(o, console, stem, _session(settings))
+
+    def work(folder: RunDir, console: Console) -> Result:
+        result = _session(settings)(folder, console)
+        result.directory = folder.path
+        return result
+
+    return _start(o, console, "run", stem, work)
 
 
 def start_intervene(settings: InterveneConfig, console: Console) -> Behaviour:
     """Experiment with checked settings, in a fresh directory or an interrupted one."""
     o = settings.options
-    return _start(o, console, f"{Path(name_of(o.model or o.run)).name}-{o.intervention}", _experiment(settings))
+    stem = f"{Path(name_of(o.model or o.run)).name}-{o.intervention}"
+    return _start(o, console, "experiment", stem, _experiment(settings))
+
+
+def _directory(run: Any) -> Any:
+    """The directory of a run that is given as its Result."""
+    if isinstance(run, Result):
+        run = run.directory
+    elif run is None or isinstance(run, (str, os.PathLike)):
+        return run
+    else:
+        run = None
+    if run is None:
+        raise UserError("run=: give the run's directory, the out= that it was made with.")
+    return run
 
 
 def _session(settings: RunConfig) -> Work[Result]:
@@ -105,28 +149,33 @@ def _anywhere(place: Place, console: Console | None, begin: Callable[[Console], 
         return begin(console)
     if place.resume:
         raise UserError(RESUME_WHAT)
-    folder = Path(tempfile.mkdtemp(prefix="mspgt-"))
+    folder = RunDir(Path(tempfile.mkdtemp(prefix="mspgt-")), anew=True, begun=False)
+    kept = False
     try:
-        result = _in_folder(RunDir(folder), console, work)
-    except Exception:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise  # after an interrupt it stays: the message names it, to go on from
-    shutil.rmtree(folder, ignore_errors=True)
-    return result
+        return _in_folder(folder, console, work)
+    except Interrupted:
+        kept = folder.begun  # the message names it, to go on from
+        raise
+    finally:
+        if not kept:
+            shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _start(place: Place, console: Console, stem: str, work: Work[T]) -> T:
+def _start(place: Place, console: Console, kind: str, stem: str, work: Work[T]) -> T:
     if rank() > 0:
         given = os.environ.get(FOLDER, place.out)
         if given is None:
             raise UserError("processes that this run did not start itself need out=DIRECTORY, on a disk they share.")
-        return _follow(RunDir(Path(given)), work)
+        path = Path(given).expanduser()
+        return _follow(RunDir(path, anew=not (place.resume and (path / CONFIG).is_file()), begun=False), work)
     if place.resume and place.out is None:
         raise UserError(RESUME_WHAT)
     out = None if place.out is None else Path(place.out).expanduser()
     if place.resume and out is not None and (out / CONFIG).is_file():
-        return _in_folder(RunDir(out), console, work)
-    return _in_folder(fresh(place.out, overwrite=place.overwrite or place.resume, stem=stem), console, work)
+        require_kind(out, kind)
+        return _in_folder(RunDir(out, begun=False), console, work)
+    unfinished = place.resume and out is not None and not finished(out)
+    return _in_folder(fresh(place.out, overwrite=place.overwrite or unfinished, stem=stem, kind=kind), console, work)
 
 
 def _follow(folder: RunDir, work: Work[T]) -> T:
@@ -140,13 +189,19 @@ def _follow(folder: RunDir, work: Work[T]) -> T:
 
 def _in_folder(folder: RunDir, console: Console, work: Work[T]) -> T:
     with folder.locked(), launching(folder.path):
-        return _interruptible(folder, console, work)
+        try:
+            return _interruptible(folder, console, work)
+        finally:
+            folder.discard()
 
 
 def _interruptible(folder: RunDir, console: Console, work: Work[T]) -> T:
     try:
         return work(folder, console)
     except (Interrupted, KeyboardInterrupt):
+        if folder.anew and not folder.begun:
+            raise Interrupted("interrupted; nothing was computed yet.") from None
+        folder.log("interrupted")
         raise Interrupted(
             "interrupted; what was computed is saved: run the same command "
             f"with out={folder.path} resume=true to go on."

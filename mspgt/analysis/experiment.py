@@ -36,7 +36,7 @@ from mspgt.intervention import Intervention
 from mspgt.metric import Generated
 from mspgt.models import LoadedModel
 from mspgt.provenance import command, provenance
-from mspgt.rundir import CONFIG, RunDir, check_fingerprint
+from mspgt.rundir import RunDir, check_fingerprint
 from mspgt.state import Shards, State, merge
 
 ACTIVATIONS = "activations"
@@ -101,13 +101,12 @@ class Experiment:
         if rank() > 0:
             return 0
         resumed = 0
-        if (self.folder.path / CONFIG).is_file():
+        if not self.folder.anew:
             old = self.folder.manifest()
-            if "signals" in old:
-                raise UserError(f"out={self.folder.path} holds a run, not an experiment: name another directory.")
             check_fingerprint(old["fingerprint"], manifest["fingerprint"], f"the experiment in {self.folder.path}")
             resumed = len(self.folder.done(CORPUS, 0))
             self.folder.clear_failures()
+        self.folder.begin()
         self.folder.write_manifest(manifest)
         self.folder.write_config(self.config.as_dict())
         return resumed
@@ -179,6 +178,7 @@ class Experiment:
             raise UserError(" ".join(collector.failures.values()))
         self.notes += collector.notes
         self.trainer.strategy.barrier()
+        self.folder.begun = True  # by the first process, whichever this is
         state = fold(Shards(self.folder.stage(ACTIVATIONS, 0), ACTIVATIONS))
         self.statistics, self.spread = statistics_of(state), summary(state)
 

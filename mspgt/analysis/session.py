@@ -22,7 +22,7 @@ from mspgt.errors import MachineError
 from mspgt.provenance import command
 from mspgt.recompute import complete_state, conclude, make_signals, why_left_out
 from mspgt.result import Result
-from mspgt.rundir import CONFIG, RunDir, check_fingerprint
+from mspgt.rundir import RunDir, check_fingerprint
 from mspgt.signal import Fitted
 
 
@@ -127,12 +127,13 @@ class Session:
         if rank() > 0:
             return 0
         resumed = 0
-        if (self.folder.path / CONFIG).is_file():
+        if not self.folder.anew:
             old = self.folder.manifest()
             check_fingerprint(old["fingerprint"], manifest["fingerprint"], f"the run in {self.folder.path}")
             check_fingerprint(_read(old), _read(manifest), f"the corpus of {self.folder.path}")
             resumed = sum(len(self.folder.done(c, s)) for c in self.readings for s in range(self._stages(c)))
             self.folder.clear_failures()
+        self.folder.begin()
         self.folder.write_manifest(manifest)
         self.folder.write_config(self.config.as_dict())
         return resumed
@@ -210,6 +211,7 @@ class Session:
         self.notes += collector.notes
         self.folder.write_failures(self.trainer.global_rank, self.failures)
         self.trainer.strategy.barrier()  # every rank's shards are there
+        self.folder.begun = True  # by the first process, whichever this is
         if self.trainer.global_rank == 0:
             self._fit(corpus, stage, signals)
         self.trainer.strategy.barrier()  # and the fits that the next pass reads
