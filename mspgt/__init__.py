@@ -1,8 +1,8 @@
 """Measure how a language model organises its layers.
 
-`mspgt.run` runs a corpus through a model and returns a `Result`, `mspgt.load` reads one back; `mspgt.intervene`
-disturbs a model while it generates. Heavy imports
-happen when a name is first used, so that importing the package and `mspgt --help` are instant.
+`mspgt.run` runs a corpus through a model and returns a `Result`; `mspgt.intervene` disturbs a model while it generates
+and returns a `Behaviour`; `mspgt.load` reads either back. Heavy imports happen when a name is first used, so that
+importing the package and `mspgt --help` are instant.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ __version__ = "0.1.0"
 _HOME = {
     "run": "mspgt.analysis",
     "intervene": "mspgt.analysis",
-    "load": "mspgt.result",
+    "load": "mspgt.behaviour.loading",
     "Result": "mspgt.result",
+    "Behaviour": "mspgt.behaviour",
     "Signal": "mspgt.signal",
     "SumSignal": "mspgt.signal",
     "Batch": "mspgt.batch",
@@ -31,16 +32,18 @@ if TYPE_CHECKING:
     from mspgt.analysis import run as run
     from mspgt.batch import Batch as Batch
     from mspgt.batch import Layer as Layer
+    from mspgt.behaviour import Behaviour as Behaviour
+    from mspgt.behaviour.loading import load as load
     from mspgt.errors import UserError as UserError
     from mspgt.intervention import Intervention as Intervention
     from mspgt.metric import Metric as Metric
     from mspgt.result import Result as Result
-    from mspgt.result import load as load
     from mspgt.signal import Signal as Signal
     from mspgt.signal import SumSignal as SumSignal
 
 __all__ = [
     "Batch",
+    "Behaviour",
     "Intervention",
     "Layer",
     "Metric",

@@ -47,6 +47,17 @@ def arrow(value: float) -> str:
     return "↑" if value > 0 else "↓" if value < 0 else ""
 
 
+def change(value: float, *, percent: bool = False) -> str:
+    """A change with an arrow, which what is shown as zero does not have: ↑27.4%, ↓0.031, 0.0%."""
+    size = percentage(value) if percent else amount(abs(value))
+    return f"{arrow(value)}{size}" if any(digit in "123456789" for digit in size) else size
+
+
+def listed(items: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
+    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
 def words(name: str) -> str:
     """A key as words."""
     return name.replace("_", " ")

@@ -119,9 +119,24 @@ def test_dose_response_runs_over_all_strengths(behaviour: Behaviour) -> None:
     assert len(figure.axes) == len(METRICS)
     ax = figure.axes[list(METRICS).index("perplexity")]
     line = next(line for line in ax.lines if to_hex(line.get_color()) == COLOURS["global"])
-    np.testing.assert_array_equal(line.get_xdata(), sorted(STRENGTHS))
+    np.testing.assert_array_equal(line.get_xdata(), [0, *sorted(STRENGTHS)])
     expected = [behaviour.effect("perplexity", c).difference.value for c in ("global@0.02", "global", "global@0.2")]
-    np.testing.assert_array_equal(line.get_ydata(), expected)
+    np.testing.assert_array_equal(line.get_ydata(), [0, *expected])
+
+
+def test_one_large_value_does_not_drown_the_rest() -> None:
+    data = example_interventions(strengths=STRENGTHS)
+    _set(data, "perplexity", "global@0.2", difference={"value": 900.0, "low": None, "high": None})
+    figure = _drawn(dose_response(Behaviour(data)))
+    kinds = {name: ax.get_yscale() for name, ax in zip(METRICS, figure.axes, strict=True)}
+    assert [name for name, kind in kinds.items() if kind == "symlog"] == ["perplexity"]
+
+
+def test_a_unit_does_not_repeat_the_name_of_its_metric() -> None:
+    data = example_interventions(strengths=STRENGTHS)
+    data["metrics"]["perplexity"]["unit"] = "perplexity"
+    titles = [ax.get_title(loc="left") for ax in _drawn(dose_response(Behaviour(data))).axes]
+    assert "perplexity" in titles
 
 
 def test_doses_stand_side_by_side(behaviour: Behaviour) -> None:

@@ -94,7 +94,8 @@ def test_figures_take_the_colours_of_the_page(html: str, read: Page) -> None:
 
 def test_the_page_answers_first(data: dict[str, Any], read: Page) -> None:
     text = read.text.replace("\u2060", "")
-    parts = ["Disturbing blocks 1–5 (local)", "Prediction 2.1", "Not measured", "Changes", "Figures", "Tests"]
+    assert text.count("not corrected for the number of statements") == 1
+    parts = ["Disturbing blocks 1–5 (local)", "Changes", "Figures", "Verdicts", "Prediction 2.1", "Tests"]
     parts += ["Beside the means", "What the model wrote", "How this was made", "Notes"]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
@@ -107,7 +108,8 @@ def test_the_table_holds_changes_stars_and_reasons(data: dict[str, Any], read: P
     entry = next(e for e in data["effects"] if (e["metric"], e["condition"]) == ("coherence", "global"))
     assert f"↓{-entry['percent']['value']:.1f}%*** worse" in read.text
     assert f"[{entry['percent']['low']:.1f}, {entry['percent']['high']:.1f}]" in read.text
-    assert "No percentages: the baseline is too near zero." in read.text
+    assert "No percentage: the baseline is within 4 standard errors of zero." in read.text
+    assert "† not tested: divergence (0 in every text of the baseline)." in read.text
     assert data["metrics"]["self_bleu"]["note"] in read.text
     assert "grammaticality: the server that grammaticality needs could not be started." in read.text
     assert read.text.count("not measured") == 3

@@ -15,7 +15,7 @@ from mspgt.behaviour import Behaviour, load
 from mspgt.behaviour.conditions import SCALES, variants
 from mspgt.errors import UserError
 from mspgt.testing.interventions_example import METRICS, example_interventions
-from mspgt.wording import amount, magnitude, percentage, probability, runs
+from mspgt.wording import amount, change, listed, magnitude, percentage, probability, runs
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,8 @@ def test_what_is_zero_in_the_baseline_is_neither_tested_nor_counted(behaviour: B
     effect = behaviour.effect("divergence", "global")
     assert effect.difference.has_interval
     assert math.isnan(effect.p)
-    assert " of 7 metrics" in behaviour.headline
+    assert effect.untested == "0 in every text of the baseline"
+    assert behaviour.headline.endswith("Not tested: divergence (0 in every text of the baseline).")
 
 
 def test_a_scale_less_its_control_is_read(behaviour: Behaviour) -> None:
@@ -145,18 +146,36 @@ def test_better_and_worse_follow_the_direction_of_the_metric(metric: str, change
     assert unsure.metrics[metric].judge(unsure.effect(metric, "local")) == ""
 
 
-def test_the_headline_counts_significant_changes() -> None:
+def test_the_headline_names_what_changes() -> None:
     data = example_interventions(controls=False)
-    counts = {"local": 1, "intermediate": 0, "global": 7}
+    counts = {"local": 2, "intermediate": 0, "global": 6}
     for scale, count in counts.items():
         for i, effect in enumerate(e for e in data["effects"] if e["condition"] == scale and e["tests"]):
             for test in effect["tests"].values():
                 test["p_holm"] = 0.01 if i < count else 0.9
     assert Behaviour(data).headline == (
-        "Disturbing blocks 1–5 (local) changes 1 of 7 metrics, blocks 6–9 (intermediate) 0 and blocks 10–12 (global) 7."
+        "Disturbing blocks 1–5 (local) changes self_bleu and length_variance; blocks 6–9 (intermediate) changes no "
+        "tested metric; blocks 10–12 (global) changes all 7 tested metrics but grammaticality. Not tested: divergence "
+        "(0 in every text of the baseline)."
     )
     data["run"]["accepted"] = False
-    assert Behaviour(data).headline.endswith("; these boundaries were not accepted.")
+    assert "; these boundaries were not accepted. Not tested" in Behaviour(data).headline
+
+
+def test_what_was_not_tested_under_some_scales_says_under_which() -> None:
+    data = example_interventions(controls=False)
+    for effect in data["effects"]:
+        if effect["metric"] == "length_variance" and effect["condition"] != "local":
+            effect.update(tests={}, primary=None, untested="fewer than 10 pairs")
+    found = Behaviour(data)
+    assert "length_variance under intermediate and global (fewer than 10 pairs)" in found.untested
+    assert found.effect("length_variance", "local").untested == ""
+
+
+def test_a_scale_less_its_control_is_in_points_of_the_percentage(behaviour: Behaviour) -> None:
+    effect, mean = behaviour.effect("coherence", "global"), behaviour.metrics["coherence"].values["baseline"].mean
+    assert effect.versus_control_percent.value == pytest.approx(100 * effect.versus_control.value / mean.value)
+    assert not behaviour.effect("divergence", "global").versus_control_percent
 
 
 def test_boundaries_that_nobody_accepted_are_not_accepted() -> None:
@@ -261,3 +280,6 @@ def test_numbers_are_written_in_three_digits() -> None:
     assert [probability(p) for p in (0.0344, 0.00002, 0.0, math.nan)] == ["0.034", "2e-05", "0.000", "–"]
     assert [magnitude(n) for n in (6_738_415_616, 57_934_848, 4_200, 12)] == ["6.74 B", "57.9 M", "4.2 k", "12"]
     assert runs([9, 7, 8, 12]) == "7–9, 12"
+    assert [change(v, percent=True) for v in (0.04, -0.04, -3.0)] == ["0.0%", "0.0%", "↓3.0%"]
+    assert [change(v) for v in (0.0, -0.02)] == ["0", "↓0.02"]
+    assert [listed("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]

@@ -63,9 +63,11 @@ def test_an_undefined_percentage_is_an_absolute_difference() -> None:
     data = example_interventions()
     entry = next(e for e in data["effects"] if (e["metric"], e["condition"]) == ("divergence", "global"))
     row = _row(_shown(data), "divergence")
-    assert row.endswith(f"↑{entry['difference']['value']:.3g}")
+    assert row.endswith(f"↑{entry['difference']['value']:.3g}†")
     assert "%" not in row
-    assert "a number without % is an absolute difference" in " ".join(_shown(data).split())
+    text = " ".join(_shown(data).split())
+    assert "a number without % is an absolute difference" in text
+    assert "† not tested: divergence (0 in every text of the baseline)" in text
 
 
 def test_what_was_not_measured_has_a_row_and_a_reason() -> None:
@@ -80,13 +82,15 @@ def test_stars_directions_and_intervals_are_explained() -> None:
         assert said in text
 
 
-def test_boundaries_that_were_not_accepted_are_marked_in_every_head() -> None:
-    text = _shown(example_interventions(accepted=False))
-    heads = [line for line in text.splitlines() if line.startswith("metric")]
-    assert len(heads) == 2
-    assert all(line.count("(?)") == 3 for line in heads)
-    assert "boundaries not accepted" in text
-    assert "(?)" not in _shown(example_interventions())
+def test_boundaries_that_were_not_accepted_are_said_and_marked_where_there_is_room() -> None:
+    data = example_interventions(accepted=False)
+    for width, marks in ((120, 3), (72, 0)):
+        text = _shown(data, width)
+        head = next(line for line in text.splitlines() if line.startswith("metric"))
+        assert head.count("(?)") == marks
+        assert "boundaries not accepted" in " ".join(text.split())
+        assert "95% interval" in text
+    assert "(?)" not in _shown(example_interventions(), 120)
 
 
 def test_doses_and_strengths_stand_below_each_other() -> None:
@@ -94,7 +98,7 @@ def test_doses_and_strengths_stand_below_each_other() -> None:
     block = text[text.index("Other strengths and doses") :]
     rows = block[block.index("perplexity") : block.index("divergence")].splitlines()
     labels = [re.split(r"\s{2,}", row.removeprefix("perplexity").strip())[0] for row in rows if row.strip()]
-    assert labels == ["sigma 0.1", "sigma 0.05", "matched", "control", "less control"]
+    assert labels == ["sigma 0.05", "matched", "less control"]
     assert "matched: in each scale a random window" in " ".join(block.split())
     assert "Other" not in _shown(example_interventions(controls=False))
 
@@ -102,10 +106,11 @@ def test_doses_and_strengths_stand_below_each_other() -> None:
 def test_a_scale_less_its_control_is_a_row_with_stars_of_its_own() -> None:
     data = example_interventions()
     entry = next(e for e in data["effects"] if (e["metric"], e["condition"]) == ("coherence", "global"))
+    points = 100 * entry["versus_control"]["value"] / data["metrics"]["coherence"]["values"]["baseline"]["mean"]
     text = _shown(data)
     rows = [line for line in text[text.index("Other doses") :].splitlines() if "less control" in line]
     assert len(rows) == len(METRICS) + 1  # and the line that says what it is
-    assert rows[list(METRICS).index("coherence")].endswith(f"↓{-entry['versus_control']['value']:.3g}***")
+    assert rows[list(METRICS).index("coherence")].endswith(f"↓{-points:.1f} pp***")
     assert not rows[list(METRICS).index("self_bleu")].endswith("*")
 
 
@@ -123,9 +128,11 @@ def test_verdicts_notes_and_headline_are_shown() -> None:
     text = " ".join(_shown(data).split())
     assert Behaviour(data).headline in text
     assert "prediction 2.1 supported: The intermediate scale changes length_variance most" in text
-    assert "global diversity contradicted: Self-BLEU rises" in text
-    assert f"[1] self_bleu: {data['metrics']['self_bleu']['note']}" in text
-    assert "self_bleu [1]" in text
+    assert "global diversity contradicted: Self-BLEU rises, less diverse. prediction 3.1" in text
+    assert "The type-token ratio rises" not in text
+    assert data["metrics"]["self_bleu"]["note"] not in text
+    assert "not corrected for the number of statements" in text
+    assert "all reasons: report.html" in text
     assert f"Note: {data['notes'][0]}" in text
     assert "lighthouse" not in text
 

@@ -137,7 +137,7 @@ def test_the_ends_of_fieller_are_where_the_difference_stops_being_zero():
 def test_a_percentage_of_nearly_nothing_is_undefined():
     effect = by_condition(effects([planted(mean=0.05)], Resampling(200)))["intermediate"]
     assert effect["percent"] is None
-    assert effect["undefined"] == f"undefined, absolute difference = {effect['difference']['value']:.4g}"
+    assert effect["undefined"] == "the baseline is within 4 standard errors of zero"
     assert by_condition(effects([planted(mean=5)], Resampling(200)))["intermediate"]["undefined"] is None
     zero = Measured("m", "sample", "none", {"baseline": np.zeros(30), "local": np.ones(30)})
     assert effects([zero], Resampling(30))[0]["percent"] is None
@@ -200,12 +200,14 @@ def test_below_ten_complete_pairs_there_is_a_difference_only():
         enough = pairs == 10
         assert bool(entry["tests"]) == (entry["primary"] is not None) == enough
         assert (entry["percent"] is None) == (entry["difference"]["low"] is None) == (entry["d_z"] is None) != enough
-        assert entry["undefined"] == (None if enough else "undefined: only 9 pairs")
+        assert entry["undefined"] == (None if enough else "only 9 pairs")
+        assert entry["untested"] == (None if enough else "fewer than 10 pairs")
     clusters = np.arange(200) // 20
     measured = planted(samples=200)
     measured.values["local"][100:] = np.nan
     entry = by_condition(effects([measured], Resampling(200, clusters=clusters)))["local"]
-    assert (entry["undefined"], entry["tests"]) == ("undefined: only 100 pairs, of 5 documents", {})
+    assert (entry["undefined"], entry["tests"]) == ("only 100 pairs, of 5 documents", {})
+    assert entry["untested"] == "fewer than 10 documents"
 
 
 def test_a_metric_that_is_zero_in_the_baseline_is_not_tested_against_it():
@@ -254,12 +256,12 @@ def test_an_effect_has_the_keys_of_the_schema_and_is_plain_json():
     entries = effects([planted(), undefined, unchanged, one], resampling)
     for e in entries:
         assert set(e) == {"metric", "condition", "n", "samples", "difference", "percent", "undefined", "d_z",
-                          "primary", "tests"}  # fmt: skip
+                          "primary", "tests", "untested"}  # fmt: skip
         assert all(set(t) == {"statistic", "p", "p_holm"} for t in e["tests"].values())
     values = [metric_values(m, resampling) for m in (undefined, unchanged, one)]
     json.dumps([entries, values], allow_nan=False)
     by_metric = {e["metric"]: e for e in entries}
-    assert by_metric["never"]["undefined"] == "undefined, no pair of texts has a value"
+    assert by_metric["never"]["undefined"] == "no pair of texts has a value"
     assert by_metric["same"]["percent"] == {"value": 0, "low": 0, "high": 0}
     assert by_metric["same"]["tests"]["wilcoxon"] == {"statistic": None, "p": None, "p_holm": None}
     assert by_metric["once"]["difference"] == {"value": 0, "low": None, "high": None}

@@ -70,8 +70,8 @@ def test_a_note_names_the_shares_that_differ_from_the_baseline():
     measured = Measured("length_variance", "sample", "none",
                         {c: np.r_[np.full(n, np.nan), np.ones(100 - n)] for c, n in values.items()})  # fmt: skip
     assert selection_notes([measured]) == [
-        "length_variance is undefined for 38% of the texts under intermediate, 61% under global (32% under the "
-        "baseline): the comparisons are of the rest."
+        "length_variance is undefined for 38-61 % of the texts under disturbance (32 % in the baseline): comparisons "
+        "are of the rest."
     ]
     few = Measured("ttr", "sample", "none", {"baseline": np.ones(100), "local": np.r_[np.nan, np.ones(99)]})
     assert selection_notes([few]) == []

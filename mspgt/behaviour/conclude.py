@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mspgt.behaviour import figures, report
-from mspgt.behaviour.export import write_csv
 from mspgt.behaviour.measure import Measuring, NotMeasured, guarded
-from mspgt.behaviour.schema import FILE, Behaviour
-from mspgt.files import write_atomically
+from mspgt.behaviour.schema import Behaviour
 from mspgt.generate.conditions import BASELINE, Condition
 from mspgt.intervene_config import InterveneConfig
 from mspgt.paired import PAPER_NOTES, Measured, Resampling, effects, metric_values, notes, verdicts
@@ -54,7 +50,7 @@ def conclude(config: InterveneConfig, facts: Facts, measuring: Measuring) -> dic
     answers = verdicts(measured, compared, resampling, strengths, blocks, noise=o.intervention == "gaussian")
     for name, answer in answers.items():
         if name in PAPER_NOTES:
-            answer["reasons"].append(PAPER_NOTES[name])
+            answer["note"] = PAPER_NOTES[name]
     names = [c.name for c in facts.conditions]
     return {
         "schema": 1,
@@ -68,7 +64,7 @@ def conclude(config: InterveneConfig, facts: Facts, measuring: Measuring) -> dic
         "effects": compared,
         "verdicts": answers,
         "not_measured": dict(measuring.not_measured),
-        "notes": [*facts.notes, *notes(measured, compared, resampling, swaps=o.swaps), *_notes(config)],
+        "notes": [*facts.notes, *notes(measured, compared, resampling, swaps=o.swaps), *_notes(config, blocks)],
         "examples": _examples(measuring, names),
     }
 
@@ -76,11 +72,7 @@ def conclude(config: InterveneConfig, facts: Facts, measuring: Measuring) -> dic
 def save(data: Mapping[str, Any], directory: Path) -> Behaviour:
     """Write interventions.json, interventions.csv, figures and report.html; returns the typed view."""
     behaviour = Behaviour(data)
-    text = json.dumps(behaviour.data, indent=1, allow_nan=False, ensure_ascii=False)
-    write_atomically(directory / FILE, text + "\n")
-    write_csv(behaviour, directory / "interventions.csv")
-    figures.save(behaviour, directory / "figures")
-    report.write(behaviour, directory / "report.html")
+    behaviour.save(directory)
     return behaviour
 
 
@@ -124,10 +116,10 @@ def _metric(measuring: Measuring, measured: Measured, values: Mapping[str, Any])
     }
 
 
-def _notes(config: InterveneConfig) -> list[str]:
+def _notes(config: InterveneConfig, blocks: Mapping[str, int]) -> list[str]:
     o = config.options
     found = []
-    if o.dose != "matched":
+    if o.dose != "matched" and len(set(blocks.values())) > 1:
         found.append(PAPER_NOTES["dose"])
     if o.decoding == "greedy":
         found.append("With greedy decoding a text depends on its prompt alone: Self-BLEU reflects the prompts.")

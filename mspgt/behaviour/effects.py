@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +57,7 @@ class Effect:
     n: complete pairs, both texts having a value, out of `samples`; None where the file has none.
     versus_control: difference from the condition that disturbs as many blocks outside the scale; nothing without one.
     versus_control_p: its Holm-corrected p; NaN if it was not tested.
+    why_untested: the reason of the file why the effect was not tested, or nothing.
     """
 
     metric: str
@@ -70,12 +72,26 @@ class Effect:
     samples: int | None = None
     versus_control: Estimate = Estimate()
     versus_control_p: float = math.nan
+    why_untested: str = ""
 
     @property
     def p(self) -> float:
         """Holm-corrected p of the primary test; NaN if it was not made."""
         test = self.tests.get(self.primary)
         return math.nan if test is None else test.p_holm
+
+    @property
+    def untested(self) -> str:
+        """Why there is a difference but no p; nothing where there is a p or no difference."""
+        return "" if math.isfinite(self.p) or not self.difference else self.why_untested or "its test is undefined"
+
+    @property
+    def versus_control_percent(self) -> Estimate:
+        """`versus_control` in points of `percent`; nothing where there is no percentage."""
+        if not self.percent or not self.difference.value:
+            return Estimate()
+        unit, versus = self.percent.value / self.difference.value, self.versus_control
+        return Estimate(unit * versus.value, *sorted((unit * versus.low, unit * versus.high)))
 
     @property
     def significant(self) -> bool:
@@ -110,6 +126,7 @@ class Measured:
     direction: str
     """which way is better: "higher", "lower" or "none" """
     unit: str
+    """nothing where it would repeat the name"""
     note: str
     """one line to be read with its numbers, or nothing"""
     values: Mapping[str, Level]
@@ -135,6 +152,12 @@ class Answer:
     """one line to be read with it, or nothing"""
 
     @property
+    def reason(self) -> str:
+        """The first sentence of the first reason."""
+        first = self.reasons[0] if self.reasons else ""
+        return re.split(r"(?<=[\w)]\.) (?=[A-Z])", first)[0]
+
+    @property
     def title(self) -> str:
         """The name in words: prediction 2.1."""
         words = self.name.split("_")
@@ -158,11 +181,12 @@ def measured(name: str, block: Mapping[str, Any]) -> Measured:
         for condition, values in (block.get("companions") or {}).items()
         if isinstance(values, Mapping)
     }
+    unit = str(block.get("unit") or "")
     return Measured(
         name,
         str(block.get("level") or "sample"),
         str(block.get("direction") or "none"),
-        str(block.get("unit") or ""),
+        "" if unit.replace("_", " ") == name.replace("_", " ") else unit,
         str(block.get("note") or ""),
         levels,
         companions,
@@ -195,6 +219,7 @@ def effect(block: Mapping[str, Any], metric: Measured) -> Effect:
         _count(block.get("samples")),
         _estimate(versus),
         number(versus.get("p_holm")) if isinstance(versus, Mapping) else math.nan,
+        str(block.get("untested") or ""),
     )
 
 

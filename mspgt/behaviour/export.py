@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import math
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 from mspgt.behaviour.effects import Estimate
 from mspgt.behaviour.schema import Behaviour
+from mspgt.errors import UserError
 from mspgt.files import write_atomically
 
 COLUMNS = (
@@ -28,14 +30,20 @@ def write_csv(behaviour: Behaviour, path: Path | str) -> None:
 
 def to_csv(behaviour: Behaviour) -> str:
     """`to_rows` as text; a number that is not there is an empty field."""
-    tests = _tests(behaviour)
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, [*COLUMNS, *(f"{p}_{test}" for test in tests for p in ("p", "p_holm"))], lineterminator="\n"
-    )
+    writer = csv.DictWriter(text, _columns(behaviour), lineterminator="\n")
     writer.writeheader()
     writer.writerows(to_rows(behaviour))
     return text.getvalue()
+
+
+def to_dataframe(behaviour: Behaviour) -> Any:
+    """`to_rows` as a pandas DataFrame; UserError if pandas is not installed."""
+    try:
+        pandas = importlib.import_module("pandas")
+    except ImportError:
+        raise UserError("to_dataframe needs pandas; install it with: pip install pandas") from None
+    return pandas.DataFrame(list(to_rows(behaviour)), columns=_columns(behaviour))
 
 
 def to_rows(behaviour: Behaviour) -> Iterator[dict[str, Any]]:
@@ -66,9 +74,10 @@ def to_rows(behaviour: Behaviour) -> Iterator[dict[str, Any]]:
             }
 
 
-def _tests(behaviour: Behaviour) -> list[str]:
+def _columns(behaviour: Behaviour) -> list[str]:
     effects = (behaviour.effect(name, c) for name in behaviour.metrics for c in behaviour.conditions)
-    return list(dict.fromkeys(test for effect in effects for test in effect.tests))
+    tests = dict.fromkeys(test for effect in effects for test in effect.tests)
+    return [*COLUMNS, *(f"{p}_{test}" for test in tests for p in ("p", "p_holm"))]
 
 
 def _cells(what: str, estimate: Estimate) -> dict[str, float | None]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from mspgt.behaviour.bars import changes
 from mspgt.behaviour.panels import dose_response, doses
 from mspgt.behaviour.schema import Behaviour
+from mspgt.errors import UserError, unknown
 from mspgt.figures import png, svg
 from mspgt.files import write_atomically
 
@@ -24,6 +25,24 @@ def figures(behaviour: Behaviour) -> dict[str, Figure]:
     """Every figure that this experiment can show, by file name."""
     drawn = {name: make(behaviour) for name, make in MAKERS.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def draw(behaviour: Behaviour, name: str) -> Figure:
+    """One figure by its name.
+
+    Raises
+    ------
+    UserError: an unknown figure, or nothing to show in it.
+    """
+    if name not in MAKERS:
+        raise unknown("figure", name, MAKERS)
+    figure = MAKERS[name](behaviour)
+    if figure is None:
+        raise UserError(
+            f"there is nothing to show in the figure {name!r}: changes needs a metric, dose-response sigma of two or "
+            "more strengths, doses dose=matched or both, or controls."
+        )
+    return figure
 
 
 def save(behaviour: Behaviour, directory: Path) -> None:

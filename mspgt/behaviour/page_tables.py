@@ -11,16 +11,17 @@ from mspgt import pieces
 from mspgt.behaviour.conditions import BASELINE
 from mspgt.behaviour.effects import Effect, Estimate, Level, Measured
 from mspgt.behaviour.schema import Behaviour
-from mspgt.wording import NONE, amount, arrow, percentage, probability, words
+from mspgt.wording import NONE, amount, change, listed, percentage, probability, words
 
 
 def changes(behaviour: Behaviour) -> str:
     """The paper's Table 2: metrics by scales."""
     main = behaviour.variants[0].conditions if behaviour.variants else {}
     mark = "" if behaviour.accepted else " (boundaries not accepted)"
+    notes = _footnotes(behaviour)
     rows = [
         pieces.row(
-            _metric(behaviour, metric),
+            _metric(metric, [i for i, (_, of) in enumerate(notes.items(), start=1) if metric.name in of]),
             [_level(metric), *(_change(behaviour.effect(name, c), metric) for c in main.values())],
             raw=True,
         )
@@ -32,23 +33,39 @@ def changes(behaviour: Behaviour) -> str:
         f"where a percentage is undefined. {behaviour.stars}. Better and worse are said of significant changes. n: "
         "pairs of texts that both have a value, if not all have; with fewer than 10 nothing is tested."
     )
-    return pieces.table(("metric", BASELINE, *(scale + mark for scale in main)), rows, caption)
+    if behaviour.untested:
+        caption += f" † not tested: {behaviour.untested}."
+    shown = pieces.table(("metric", BASELINE, *(scale + mark for scale in main)), rows, caption)
+    numbered = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return shown + (f'<ol class="footnotes">{numbered}</ol>' if numbered else "")
 
 
-def _metric(behaviour: Behaviour, metric: Measured) -> str:
-    """The name of a metric with its unit, its better side, its samples, and what must be read with its numbers."""
+def _footnotes(behaviour: Behaviour) -> dict[str, list[str]]:
+    """What must be read with the numbers -> the metrics that it is said of."""
+    notes: dict[str, list[str]] = {}
+    for name, metric in behaviour.metrics.items():
+        conditions = behaviour.variants[0].conditions if behaviour.variants else {}
+        reasons: dict[str, list[str]] = {}
+        for scale, condition in conditions.items():
+            effect = behaviour.effect(name, condition)
+            if effect.difference and not effect.percent:
+                reasons.setdefault(effect.undefined, []).append(scale)
+        for why, scales in reasons.items():
+            under = "" if len(scales) == len(conditions) else f" under {listed(scales)}"
+            notes.setdefault(f"No percentage{under}: {why}.", []).append(name)
+        if metric.note:
+            notes.setdefault(f"{name}: {metric.note}", []).append(name)
+    return notes
+
+
+def _metric(metric: Measured, notes: Sequence[int]) -> str:
+    """The name of a metric with the numbers of its footnotes, its unit, its better side and its samples."""
     level = metric.values.get(BASELINE, Level())
     side = f"{metric.direction} is better" if metric.direction in ("higher", "lower") else ""
     counted = "" if level.n is None else f"n = {level.n:,}"
-    effects = [behaviour.effect(metric.name, c) for v in behaviour.variants[:1] for c in v.conditions.values()]
-    undefined = any(effect.difference.has_interval and not effect.percent for effect in effects)
     about = " · ".join(filter(None, (metric.unit, side, counted)))
-    notes = ["No percentages: the baseline is too near zero."] * undefined + [metric.note] * bool(metric.note)
-    return (
-        escape(metric.name)
-        + (f"<small>{escape(about)}</small>" if about else "")
-        + "".join(f'<small class="note">{escape(note)}</small>' for note in notes)
-    )
+    mark = f"<sup>{', '.join(map(str, notes))}</sup>" if notes else ""
+    return escape(metric.name) + mark + (f"<small>{escape(about)}</small>" if about else "")
 
 
 def _level(metric: Measured) -> str:
@@ -62,8 +79,8 @@ def _change(effect: Effect, metric: Measured) -> str:
     if not shown:
         return NONE
     verdict = metric.judge(effect)
-    size = percentage(shown.value) if percent else amount(abs(shown.value))
-    said = f"{arrow(shown.value)}{size}{effect.stars}{f' {verdict}' if verdict else ''}"
+    dagger = '<span class="untested">†</span>' if effect.untested else ""
+    said = f"{change(shown.value, percent=percent)}{effect.stars}{dagger}{f' {verdict}' if verdict else ''}"
     pairs = f"<small>{effect.pairs}</small>" if effect.pairs else ""
     return (f'<span class="{verdict}">{said}</span>' if verdict else said) + _interval(shown, percent) + pairs
 

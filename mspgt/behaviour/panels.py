@@ -18,18 +18,27 @@ from mspgt.behaviour.effects import Estimate
 from mspgt.behaviour.schema import Behaviour
 from mspgt.figures import GRID, MUTED, PAPER, STYLE
 
+ORIGIN = Estimate(0.0, 0.0, 0.0)
+DROWNED = 10
+"""times the second largest difference, from which on the largest makes a panel logarithmic away from zero"""
+
 
 def dose_response(behaviour: Behaviour) -> Figure | None:
-    """Difference from the baseline over the strength, a panel per metric; None if there is one strength only."""
+    """Difference from the baseline over the strength, a panel per metric; None if there is one strength only.
+
+    Lines begin at no disturbance and no difference.
+    """
     variants = behaviour.strengths
     if not variants or not behaviour.metrics:
         return None
-    strengths = [variant.strength or 0.0 for variant in variants]
+    strengths = [0.0, *(variant.strength or 0.0 for variant in variants)]
     with mpl.rc_context(STYLE):
         figure, axes = _panels(behaviour)
         for ax, (name, metric) in zip(axes, behaviour.metrics.items(), strict=True):
             for marker, scale in zip(MARKERS, behaviour.scales, strict=False):
-                line = [_difference(behaviour, name, variant, scale) for variant in variants]
+                line = [ORIGIN, *(_difference(behaviour, name, variant, scale) for variant in variants)]
+                if not any(line[1:]):
+                    continue
                 values, lows, highs = (np.array([getattr(e, end) for e in line]) for end in ("value", "low", "high"))
                 colour = colour_of(behaviour, scale)
                 ax.fill_between(strengths, lows, highs, color=colour, alpha=0.16, linewidth=0)
@@ -93,6 +102,7 @@ def _panel(ax: Any, name: str, unit: str) -> None:
     ax.grid(axis="y", color=GRID, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3, steps=[1, 2, 2.5, 5, 10]))
+    _show_the_small(ax)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: signed(y)))
     ax.margins(y=0.12)
     if not any(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any() for line in ax.lines[:-1]):
@@ -101,12 +111,12 @@ def _panel(ax: Any, name: str, unit: str) -> None:
 
 
 def _strength_axis(ax: Any, strengths: Sequence[float]) -> None:
-    """Ticks at the strengths that were tried, as many as have room; logarithmic where they span much."""
+    """Ticks at zero and the strengths that were tried, as many as have room; logarithmic where they span much."""
     ax.update_datalim([(s, 0.0) for s in strengths])
-    positive = all(s > 0 for s in strengths)
-    if positive and max(strengths) / min(strengths) > 3:
-        ax.set_xscale("log")
-    places = np.log(strengths) if ax.get_xscale() == "log" else np.asarray(strengths)
+    positive = [s for s in strengths if s > 0]
+    if positive and max(positive) / min(positive) > 3:
+        ax.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
+    places = ax.xaxis.get_transform().transform(np.asarray(strengths))
     room = 0.14 * float(np.ptp(places))
     ticks: list[int] = []
     for i in np.argsort(places)[::-1].tolist():
@@ -115,6 +125,19 @@ def _strength_axis(ax: Any, strengths: Sequence[float]) -> None:
     ax.xaxis.set_major_locator(FixedLocator([strengths[i] for i in ticks]))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+
+
+def _show_the_small(ax: Any) -> None:
+    """A logarithmic axis away from zero where one value drowns the rest."""
+    sizes = sorted({abs(float(y)) for line in ax.lines for y in line.get_ydata() if np.isfinite(y) and y})
+    if len(sizes) < 3 or sizes[-1] <= DROWNED * sizes[-2]:
+        return
+    small, large = (10.0 ** math.floor(math.log10(size)) for size in sizes[-2:])
+    ax.set_yscale("symlog", linthresh=small)
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in (-large, -small, 0.0, small, large) if low <= tick <= high]
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _point(ax: Any, x: float, estimate: Estimate, colour: str, kind: int) -> None:

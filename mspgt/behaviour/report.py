@@ -1,4 +1,4 @@
-"""The page of an experiment: one self-contained HTML file with verdicts, changes, figures, tests, texts and settings.
+"""The page of an experiment: one self-contained HTML file with changes, figures, verdicts, tests, texts and settings.
 
 No scripts and nothing loaded from elsewhere. Figures stand inside as SVG whose colours are those of the page, so
 they follow light, dark and print. Every text that comes from a model, a corpus or a command is escaped.
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from mspgt import pieces
 from mspgt.behaviour import page_tables
 from mspgt.behaviour.conditions import BASELINE, DOSES
+from mspgt.behaviour.describe import UNCORRECTED
 from mspgt.behaviour.effects import Answer
 from mspgt.behaviour.figures import figures
 from mspgt.behaviour.schema import FILE, Behaviour
@@ -29,7 +30,7 @@ CAPTIONS = {
     "of the paired differences, with the same intervals. Stars are Holm-corrected: *p<.05, **p<.01, ***p<.001. A "
     "bar with a gap goes on; its number stands beside it.",
     "dose-response": "Difference from the baseline in each metric's unit over the strength of the disturbance, with "
-    "intervals.",
+    "intervals; 0 at no disturbance.",
     "doses": "Difference from the baseline in each metric's unit at other doses, with intervals. "
     + "; ".join(f"{kind}: {meaning}" for kind, meaning in DOSES.items())
     + ".",
@@ -62,10 +63,11 @@ def _body(behaviour: Behaviour) -> Iterable[str]:
     left_out = [f"{name}: {why}" for name, why in behaviour.not_measured.items()]
     answers = "".join(map(_answer, behaviour.answers))
     drawn = "".join(_figure(behaviour, name, figure) for name, figure in figures(behaviour).items())
-    yield pieces.section("verdicts", "Verdicts", f'<div class="grid">{answers}</div>' if answers else "")
-    yield pieces.section("left-out", "Not measured", pieces.sentences(left_out, "warn"))
+    caption = f'<p class="about">{escape(UNCORRECTED)}</p>'
     yield pieces.section("changes", "Changes", f'<div class="card">{page_tables.changes(behaviour)}</div>')
     yield pieces.section("figures", "Figures", drawn)
+    yield pieces.section("verdicts", "Verdicts", f'{caption}<div class="grid">{answers}</div>' if answers else "")
+    yield pieces.section("left-out", "Not measured", pieces.sentences(left_out, "warn"))
     yield pieces.section("others", "Other strengths and doses", page_tables.others(behaviour))
     yield pieces.section("tests", "Tests", page_tables.tests(behaviour))
     yield pieces.section("companions", "Beside the means", page_tables.companions(behaviour))
@@ -84,17 +86,27 @@ def _boundaries(behaviour: Behaviour) -> str:
 def _answer(answer: Answer) -> str:
     style = {"supported": " accepted", "contradicted": " contradicted"}.get(answer.verdict, "")
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in answer.reasons)
-    nested = {name: value for name, value in answer.numbers.items() if isinstance(value, (Mapping, list))}
-    plain = {name: value for name, value in answer.numbers.items() if name not in nested}
+    known = _known(answer.numbers)
+    nested = {name: value for name, value in known.items() if isinstance(value, (Mapping, list))}
+    plain = {name: value for name, value in known.items() if name not in nested}
     return (
         f'<article class="card verdict{style}"><header><h3>{escape(answer.title[:1].upper() + answer.title[1:])}</h3>'
         f'<span class="badge">{escape(answer.verdict)}</span></header>'
         + (f'<ul class="reasons">{reasons}</ul>' if reasons else "")
-        + (f'<p class="about">{escape(answer.note)}</p>' if answer.note else "")
         + pieces.facts(plain)
+        + (pieces.folded("what the paper says", f'<p class="about">{escape(answer.note)}</p>') if answer.note else "")
         + (pieces.folded("all numbers", pieces.facts(nested)) if nested else "")
         + "</article>"
     )
+
+
+def _known(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping without what is None; the ends of an interval stay with their number."""
+    return {
+        name: _known(value) if isinstance(value, Mapping) and "value" not in value else value
+        for name, value in block.items()
+        if value is not None
+    }
 
 
 def _figure(behaviour: Behaviour, name: str, figure: Figure) -> str:
@@ -135,11 +147,11 @@ def _texts(texts: Mapping[str, Any]) -> str:
 def _how(behaviour: Behaviour) -> str:
     data = behaviour.data
     cards = (
-        pieces.card("Settings", pieces.facts(data.get("settings") or {})),
-        pieces.card("Scales", pieces.facts(data["run"])),
-        pieces.card("Model", pieces.facts(data["model"])),
+        pieces.card("Settings", pieces.facts(_known(data.get("settings") or {}))),
+        pieces.card("Scales", pieces.facts(_known(data["run"]))),
+        pieces.card("Model", pieces.facts(_known(data["model"]))),
         pieces.card("Disturbance by block", page_tables.noise(data.get("noise"))),
-        pieces.card("Provenance", pieces.facts(data.get("provenance") or {}), wide=True),
+        pieces.card("Provenance", pieces.facts(_known(data.get("provenance") or {})), wide=True),
     )
     return "".join(cards)
 

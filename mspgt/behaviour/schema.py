@@ -6,28 +6,35 @@ later is shown exactly as it was on its day.
 
 from __future__ import annotations
 
+import html
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mspgt.behaviour import describe
 from mspgt.behaviour.conditions import SCALES, Variant, variants
 from mspgt.behaviour.effects import Answer, Effect, Measured, answer, effect, measured, number
 from mspgt.errors import UserError, unknown
+from mspgt.files import write_atomically
 from mspgt.schema import plain
-from mspgt.wording import amount, magnitude, runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCHEMA = 1
 FILE = "interventions.json"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Behaviour:
     """An intervention experiment: the contents of its interventions.json are `data`.
+
+    The generated texts and the figures are kept only where `intervene` was given ``out``; `save` and `plot` make the
+    figures again from `data`, which holds the texts of a few prompts.
 
     Parameters
     ----------
@@ -59,7 +66,7 @@ class Behaviour:
     @property
     def confidence(self) -> float:
         """Level of all intervals, 0 to 1."""
-        return number(self._settings.get("confidence"), 0.95)
+        return number(self.settings.get("confidence"), 0.95)
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -69,7 +76,7 @@ class Behaviour:
     @cached_property
     def variants(self) -> tuple[Variant, ...]:
         """The disturbed conditions by what was done: as asked, then further strengths, matched doses and controls."""
-        return variants(self.conditions, self._settings.get("sigma"))
+        return variants(self.conditions, self.settings.get("sigma"))
 
     @property
     def scales(self) -> tuple[str, ...]:
@@ -127,105 +134,111 @@ class Behaviour:
         return tuple(map(str, self.data.get("notes") or ()))
 
     @property
-    def numbered_notes(self) -> dict[str, tuple[int, str]]:
-        """Metric -> the number and the text of the note that stands at it."""
-        noted = [metric for metric in self.metrics.values() if metric.note]
-        return {metric.name: (i, metric.note) for i, metric in enumerate(noted, start=1)}
-
-    @property
     def stars(self) -> str:
         """What the stars mean, and by which tests."""
-        documents = any(effect.primary == "t_document" for effect in self._effects.values())
-        test = "paired t of whole documents" if documents else "paired t"
-        return f"*p<.05, **p<.01, ***p<.001 after Holm's correction ({test}, or swaps for a corpus-level metric)"
+        return describe.stars(self)
+
+    @property
+    def untested(self) -> str:
+        """Which metrics were not tested under which scales, and why; nothing if all were."""
+        return describe.untested(self)
 
     @property
     def headline(self) -> str:
-        """How many metrics each scale changes, in one sentence."""
-        counted = []
-        for scale in self.scales:
-            effects = [self.effect(name, self.variants[0].conditions[scale]) for name in self.metrics]
-            tested = [effect for effect in effects if math.isfinite(effect.p)]
-            counted.append((scale, sum(effect.significant for effect in tested), len(tested)))
-        if not any(tested for _, _, tested in counted):
-            return "No change was tested: no metric was measured under a disturbance and the baseline."
-        same = len({tested for _, _, tested in counted}) == 1
-        parts = [
-            f"{self._span(scale)} changes {changed} of {tested} metric{'s' * (tested != 1)}"
-            if not (same and i)
-            else f"{self._span(scale)} {changed}"
-            for i, (scale, changed, tested) in enumerate(counted)
-        ]
-        listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-        mark = "" if self.accepted else "; these boundaries were not accepted"
-        return f"Disturbing {listed}{mark}."
+        """Which metrics each scale changes, and which were not tested."""
+        return describe.headline(self)
 
     @property
     def describe_model(self) -> str:
         """The model in one line: name, shape, parameters."""
-        model = self.data["model"]
-        parts = []
-        if model.get("n_layers"):
-            width = f" × {model['hidden_size']}" if model.get("hidden_size") else ""
-            parts.append(f"{model['n_layers']} blocks{width}")
-        if model.get("n_heads"):
-            parts.append(f"{model['n_heads']} heads")
-        if model.get("parameters"):
-            parts.append(f"{magnitude(number(model['parameters']))} parameters")
-        family = f" ({model['family']})" if model.get("family") else ""
-        return f"{self.model}{family}" + (f": {', '.join(parts)}" if parts else "")
+        return describe.model(self)
 
     @property
     def describe_boundaries(self) -> str:
         """Which blocks make up each scale, where that comes from, and whether it was accepted."""
-        run = self.data["run"]
-        listed = [f"{scale} {runs(blocks)}" for scale, blocks in self._layers.items()] or ["blocks not given"]
-        depth = self.data["model"].get("n_layers")
-        of = f" of {depth} blocks" if depth and self._layers else ""
-        accepted, source = "accepted" if self.accepted else "not accepted", str(run.get("source") or "")
-        if source.startswith(accepted):
-            accepted, source = source, ""
-        where = ", ".join(filter(None, (source, str(run.get("path") or ""))))
-        return f"{', '.join(listed)}{of}; boundaries {accepted}" + (f" ({where})" if where else "")
+        return describe.boundaries(self)
 
     @property
     def describe_settings(self) -> str:
         """What was done, to how many prompts, in which precision."""
-        s = self._settings
-        sigma = s.get("sigma")
-        strengths = ", ".join(map(amount, sigma if isinstance(sigma, list) else [sigma])) if sigma is not None else ""
-        parts = [f"{s.get('intervention') or 'disturbance'}{f' of sigma {strengths}' if strengths else ''}"]
-        known = {
-            "apply": "on {} tokens",
-            "dose": "dose {}",
-            "samples": "{} prompts",
-            "prompt_tokens": "{} tokens of each",
-            "new_tokens": "{} new tokens",
-            "decoding": "decoding {}",
-            "temperature": "temperature {}",
-            "top_p": "top-p {}",
-            "dtype": "{}",
-            "seed": "seed {}",
+        return describe.settings(self.settings)
+
+    def plot(self, name: str = "changes") -> Figure:
+        """Draw a figure: "changes", and where there is something to show "dose-response" and "doses".
+
+        Raises
+        ------
+        UserError: an unknown figure, or nothing to show in it.
+        """
+        from mspgt.behaviour import figures  # matplotlib is paid for when something is drawn
+
+        return figures.draw(self, name)
+
+    def save(self, directory: str | os.PathLike[str]) -> Path:
+        """Write interventions.json, interventions.csv, figures/*.svg and *.png and report.html; returns the directory.
+
+        Each file is replaced in one step, so an interrupted save leaves the old one or the new one.
+
+        Raises
+        ------
+        MachineError: the directory cannot be written.
+        """
+        from mspgt.behaviour import export, figures, report
+
+        root = Path(directory)
+        text = json.dumps(self.data, indent=1, allow_nan=False, ensure_ascii=False)
+        write_atomically(root / FILE, text + "\n")
+        export.write_csv(self, root / "interventions.csv")
+        figures.save(self, root / "figures")
+        report.write(self, root / "report.html")
+        return root
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One row per metric and condition, the baseline first; None where there is no number."""
+        from mspgt.behaviour import export
+
+        return list(export.to_rows(self))
+
+    def to_csv(self) -> str:
+        """`to_rows` as the text of interventions.csv, numbers in full precision."""
+        from mspgt.behaviour import export
+
+        return export.to_csv(self)
+
+    def to_dataframe(self) -> Any:
+        """`to_rows` as a pandas DataFrame; UserError if pandas is not installed."""
+        from mspgt.behaviour import export
+
+        return export.to_dataframe(self)
+
+    def __repr__(self) -> str:
+        verdicts = "; ".join(f"{answer.title} {answer.verdict}" for answer in self.answers)
+        lines = {
+            "model": self.describe_model,
+            "scales": self.describe_boundaries,
+            "done": self.describe_settings,
+            "found": self.headline,
+            "verdicts": verdicts or "none",
         }
-        parts += [
-            text.format(f"{s[key]:,}" if isinstance(s[key], int) else s[key])
-            for key, text in known.items()
-            if s.get(key) is not None and not (s.get("decoding") == "greedy" and key in ("temperature", "top_p"))
-        ]
-        return ", ".join(parts)
+        return "\n".join(["mspgt.Behaviour", *(f"  {name:<8} {text}" for name, text in lines.items())])
+
+    def _repr_html_(self) -> str:
+        from mspgt.behaviour import page_tables
+
+        about = "<br>".join(map(html.escape, (self.describe_model, self.describe_boundaries)))
+        headline = html.escape(self.headline)
+        return f"<div><p><strong>{headline}</strong><br>{about}</p>{page_tables.changes(self)}</div>"
 
     @property
-    def _settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of the experiment."""
         return self.data.get("settings") or {}
 
     @property
-    def _layers(self) -> dict[str, list[int]]:
+    def layers(self) -> dict[str, list[int]]:
+        """Scale -> the numbers of its blocks, from 1."""
         layers = self.data["run"].get("layers") or {}
         return {scale: layers[scale] for scale in SCALES if layers.get(scale)}
-
-    def _span(self, scale: str) -> str:
-        blocks = self._layers.get(scale)
-        return f"blocks {runs(blocks)} ({scale})" if blocks else f"the {scale} blocks"
 
     @cached_property
     def _effects(self) -> dict[tuple[str, str], Effect]:

@@ -11,12 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from mspgt.behaviour.conditions import BASELINE, DOSES
+from mspgt.behaviour.describe import UNCORRECTED
 from mspgt.behaviour.effects import Answer, Effect, Estimate, Measured, stars
 from mspgt.behaviour.schema import Behaviour
-from mspgt.wording import NONE, amount, arrow, percentage
+from mspgt.wording import NONE, amount, change, percentage
 
 COLOURS = {"better": "green", "worse": "red", "supported": "green", "contradicted": "red"}
-ASCII = str.maketrans({"–": "-", "×": "x", "·": "|", "─": "-", "━": "-", "’": "'", "±": "~", "↑": "+", "↓": "-"})
+ASCII = str.maketrans(
+    {"–": "-", "×": "x", "·": "|", "─": "-", "━": "-", "’": "'", "±": "~", "↑": "+", "↓": "-", "†": "#"}
+)
+ELSEWHERE = "The paper's own numbers and all reasons: report.html."
 ABSOLUTE = "a number without % is an absolute difference, where a percentage is undefined"
 
 
@@ -32,7 +36,7 @@ def render(behaviour: Behaviour, console: Console) -> None:
         *_variants(behaviour),
         Text(behaviour.headline, style="bold"),
         *map(_answer, behaviour.answers),
-        *(_line(f"[{i}] {name}", note, "cyan") for name, (i, note) in behaviour.numbered_notes.items()),
+        *([Text(f"{UNCORRECTED} {ELSEWHERE}", style="dim")] if behaviour.answers else []),
         *(_line(f"Not measured: {name}", why, "yellow") for name, why in behaviour.not_measured.items()),
         *(_line("Note", note, "cyan") for note in behaviour.notes),
     ]
@@ -46,9 +50,10 @@ def render(behaviour: Behaviour, console: Console) -> None:
 
 
 def _scales(behaviour: Behaviour, width: int) -> list[RenderableType]:
-    """The main table, as full as the width allows: first the words give way, then the intervals."""
-    for judged, intervals in ((True, True), (False, True), (False, False)):
-        table, needed = _grid(behaviour, judged, intervals)
+    """The main table, as full as the width allows: first marks in the head give way, then words, then intervals."""
+    unsure = not behaviour.accepted
+    for marked, judged, intervals in ((unsure, True, True), (False, True, True), (False, False, True), (False,) * 3):
+        table, needed = _grid(behaviour, marked, judged, intervals)
         if needed <= width:
             break
     caption = [
@@ -61,34 +66,35 @@ def _scales(behaviour: Behaviour, width: int) -> list[RenderableType]:
         caption.append("n: pairs of texts that both have a value, if not all have")
     if judged:
         caption.append("better and worse are said of significant changes")
-    if not behaviour.accepted:
+    if behaviour.untested:
+        caption.append(f"† not tested: {behaviour.untested}")
+    if marked:
         caption.append("(?) the boundaries between the scales were not accepted")
     return [table, Text("; ".join(caption), style="dim")]
 
 
-def _grid(behaviour: Behaviour, judged: bool, intervals: bool) -> tuple[Table, int]:
+def _grid(behaviour: Behaviour, marked: bool, judged: bool, intervals: bool) -> tuple[Table, int]:
     """The table and its width in columns."""
     table = _empty("metric")
     table.add_column(BASELINE, justify="right", no_wrap=True)
     main = behaviour.variants[0].conditions if behaviour.variants else {}
     for scale in main:
-        table.add_column(Text(scale if behaviour.accepted else f"{scale} (?)"), justify="right", no_wrap=True)
-    names = [length for metric in behaviour.metrics.values() for length in _lengths(_name(behaviour, metric))]
+        table.add_column(Text(f"{scale} (?)" if marked else scale), justify="right", no_wrap=True)
+    names = [length for metric in behaviour.metrics.values() for length in _lengths(_name(metric))]
     widths = [min(16, max([10, *names])), *(cell_len(str(column.header)) for column in table.columns[1:])]
     for name, metric in behaviour.metrics.items():
         effects = [behaviour.effect(name, condition) for condition in main.values()]
         cells = [_baseline(metric), *(_cell(effect, metric, judged, intervals) for effect in effects)]
-        table.add_row(_name(behaviour, metric), *cells)
+        table.add_row(_name(metric), *cells)
         widths = [widths[0], *(max(w, *_lengths(cell)) for w, cell in zip(widths[1:], cells, strict=True))]
     for name in behaviour.not_measured:
         table.add_row(Text(name), Text(NONE), *(Text("not measured", style="dim") for _ in main))
     return table, sum(widths) + 2 * (len(widths) - 1)
 
 
-def _name(behaviour: Behaviour, metric: Measured) -> Text:
-    mark = f" [{behaviour.numbered_notes[metric.name][0]}]" if metric.note else ""
+def _name(metric: Measured) -> Text:
     side = f"\n{metric.direction} is better" if metric.direction in ("higher", "lower") else ""
-    return Text.assemble((metric.name, "bold"), (mark, "cyan"), (side, "dim"))
+    return Text.assemble((metric.name, "bold"), (side, "dim"))
 
 
 def _baseline(metric: Measured) -> Text:
@@ -106,18 +112,20 @@ def _cell(effect: Effect, metric: Measured, judged: bool, intervals: bool) -> Te
     verdict = metric.judge(effect)
     word = f" {verdict}" if judged and verdict else ""
     interval = f"\n{_interval(effect)}" if intervals and _shown(effect).has_interval else ""
-    counted = f"\n{effect.pairs}" if effect.pairs else ""
+    counted = f"\n{effect.pairs}" if intervals and effect.pairs else ""
     style = COLOURS.get(verdict, "" if effect.significant else "dim")
-    return Text.assemble((f"{_change(effect)}{effect.stars}{word}", style), (interval + counted, "dim"))
+    said, dagger = f"{_change(effect)}{effect.stars}", "†" if effect.untested else ""
+    return Text.assemble((said, style), (dagger, "dim"), (word, style), (interval + counted, "dim"))
 
 
 def _versus_control(effect: Effect) -> Text:
-    """The difference from the control with its stars; absolute, as the control is no baseline."""
-    difference = effect.versus_control
+    """The difference from the control with its stars, in the unit of the cells above."""
+    points, difference = effect.versus_control_percent, effect.versus_control
     if not difference:
         return Text(NONE, style="dim")
     marks = stars(effect.versus_control_p)
-    return Text(f"{arrow(difference.value)}{amount(abs(difference.value))}{marks}", style="" if marks else "dim")
+    said = f"{change(points.value, percent=True)[:-1]} pp" if points else change(difference.value)
+    return Text(f"{said}{marks}", style="" if marks else "dim")
 
 
 def _shown(effect: Effect) -> Estimate:
@@ -125,8 +133,7 @@ def _shown(effect: Effect) -> Estimate:
 
 
 def _change(effect: Effect) -> str:
-    value = _shown(effect).value
-    return arrow(value) + (percentage(value) if effect.percent else amount(abs(value)))
+    return change(_shown(effect).value, percent=bool(effect.percent))
 
 
 def _interval(effect: Effect) -> str:
@@ -144,19 +151,20 @@ def _absolute(behaviour: Behaviour) -> bool:
 
 
 def _variants(behaviour: Behaviour) -> list[RenderableType]:
-    """Other strengths and other doses under what was asked for, a row each; nothing without them."""
+    """Other strengths and other doses, a row each; the control as what is left without it. Nothing without them."""
     first = behaviour.variants[:1]
     others = [v for v in (*behaviour.strengths, *behaviour.doses) if v not in first]
     if not others:
         return []
-    shown = [*first, *others]
+    scales = list(dict.fromkeys(scale for variant in (*first, *others) for scale in variant.conditions))
+    controlled = any(behaviour.effect(m, c).versus_control for m in behaviour.metrics for c in behaviour.conditions)
+    shown = [v for v in others if not (controlled and v.kind == "control")]
     table = _empty("metric")
     table.add_column("", no_wrap=True)
-    scales = list(dict.fromkeys(scale for variant in shown for scale in variant.conditions))
     for scale in scales:
-        table.add_column(Text(scale if behaviour.accepted else f"{scale} (?)"), justify="right", no_wrap=True)
-    controlled = any(behaviour.effect(m, c).versus_control for m in behaviour.metrics for c in behaviour.conditions)
+        table.add_column(Text(scale), justify="right", no_wrap=True)
     for name, metric in behaviour.metrics.items():
+        head = Text(name, style="bold")
         for variant in shown:
             cells = (
                 _cell(behaviour.effect(name, variant.conditions[scale]), metric, judged=False, intervals=False)
@@ -164,15 +172,16 @@ def _variants(behaviour: Behaviour) -> list[RenderableType]:
                 else Text(NONE, style="dim")
                 for scale in scales
             )
-            head = Text("" if variant is not first[0] else name, style="bold")
             table.add_row(head, Text(variant.label), *cells)
+            head = Text("")
         if controlled:
-            effects = [behaviour.effect(name, c) for c in first[0].conditions.values()]
-            table.add_row(Text(""), Text("less control"), *map(_versus_control, effects))
-        table.add_section()
-    meanings = [f"{kind}: {DOSES[kind]}" for kind in dict.fromkeys(v.kind for v in others) if kind in DOSES]
-    meanings += ["less control: the difference from control, absolute"] if controlled else []
-    left = len(behaviour.variants) - len(shown)
+            asked = (first[0].conditions.get(scale) for scale in scales)
+            effects = (Effect(name, "") if c is None else behaviour.effect(name, c) for c in asked)
+            table.add_row(head, Text("less control"), *map(_versus_control, effects))
+    meanings = [f"{kind}: {DOSES[kind]}" for kind in dict.fromkeys(v.kind for v in shown) if kind in DOSES]
+    if controlled:
+        meanings.append(f"less control: the difference from {DOSES['control']}, pp: in percent of the baseline")
+    left = len(behaviour.variants) - len(first) - len(others)
     further = [f"{left} further combinations are on the page and in the CSV file"] if left else []
     about = "Other strengths and doses" if behaviour.strengths else "Other doses"
     return [Text(about, style="bold"), table, Text("; ".join([*meanings, *further]), style="dim"), Text("")]
@@ -180,9 +189,8 @@ def _variants(behaviour: Behaviour) -> list[RenderableType]:
 
 def _answer(answer: Answer) -> Text:
     style = COLOURS.get(answer.verdict, "yellow")
-    reasons = f": {' '.join(answer.reasons)}" if answer.reasons else ""
-    note = f" ({answer.note})" if answer.note else ""
-    return Text.assemble((f"{answer.title} ", "bold"), (answer.verdict, style), reasons, (note, "dim"))
+    reason = f": {answer.reason}" if answer.reason else ""
+    return Text.assemble((f"{answer.title} ", "bold"), (answer.verdict, style), reason)
 
 
 def _line(label: str, sentence: str, style: str) -> Text:

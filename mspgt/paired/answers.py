@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mspgt.paired.measured import Json
 
 
@@ -17,7 +19,12 @@ def undecided(reason: str, numbers: Json) -> Json:
 
 def not_measured(metric: str, *conditions: str) -> Json:
     """A statement about a metric or conditions that are not there."""
-    return undecided(f"{metric} was not measured under {' and '.join(conditions)}", {"metric": metric})
+    return undecided(f"{metric} was not measured under {listed(conditions)}", {"metric": metric})
+
+
+def listed(items: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
+    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
 
 
 def shown(p: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mspgt.paired.hypothesis_tests import Test, holm, paired_t, swap_test, tost, wilcoxon
-from mspgt.paired.measured import BASELINE, SCALES, Floats, Json, Measured, control_of, number
+from mspgt.paired.measured import BASELINE, MINIMUM, SCALES, Floats, Json, Measured, control_of, number
 from mspgt.paired.resampling import Estimate, Resampling
 
 
@@ -40,8 +40,9 @@ def effects(
     -------
     One entry for each metric and condition: `metric`, `condition`, `n` (complete pairs), `samples` (all), `difference`,
     `percent`, `undefined`, `d_z` (mean difference over its standard deviation), `primary` (name of the test that
-    decides, or None), `tests`; and for a condition with a control, `versus_control`: the difference from it with `low`,
-    `high`, `n`, `p` of the same t test, None for a corpus-level metric, and `p_holm` in families of its own.
+    decides, or None), `tests`, `untested` (why there are none, or None); and for a condition with a control,
+    `versus_control`: the difference from it with `low`, `high`, `n`, `p` of the same t test, None for a corpus-level
+    metric, and `p_holm` in families of its own.
     """
     entries: list[Json] = []
     tests: list[dict[str, Test]] = []
@@ -86,13 +87,13 @@ def _effect(metric: Measured, condition: str, resampling: Resampling, primary: s
     defined = np.isfinite(differences)
     percent, undefined, lacking = None, None, resampling.lacking(resampling.units[defined])
     if not np.isfinite(change.value):
-        undefined = "undefined, no pair of texts has a value"
+        undefined = "no pair of texts has a value"
     elif lacking:
-        undefined = f"undefined: {lacking}"
+        undefined = lacking
     elif has_percentage(resampled.estimate(pair, lambda means: np.asarray(means[..., 0]))):
         percent = resampled.estimate(pair, percentage).json()
     else:
-        undefined = f"undefined, absolute difference = {change.value:.4g}"
+        undefined = "the baseline is within 4 standard errors of zero"
     kept = differences[defined]
     d_z = kept.mean() / kept.std(ddof=1) if not lacking and np.ptp(kept) > 0 and not _nothing(metric) else np.nan
     return {
@@ -106,7 +107,14 @@ def _effect(metric: Measured, condition: str, resampling: Resampling, primary: s
         "d_z": number(float(d_z)),
         "primary": primary,
         "tests": {},
+        "untested": None if primary else _why_untested(metric, lacking),
     }
+
+
+def _why_untested(metric: Measured, lacking: str) -> str:
+    if lacking:
+        return f"fewer than {MINIMUM} {'documents' if 'documents' in lacking else 'pairs'}"
+    return "0 in every text of the baseline" if _nothing(metric) else "its texts cannot be swapped"
 
 
 def _primary(metric: Measured, resampling: Resampling) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mspgt.paired.answers import answer, not_measured, shown, undecided
+import numpy as np
+
+from mspgt.paired.answers import answer, listed, not_measured, shown, undecided
 from mspgt.paired.greatest import Changes, Comparison
 from mspgt.paired.measured import SCALES, Json, Measured, number
 from mspgt.paired.resampling import Resampling
 from mspgt.paired.selection import selection, undefined
+
+VERBS = {1: "raise", -1: "lower", 0: "change"}
+"""direction -> what happens to a metric, without the -s"""
 
 
 @dataclass(frozen=True)
@@ -21,11 +26,6 @@ class Statement:
     """direction, fixed in advance: 1 a rise, -1 a fall, 0 either"""
     source: str
     """where the paper says so"""
-
-    @property
-    def verbs(self) -> tuple[str, str]:
-        """What is said to happen to the metric, and its opposite: verbs without their -s; no opposite of "change"."""
-        return {1: ("raise", "lower"), -1: ("lower", "raise"), 0: ("change", "")}[self.sign]
 
 
 def changes_most(statement: Statement, metric: Measured | None, resampling: Resampling) -> Json:
@@ -56,14 +56,14 @@ def changes_most(statement: Statement, metric: Measured | None, resampling: Resa
     selected = selection(metric, resampling)
     numbers["selection"] = selected
     if selected:
-        listed = ", ".join(f"{undefined(metric, s):.0%} under {s}" for s in SCALES)
+        shares = listed([f"{undefined(metric, s):.0%} under {s}" for s in SCALES])
         p = shown(min(selected.values()))
-        reason = f"selection: {name} is undefined for {listed} of the texts (p = {p}): the comparison is of the rest"
+        reason = f"selection: {name} is undefined for {shares} of the texts (p = {p}): the comparison is of the rest"
         return undecided(reason, numbers)
     main = signed or absolute
-    listed = ", ".join(f"{s} {changes.mean(s):+.4g}" for s in SCALES)
+    means = ", ".join(f"{s} {changes.mean(s):+.4g}" for s in SCALES)
     counted = f"n = {changes.n}" + (f" of {metric.samples}" if changes.n < metric.samples else "")
-    told = f"{_told(statement, main)} ({listed}; {counted}; p = {shown(main.p)})"
+    told = f"{_told(statement, main, changes)} ({means}; {counted}; p = {shown(main.p)})"
     reasons = [f"{main.verdict}: {told}. {statement.source}."]
     if signed and absolute.verdict != signed.verdict:
         reasons.append(f"By absolute changes it is {absolute.verdict} (p = {shown(absolute.p)}).")
@@ -72,16 +72,24 @@ def changes_most(statement: Statement, metric: Measured | None, resampling: Resa
     return answer(main.verdict, reasons, numbers)
 
 
-def _told(statement: Statement, found: Comparison) -> str:
-    name, scale, (verb, opposite) = statement.metric, statement.scale, statement.verbs
+def _told(statement: Statement, found: Comparison, changes: Changes) -> str:
+    name, scale, sign = statement.metric, statement.scale, statement.sign
+    verb = VERBS[sign or _common_sign(changes)]
     if found.verdict == "supported":
         return f"the {scale} scale {verb}s {name} most"
     if found.verdict == "contradicted":
-        s = "s" * (len(found.stronger) == 1)
-        less = f" (or {opposite}{s} it less)" if opposite else ""
-        return f"the {' and the '.join(found.stronger)} scale {verb}{s} {name} more{less} than the {scale} scale"
+        one, s = ("scale", "s") if len(found.stronger) == 1 else ("scales", "")
+        falls_short = sign and all(sign * changes.mean(stronger) <= 0 for stronger in found.stronger)
+        how = f"{VERBS[-sign]}{s} {name} less" if falls_short else f"{verb}{s} {name} more"
+        return f"the {listed(found.stronger)} {one} {how} than the {scale} scale"
     if found.above:
         return f"no scale degrades {name}: the {scale} one is above the others, but is not shown to {verb} it at all"
     if found.stronger:
         return f"no scale degrades {name}: neither the {scale} one nor a stronger one is shown to {verb} it"
     return f"no scale is shown to {verb} {name} most"
+
+
+def _common_sign(changes: Changes) -> int:
+    """The direction in which all scales move the metric, 0 where they differ."""
+    signs = {int(np.sign(changes.mean(s))) for s in SCALES}
+    return signs.pop() if len(signs) == 1 else 0

@@ -45,12 +45,13 @@ def selection_notes(measured: Sequence[Measured]) -> list[str]:
         found = {c: s for c, s in shares.items() if s < MOSTLY and abs(s - baseline) > APART}
         if not found:
             continue
-        (first, share), *others = found.items()
-        listed = "".join(f", {1 - s:.0%} under {c}" for c, s in others)
-        compared = "comparisons are" if others else "comparison is"
+        gone = [round(100 * (1 - share)) for share in found.values()]
+        least, most = min(gone), max(gone)
+        shares = f"{most} %" if least == most else f"{least}-{most} %"
+        under = next(iter(found)) if len(found) == 1 else "disturbance"
         notes.append(
-            f"{metric.name} is undefined for {1 - share:.0%} of the texts under {first}{listed} "
-            f"({1 - baseline:.0%} under the baseline): the {compared} of the rest."
+            f"{metric.name} is undefined for {shares} of the texts under {under} "
+            f"({100 * (1 - baseline):.0f} % in the baseline): comparisons are of the rest."
         )
     return notes
 

@@ -15,7 +15,7 @@ METRICS: dict[str, tuple[str, str, str, float, float, tuple[float, float, float]
     "length_variance": ("sample", "none", "words²", 41.7, 30.0, (-3.1, 76.8, -4.8)),
     "ttr": ("sample", "higher", "", 0.638, 0.05, (-0.002, 0.139, 0.197)),
     "repetition": ("sample", "lower", "", 0.091, 0.08, (0.003, 0.018, 0.034)),
-    "perplexity": ("sample", "lower", "", 14.3, 6.0, (1.2, 9.7, 63.5)),
+    "perplexity": ("sample", "lower", "nats per token", 2.66, 0.4, (0.08, 0.52, 1.69)),
     "divergence": ("sample", "none", "nat", 0.0, 0.0, (0.021, 0.094, 0.388)),
     "coherence": ("sample", "higher", "", 0.534, 0.12, (0.012, -0.099, -0.129)),
     "grammaticality": ("sample", "lower", "errors per 100 words", 2.61, 2.2, (0.07, 0.31, 1.94)),
@@ -167,10 +167,11 @@ def _effect(name: str, condition: str, strength: float, samples: int, rng: np.ra
         "samples": samples,
         "difference": dict(zip(ends, (value, low, high), strict=True)),
         "percent": dict(zip(ends, percent, strict=True)) if percent else None,
-        "undefined": None if percent else f"undefined, absolute difference = {value:.4g}",
+        "undefined": None if percent else "the baseline is within 4 standard errors of zero",
         "d_z": value / spread if mean and level == "sample" else None,
         "primary": next(iter(tests), None),
         "tests": tests,
+        "untested": None if tests else "0 in every text of the baseline",
     }
 
 
