@@ -47,10 +47,10 @@ def selection_notes(measured: Sequence[Measured]) -> list[str]:
             continue
         gone = [round(100 * (1 - share)) for share in found.values()]
         least, most = min(gone), max(gone)
-        shares = f"{most} %" if least == most else f"{least}-{most} %"
+        gone_of = f"{most} %" if least == most else f"{least}-{most} %"
         under = next(iter(found)) if len(found) == 1 else "disturbance"
         notes.append(
-            f"{metric.name} is undefined for {shares} of the texts under {under} "
+            f"{metric.name} is undefined for {gone_of} of the texts under {under} "
             f"({100 * (1 - baseline):.0f} % in the baseline): comparisons are of the rest."
         )
     return notes
