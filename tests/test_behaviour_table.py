@@ -84,7 +84,7 @@ def test_stars_directions_and_intervals_are_explained() -> None:
 
 def test_boundaries_that_were_not_accepted_are_said_and_marked_where_there_is_room() -> None:
     data = example_interventions(accepted=False)
-    for width, marks in ((120, 3), (72, 0)):
+    for width, marks in ((120, 3), (78, 0)):
         text = _shown(data, width)
         head = next(line for line in text.splitlines() if line.startswith("metric"))
         assert head.count("(?)") == marks
