@@ -160,7 +160,7 @@ def test_one_server_serves_all_conditions_and_equal_texts_are_asked_once(made_up
 
 
 def test_requests_go_out_in_parallel(given):
-    metric = Grammaticality(server=given, clients=8, timeout=1)
+    metric = Grammaticality(server=given, clients=8, timeout=4)
     with pytest.raises(UserError):
         metric.measure(generated(*(f"silent {i}" for i in range(8))))
     assert Path(os.environ["MADE_UP_LOG"]).read_text().count("silent") == 8

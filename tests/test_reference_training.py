@@ -41,6 +41,7 @@ Train = Callable[..., dict[str, Tensor]]
 def process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Lightning leaves Ctrl-C ignored, and its seed in the environment."""
     handler, threads = signal.getsignal(signal.SIGINT), torch.get_num_threads()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started without one
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     yield
     signal.signal(signal.SIGINT, handler)
