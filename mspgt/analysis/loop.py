@@ -174,9 +174,12 @@ def make_trainer(options: Machinery) -> L.Trainer:
             use_distributed_sampler=False,
         )
     except Exception as error:
+        why = " ".join(str(error).split())
+        absent = "No supported gpu backend" in why or "is not available" in why
+        advice = "; give accelerator=cpu, or see `mspgt doctor` for what this machine has." if absent else ""
         raise UserError(
             f"accelerator={options.accelerator} devices={options.devices} strategy={options.strategy} "
-            f"precision={options.precision}: {' '.join(str(error).split())}"
+            f"precision={options.precision}: {why.rstrip('!.') if advice else why}{advice}"
         ) from error
 
 

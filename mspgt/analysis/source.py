@@ -61,8 +61,6 @@ class Source:
             return cls(_replaced(RunOptions(), o), None, None, {}, False)
         folder = existing(o.run)
         manifest = folder.manifest()
-        if "signals" not in manifest:
-            raise UserError(f"{folder.path} holds an experiment, not a run: give the run that it disturbed.")
         options = _replaced(folder.config().options, o)
         for key, name in {"model": "model", "tokenizer": "tokenizer", "data": "prompts"}.items():
             value = getattr(options, key)
