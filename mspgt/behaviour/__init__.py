@@ -1,5 +1,5 @@
 """What an intervention experiment found: views of interventions.json, its table, figures, page and CSV."""
 
-from mspgt.behaviour.schema import Behaviour, load
+from mspgt.behaviour.behaviour import Behaviour, load
 
 __all__ = ["Behaviour", "load"]

@@ -13,14 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from mspgt.behaviour.describe import Described
 from mspgt.behaviour.drawing import colour_of, new_figure, set_title, signed, wrapped
 from mspgt.behaviour.effects import Effect, Estimate
-from mspgt.behaviour.schema import Behaviour
 from mspgt.figures import GRID, INK, MUTED, PAPER, STYLE
 from mspgt.wording import percentage
 
 
-def changes(behaviour: Behaviour) -> Figure | None:
+def changes(behaviour: Described) -> Figure | None:
     """Change of each metric by scale, in percent and in standard deviations, with intervals and stars.
 
     Bars that would dwarf all others are cut and bear their number. None if there is nothing to draw.
@@ -46,7 +46,7 @@ def changes(behaviour: Behaviour) -> Figure | None:
 
 def _bars(
     ax: Any,
-    behaviour: Behaviour,
+    behaviour: Described,
     get: Callable[[Effect], Estimate],
     show: Callable[[float], str],
     missing: str,

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from mspgt.behaviour.behaviour import Behaviour
 from mspgt.behaviour.measure import Measuring, NotMeasured, guarded
-from mspgt.behaviour.schema import Behaviour
 from mspgt.generate.conditions import BASELINE, Condition
 from mspgt.intervene_config import InterveneConfig
 from mspgt.paired import PAPER_NOTES, Measured, Resampling, effects, metric_values, notes, verdicts

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mspgt.behaviour.effects import Effect, number
+from mspgt.behaviour.schema import Observed
 from mspgt.wording import amount, listed, magnitude, runs
-
-if TYPE_CHECKING:
-    from mspgt.behaviour.schema import Behaviour
 
 UNCORRECTED = (
     "A verdict's p is of its statement alone and is not corrected for the number of statements; stars are corrected."
@@ -19,14 +17,14 @@ FEW = 3
 """metrics up to which it is said which ones, rather than all but some"""
 
 
-def stars(behaviour: Behaviour) -> str:
+def stars(behaviour: Observed) -> str:
     """What the stars mean, and by which tests."""
     documents = any(effect.primary == "t_document" for effect in _main(behaviour))
     test = "paired t of whole documents" if documents else "paired t"
     return f"*p<.05, **p<.01, ***p<.001 after Holm's correction ({test}, or swaps for a corpus-level metric)"
 
 
-def headline(behaviour: Behaviour) -> str:
+def headline(behaviour: Observed) -> str:
     """Which metrics each scale changes, and which were not tested; at most two sentences."""
     left_out = untested(behaviour)
     effects = {scale: [e for e in _of(behaviour, scale) if math.isfinite(e.p)] for scale in behaviour.scales}
@@ -37,7 +35,7 @@ def headline(behaviour: Behaviour) -> str:
     return f"Disturbing {'; '.join(parts)}{mark}." + (f" Not tested: {left_out}." if left_out else "")
 
 
-def untested(behaviour: Behaviour) -> str:
+def untested(behaviour: Observed) -> str:
     """Which metrics were not tested under which scales, and why; nothing if all were."""
     found: dict[tuple[str, str], list[str]] = {}
     for scale in behaviour.scales:
@@ -51,7 +49,7 @@ def untested(behaviour: Behaviour) -> str:
     )
 
 
-def model(behaviour: Behaviour) -> str:
+def model(behaviour: Observed) -> str:
     """The model in one line: name, shape, parameters."""
     model = behaviour.data["model"]
     parts = []
@@ -66,7 +64,7 @@ def model(behaviour: Behaviour) -> str:
     return f"{behaviour.model}{family}" + (f": {', '.join(parts)}" if parts else "")
 
 
-def boundaries(behaviour: Behaviour) -> str:
+def boundaries(behaviour: Observed) -> str:
     """Which blocks make up each scale, where that comes from, and whether it was accepted."""
     run, layers = behaviour.data["run"], behaviour.layers
     spans = [f"{scale} {runs(blocks)}" for scale, blocks in layers.items()] or ["blocks not given"]
@@ -115,14 +113,48 @@ def _changed(tested: Sequence[Effect]) -> str:
     return f"all {len(tested)} tested metrics" + (f" but {listed(unchanged)}" if unchanged else "")
 
 
-def _of(behaviour: Behaviour, scale: str) -> list[Effect]:
+def _of(behaviour: Observed, scale: str) -> list[Effect]:
     return [behaviour.effect(name, behaviour.variants[0].conditions[scale]) for name in behaviour.metrics]
 
 
-def _main(behaviour: Behaviour) -> list[Effect]:
+def _main(behaviour: Observed) -> list[Effect]:
     return [effect for scale in behaviour.scales for effect in _of(behaviour, scale)]
 
 
-def _span(behaviour: Behaviour, scale: str) -> str:
+def _span(behaviour: Observed, scale: str) -> str:
     blocks = behaviour.layers.get(scale)
     return f"blocks {runs(blocks)} ({scale})" if blocks else f"the {scale} blocks"
+
+
+class Described(Observed):
+    """An experiment that can be put in words."""
+
+    @property
+    def stars(self) -> str:
+        """What the stars mean, and by which tests."""
+        return stars(self)
+
+    @property
+    def untested(self) -> str:
+        """Which metrics were not tested under which scales, and why; nothing if all were."""
+        return untested(self)
+
+    @property
+    def headline(self) -> str:
+        """Which metrics each scale changes, and which were not tested."""
+        return headline(self)
+
+    @property
+    def describe_model(self) -> str:
+        """The model in one line: name, shape, parameters."""
+        return model(self)
+
+    @property
+    def describe_boundaries(self) -> str:
+        """Which blocks make up each scale, where that comes from, and whether it was accepted."""
+        return boundaries(self)
+
+    @property
+    def describe_settings(self) -> str:
+        """What was done, to how many prompts, in which precision."""
+        return settings(self.settings)

@@ -7,7 +7,7 @@ import textwrap
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mspgt.behaviour.schema import Behaviour
+from mspgt.behaviour.describe import Described
 from mspgt.figures import SIGNAL_COLOURS
 from mspgt.wording import amount
 
@@ -23,14 +23,14 @@ def new_figure(height: float) -> Figure:
     return figure
 
 
-def set_title(figure: Figure, behaviour: Behaviour, text: str) -> None:
+def set_title(figure: Figure, behaviour: Described, text: str) -> None:
     """Head the figure by what it shows, the model, and whether the boundaries were not accepted."""
     model = behaviour.model if len(behaviour.model) <= 60 else behaviour.model[:59] + "…"
     whole = f"{text} · {model}{'' if behaviour.accepted else ' · boundaries not accepted'}"
     figure.suptitle(textwrap.fill(whole, 84), x=0.01, ha="left", fontsize=9, fontweight="bold", parse_math=False)
 
 
-def colour_of(behaviour: Behaviour, scale: str) -> str:
+def colour_of(behaviour: Described, scale: str) -> str:
     """The colour of a scale; a condition that is none of the three has one of the others."""
     if scale in COLOURS:
         return COLOURS[scale]

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mspgt.behaviour.describe import Described
 from mspgt.behaviour.effects import Estimate
-from mspgt.behaviour.schema import Behaviour
 from mspgt.errors import UserError
 from mspgt.files import write_atomically
 
@@ -23,12 +23,12 @@ COLUMNS = (
 """n: texts with a value; pairs: those with a value in the baseline too; then `p_<test>` and `p_holm_<test>` of each"""
 
 
-def write_csv(behaviour: Behaviour, path: Path | str) -> None:
+def write_csv(behaviour: Described, path: Path | str) -> None:
     """Write `to_csv` to a file; MachineError if it cannot be written."""
     write_atomically(Path(path), to_csv(behaviour))
 
 
-def to_csv(behaviour: Behaviour) -> str:
+def to_csv(behaviour: Described) -> str:
     """`to_rows` as text; a number that is not there is an empty field."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _columns(behaviour), lineterminator="\n")
@@ -37,7 +37,7 @@ def to_csv(behaviour: Behaviour) -> str:
     return text.getvalue()
 
 
-def to_dataframe(behaviour: Behaviour) -> Any:
+def to_dataframe(behaviour: Described) -> Any:
     """`to_rows` as a pandas DataFrame; UserError if pandas is not installed."""
     try:
         pandas = importlib.import_module("pandas")
@@ -46,7 +46,7 @@ def to_dataframe(behaviour: Behaviour) -> Any:
     return pandas.DataFrame(list(to_rows(behaviour)), columns=_columns(behaviour))
 
 
-def to_rows(behaviour: Behaviour) -> Iterator[dict[str, Any]]:
+def to_rows(behaviour: Described) -> Iterator[dict[str, Any]]:
     """One row per metric and condition, the baseline first; None where there is no number."""
     for name, metric in behaviour.metrics.items():
         for condition in behaviour.conditions:
@@ -74,7 +74,7 @@ def to_rows(behaviour: Behaviour) -> Iterator[dict[str, Any]]:
             }
 
 
-def _columns(behaviour: Behaviour) -> list[str]:
+def _columns(behaviour: Described) -> list[str]:
     effects = (behaviour.effect(name, c) for name in behaviour.metrics for c in behaviour.conditions)
     tests = dict.fromkeys(test for effect in effects for test in effect.tests)
     return [*COLUMNS, *(f"{p}_{test}" for test in tests for p in ("p", "p_holm"))]

@@ -8,26 +8,26 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mspgt.behaviour.bars import changes
+from mspgt.behaviour.describe import Described
 from mspgt.behaviour.panels import dose_response, doses
-from mspgt.behaviour.schema import Behaviour
 from mspgt.errors import UserError, unknown
 from mspgt.figures import png, svg
 from mspgt.files import write_atomically
 
-MAKERS: dict[str, Callable[[Behaviour], Figure | None]] = {
+MAKERS: dict[str, Callable[[Described], Figure | None]] = {
     "changes": changes,
     "dose-response": dose_response,
     "doses": doses,
 }
 
 
-def figures(behaviour: Behaviour) -> dict[str, Figure]:
+def figures(behaviour: Described) -> dict[str, Figure]:
     """Every figure that this experiment can show, by file name."""
     drawn = {name: make(behaviour) for name, make in MAKERS.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def draw(behaviour: Behaviour, name: str) -> Figure:
+def draw(behaviour: Described, name: str) -> Figure:
     """One figure by its name.
 
     Raises
@@ -45,7 +45,7 @@ def draw(behaviour: Behaviour, name: str) -> Figure:
     return figure
 
 
-def save(behaviour: Behaviour, directory: Path) -> None:
+def save(behaviour: Described, directory: Path) -> None:
     """Write every figure as SVG and PNG; MachineError if the directory cannot be written."""
     for name, figure in figures(behaviour).items():
         write_atomically(directory / f"{name}.svg", svg(figure, name))

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from mspgt import result
-from mspgt.behaviour import schema
-from mspgt.behaviour.schema import Behaviour
+from mspgt.behaviour import behaviour, schema
+from mspgt.behaviour.behaviour import Behaviour
 from mspgt.errors import UserError
 from mspgt.result import Result
 
@@ -32,7 +32,7 @@ def load(path: str | os.PathLike[str]) -> Result | Behaviour:
         file = found[0]
     elif not file.exists():
         raise UserError(f"no result or experiment at {file}; give {GIVE}, or a directory that holds one.")
-    return schema.load(file) if _of_experiment(file) else result.load(file)
+    return behaviour.load(file) if _of_experiment(file) else result.load(file)
 
 
 def _of_experiment(file: Path) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 
 from mspgt import pieces
 from mspgt.behaviour.conditions import BASELINE
+from mspgt.behaviour.describe import Described
 from mspgt.behaviour.effects import Effect, Estimate, Level, Measured
-from mspgt.behaviour.schema import Behaviour
 from mspgt.wording import NONE, amount, change, listed, percentage, probability, words
 
 
-def changes(behaviour: Behaviour) -> str:
+def changes(behaviour: Described) -> str:
     """The paper's Table 2: metrics by scales."""
     main = behaviour.variants[0].conditions if behaviour.variants else {}
     mark = "" if behaviour.accepted else " (boundaries not accepted)"
@@ -40,7 +40,7 @@ def changes(behaviour: Behaviour) -> str:
     return shown + (f'<ol class="footnotes">{numbered}</ol>' if numbered else "")
 
 
-def _footnotes(behaviour: Behaviour) -> dict[str, list[str]]:
+def _footnotes(behaviour: Described) -> dict[str, list[str]]:
     """What must be read with the numbers -> the metrics that it is said of."""
     notes: dict[str, list[str]] = {}
     for name, metric in behaviour.metrics.items():
@@ -95,7 +95,7 @@ def _interval(estimate: Estimate, percent: bool = False) -> str:
     return f"<small>[{low}, {high}]</small>"
 
 
-def others(behaviour: Behaviour) -> str:
+def others(behaviour: Described) -> str:
     """Every further condition beside what was asked for, a table per variant."""
     found = []
     for variant in behaviour.variants[1:]:
@@ -112,7 +112,7 @@ def others(behaviour: Behaviour) -> str:
     return f'<div class="card"><p class="about">{about}</p>{"".join(found)}</div>' if found else ""
 
 
-def tests(behaviour: Behaviour) -> str:
+def tests(behaviour: Described) -> str:
     """Every test: a table for what was asked for, then one folded away for each further variant."""
     found: list[str] = []
     for variant in behaviour.variants:
@@ -149,7 +149,7 @@ def _tested(effect: Effect, tests: Sequence[str], control: bool) -> list[str]:
     return cells
 
 
-def companions(behaviour: Behaviour) -> str:
+def companions(behaviour: Described) -> str:
     """Numbers beside the means, folded away for each metric."""
     parts = []
     for name, metric in behaviour.metrics.items():

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from mspgt.behaviour.conditions import Variant
+from mspgt.behaviour.describe import Described
 from mspgt.behaviour.drawing import MARKERS, colour_of, new_figure, set_title, signed, wrapped
 from mspgt.behaviour.effects import Estimate
-from mspgt.behaviour.schema import Behaviour
 from mspgt.figures import GRID, MUTED, PAPER, STYLE
 
 ORIGIN = Estimate(0.0, 0.0, 0.0)
@@ -23,7 +23,7 @@ DROWNED = 10
 """times the second largest difference, from which on the largest makes a panel logarithmic away from zero"""
 
 
-def dose_response(behaviour: Behaviour) -> Figure | None:
+def dose_response(behaviour: Described) -> Figure | None:
     """Difference from the baseline over the strength, a panel per metric; None if there is one strength only.
 
     Lines begin at no disturbance and no difference.
@@ -54,7 +54,7 @@ def dose_response(behaviour: Behaviour) -> Figure | None:
     return figure
 
 
-def doses(behaviour: Behaviour) -> Figure | None:
+def doses(behaviour: Described) -> Figure | None:
     """Difference from the baseline as asked, at a matched dose and in random windows, a panel per metric.
 
     None if nothing stands beside what was asked for.
@@ -84,7 +84,7 @@ def doses(behaviour: Behaviour) -> Figure | None:
     return figure
 
 
-def _panels(behaviour: Behaviour) -> tuple[Figure, list[Any]]:
+def _panels(behaviour: Described) -> tuple[Figure, list[Any]]:
     """A small panel for each metric, three in a row."""
     count = len(behaviour.metrics)
     columns = min(3, count)
@@ -159,6 +159,6 @@ def _look(colour: str, kind: int) -> dict[str, Any]:
     }
 
 
-def _difference(behaviour: Behaviour, metric: str, variant: Variant, scale: str) -> Estimate:
+def _difference(behaviour: Described, metric: str, variant: Variant, scale: str) -> Estimate:
     condition = variant.conditions.get(scale)
     return Estimate() if condition is None else behaviour.effect(metric, condition).difference

@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from mspgt import pieces
 from mspgt.behaviour import page_tables
 from mspgt.behaviour.conditions import BASELINE, DOSES
-from mspgt.behaviour.describe import UNCORRECTED
+from mspgt.behaviour.describe import UNCORRECTED, Described
 from mspgt.behaviour.effects import Answer
 from mspgt.behaviour.figures import figures
-from mspgt.behaviour.schema import FILE, Behaviour
+from mspgt.behaviour.schema import FILE
 from mspgt.files import write_atomically
 from mspgt.report import inline
 
@@ -37,12 +37,12 @@ CAPTIONS = {
 }
 
 
-def write(behaviour: Behaviour, path: Path | str) -> None:
+def write(behaviour: Described, path: Path | str) -> None:
     """Write the page; MachineError if it cannot be written."""
     write_atomically(Path(path), page(behaviour))
 
 
-def page(behaviour: Behaviour) -> str:
+def page(behaviour: Described) -> str:
     """The page as text."""
     style = (files("mspgt") / "report.css").read_text(encoding="utf-8")
     template = (files("mspgt.behaviour") / "report.html").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def page(behaviour: Behaviour) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")  # a generated text may hold half a surrogate pair
 
 
-def _body(behaviour: Behaviour) -> Iterable[str]:
+def _body(behaviour: Described) -> Iterable[str]:
     left_out = [f"{name}: {why}" for name, why in behaviour.not_measured.items()]
     answers = "".join(map(_answer, behaviour.answers))
     drawn = "".join(_figure(behaviour, name, figure) for name, figure in figures(behaviour).items())
@@ -76,7 +76,7 @@ def _body(behaviour: Behaviour) -> Iterable[str]:
     yield pieces.section("notes", "Notes", pieces.sentences(behaviour.notes))
 
 
-def _boundaries(behaviour: Behaviour) -> str:
+def _boundaries(behaviour: Described) -> str:
     text = escape(behaviour.describe_boundaries)
     return (
         text if behaviour.accepted else text.replace("not accepted", '<span class="not-accepted">not accepted</span>')
@@ -109,7 +109,7 @@ def _known(block: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _figure(behaviour: Behaviour, name: str, figure: Figure) -> str:
+def _figure(behaviour: Described, name: str, figure: Figure) -> str:
     caption = CAPTIONS[name]
     mark = "" if behaviour.accepted else " The boundaries between the scales were not accepted."
     return (
@@ -118,14 +118,14 @@ def _figure(behaviour: Behaviour, name: str, figure: Figure) -> str:
     )
 
 
-def _examples(behaviour: Behaviour) -> str:
+def _examples(behaviour: Described) -> str:
     first = {BASELINE, *(behaviour.variants[0].conditions.values() if behaviour.variants else ())}
     return "".join(
         _example(behaviour, e, first) for e in behaviour.data.get("examples") or () if isinstance(e, Mapping)
     )
 
 
-def _example(behaviour: Behaviour, example: Mapping[str, Any], first: set[str]) -> str:
+def _example(behaviour: Described, example: Mapping[str, Any], first: set[str]) -> str:
     """A prompt and what followed it under each condition; those beside the scales are folded away."""
     texts: Mapping[str, Any] = example.get("texts") or {}
     known = [c for c in behaviour.conditions if c in texts]
@@ -144,7 +144,7 @@ def _texts(texts: Mapping[str, Any]) -> str:
     return f'<div class="texts">{cells}</div>'
 
 
-def _how(behaviour: Behaviour) -> str:
+def _how(behaviour: Described) -> str:
     data = behaviour.data
     cards = (
         pieces.card("Settings", pieces.facts(_known(data.get("settings") or {}))),
@@ -156,7 +156,7 @@ def _how(behaviour: Behaviour) -> str:
     return "".join(cards)
 
 
-def _footer(behaviour: Behaviour) -> str:
+def _footer(behaviour: Described) -> str:
     made = behaviour.data.get("provenance") or {}
     started = f" on {made['started']}" if made.get("started") else ""
     return escape(f"Made by mspgt {made.get('mspgt') or ''}{started}. The numbers are in {FILE}.")

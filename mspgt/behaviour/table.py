@@ -11,9 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mspgt.behaviour.conditions import BASELINE, DOSES
-from mspgt.behaviour.describe import UNCORRECTED
+from mspgt.behaviour.describe import UNCORRECTED, Described
 from mspgt.behaviour.effects import Answer, Effect, Estimate, Measured, stars
-from mspgt.behaviour.schema import Behaviour
 from mspgt.wording import NONE, amount, change, percentage
 
 COLOURS = {"better": "green", "worse": "red", "supported": "green", "contradicted": "red"}
@@ -24,7 +23,7 @@ ELSEWHERE = "The paper's own numbers and all reasons: report.html."
 ABSOLUTE = "a number without % is an absolute difference, where a percentage is undefined"
 
 
-def render(behaviour: Behaviour, console: Console) -> None:
+def render(behaviour: Described, console: Console) -> None:
     """Print the experiment to the console, within its width and in characters that it can show."""
     parts = [
         Text(behaviour.describe_model, style="bold"),
@@ -49,7 +48,7 @@ def render(behaviour: Behaviour, console: Console) -> None:
     console.file.write(text.encode(console.encoding, "replace").decode(console.encoding))
 
 
-def _scales(behaviour: Behaviour, width: int) -> list[RenderableType]:
+def _scales(behaviour: Described, width: int) -> list[RenderableType]:
     """The main table, as full as the width allows: first marks in the head give way, then words, then intervals."""
     unsure = not behaviour.accepted
     for marked, judged, intervals in ((unsure, True, True), (False, True, True), (False, False, True), (False,) * 3):
@@ -73,7 +72,7 @@ def _scales(behaviour: Behaviour, width: int) -> list[RenderableType]:
     return [table, Text("; ".join(caption), style="dim")]
 
 
-def _grid(behaviour: Behaviour, marked: bool, judged: bool, intervals: bool) -> tuple[Table, int]:
+def _grid(behaviour: Described, marked: bool, judged: bool, intervals: bool) -> tuple[Table, int]:
     """The table and its width in columns."""
     table = _empty("metric")
     table.add_column(BASELINE, justify="right", no_wrap=True)
@@ -145,12 +144,12 @@ def _interval(effect: Effect) -> str:
     return f"[{end(shown.low)}, {end(shown.high)}]"
 
 
-def _absolute(behaviour: Behaviour) -> bool:
+def _absolute(behaviour: Described) -> bool:
     effects = (behaviour.effect(name, c) for name in behaviour.metrics for c in behaviour.conditions)
     return any(effect.difference and not effect.percent for effect in effects)
 
 
-def _variants(behaviour: Behaviour) -> list[RenderableType]:
+def _variants(behaviour: Described) -> list[RenderableType]:
     """Other strengths and other doses, a row each; the control as what is left without it. Nothing without them."""
     first = behaviour.variants[:1]
     others = [v for v in (*behaviour.strengths, *behaviour.doses) if v not in first]
