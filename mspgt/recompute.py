@@ -12,11 +12,12 @@ from mspgt import registry
 from mspgt.config import RunConfig, build
 from mspgt.errors import MachineError, UserError, left_out
 from mspgt.evaluate import Measured, Rule, evaluate
+from mspgt.merging import check_mergeable, merge_runs
 from mspgt.options import describe
 from mspgt.provenance import command
 from mspgt.provenance import provenance as provenance_block
 from mspgt.result import Result
-from mspgt.rundir import RunDir, check_mergeable, existing, fresh, merge_runs
+from mspgt.rundir import RunDir, existing, fresh
 from mspgt.signal import Signal
 from mspgt.state import State
 

@@ -86,7 +86,7 @@ def _told(statement: Statement, found: Comparison, changes: Changes) -> str:
         return f"no scale degrades {name}: the {scale} one is above the others, but is not shown to {verb} it at all"
     if found.stronger:
         return f"no scale degrades {name}: neither the {scale} one nor a stronger one is shown to {verb} it"
-    return f"no scale is shown to {verb} {name} most"
+    return f"no scale is shown to {VERBS[sign]} {name} most"
 
 
 def _common_sign(changes: Changes) -> int:
