@@ -41,7 +41,8 @@ def score(
     """Score what a model wrote under each condition.
 
     "nll" is the mean negative log-likelihood, in nats per token, of a condition's own continuation given its prompt,
-    under the undisturbed model: the logarithm of its perplexity.
+    under the undisturbed model: the logarithm of its perplexity. Conditions that wrote the same text get the same
+    number to the last bit, wherever batches end.
 
     "kl" is the Kullback-Leibler divergence KL(undisturbed || disturbed) of the next token's distribution over the
     whole vocabulary, in nats, averaged over the positions of the *baseline's* continuation. Every condition is given
@@ -66,6 +67,7 @@ def score(
     of_sample = {prompt.sample: prompt.ids for prompt in prompts}
     texts = [_Text(c.sample, c.condition, of_sample[c.sample], c.ids) for c in continuations if c.ids]
     scores: Scores = {}
+    known: dict[tuple[int, tuple[int, ...]], float] = {}  # a text that several conditions wrote is scored once
 
     def note(text: _Text, condition: str, name: str, value: float) -> None:
         scores.setdefault((text.sample, condition), {})[name] = value
@@ -74,7 +76,7 @@ def score(
         for batch in _batches(model, [t for t in texts if t.condition == BASELINE], batch_size):
             reference = [log_softmax(logits.float(), -1) for logits in batch.logits(model)]
             for text, log_p in zip(batch.texts, reference, strict=True):
-                note(text, BASELINE, "nll", _negative_log_likelihood(log_p, text))
+                known[text.sample, text.continuation] = _negative_log_likelihood(log_p, text)
                 note(text, BASELINE, "kl", 0.0)
             for condition in (c for c in conditions if c.name != BASELINE):
                 with disturbance.rows([condition] * len(batch.texts), batch.samples, batch.prompt_lengths):
@@ -82,9 +84,12 @@ def score(
                     disturbed = batch.logits(model)
                 for text, log_p, logits in zip(batch.texts, reference, disturbed, strict=True):
                     note(text, condition.name, "kl", _divergence(log_p, logits))
-        for batch in _batches(model, [t for t in texts if t.condition != BASELINE], batch_size):
+        others = {(t.sample, t.continuation): t for t in texts if (t.sample, t.continuation) not in known}
+        for batch in _batches(model, list(others.values()), batch_size):
             for text, logits in zip(batch.texts, batch.logits(model), strict=True):
-                note(text, text.condition, "nll", _negative_log_likelihood(logits, text))
+                known[text.sample, text.continuation] = _negative_log_likelihood(logits, text)
+        for text in texts:
+            note(text, text.condition, "nll", known[text.sample, text.continuation])
     return scores
 
 
