@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 _HOME = {
     "run": "mspgt.analysis",
     "intervene": "mspgt.analysis",
-    "load": "mspgt.behaviour.loading",
+    "load": "mspgt.loading",
     "Result": "mspgt.result",
     "Behaviour": "mspgt.behaviour",
     "Signal": "mspgt.signal",
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mspgt.batch import Batch as Batch
     from mspgt.batch import Layer as Layer
     from mspgt.behaviour import Behaviour as Behaviour
-    from mspgt.behaviour.loading import load as load
+    from mspgt.loading import load as load
     from mspgt.errors import UserError as UserError
     from mspgt.intervention import Intervention as Intervention
     from mspgt.metric import Metric as Metric
