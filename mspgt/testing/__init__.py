@@ -2,6 +2,7 @@
 
 from mspgt.testing.attention import PlantedAttention, random_attention
 from mspgt.testing.conformance import SignalConformance
+from mspgt.testing.drift_example import example_drift
 from mspgt.testing.drive import Measurement, measure, observe
 from mspgt.testing.interventions import InterventionConformance
 from mspgt.testing.metrics import MetricConformance
@@ -22,6 +23,7 @@ __all__ = [
     "PlantedAttention",
     "PlantedCorpus",
     "SignalConformance",
+    "example_drift",
     "measure",
     "observe",
     "planted_batches",
