@@ -47,3 +47,10 @@ def unknown(kind: str, given: str, allowed: Iterable[str], hint: str = "") -> Us
 def left_out(name: str, error: Exception) -> str:
     """The sentence about a signal that a user error takes out of a run; its name stands in it once."""
     return f"{name} was left out: {str(error).removeprefix(f'{name}: ')}"
+
+
+def not_fitted(name: str, error: Exception) -> str:
+    """The sentence about a signal that could not be fitted."""
+    if isinstance(error, UserError):
+        return left_out(name, error)
+    return f"plugin {name!r} raised while it was fitted ({type(error).__name__}: {error}); it was left out."

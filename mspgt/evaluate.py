@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mspgt import registry
-from mspgt.boundaries import MSPGT, PAPER, Curves, decide
+from mspgt.boundaries import MSPGT, PAPER, Curves, Decision, decide
 from mspgt.boundaries.fusion import contribution, peaks_at_an_end
 from mspgt.boundaries.verdict import band, plain, verdict_block
 from mspgt.errors import UserError, left_out
@@ -62,6 +63,16 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Replicates:
+    """What the bootstrap drew, by which two evaluations on the same documents are compared pair by pair."""
+
+    curves: Mapping[str, Floats]
+    """signal with document intervals -> (replicate, transition)"""
+    pairs: Mapping[str, NDArray[np.int64]]
+    """rule -> (replicate, 2) layers of the two peaks, both 0 where there are fewer; empty without a bootstrap"""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The blocks of result.json that follow from states (plain JSON values, null for what is undefined)."""
 
@@ -73,6 +84,7 @@ class Evaluation:
     """what failed or was refused, one sentence each; any makes the exit code 3"""
     seconds: dict[str, float]
     """where the time went: prepare, replicates, boundaries"""
+    replicates: Replicates
 
 
 @dataclass(frozen=True)
@@ -134,7 +146,8 @@ def evaluate(measured: Mapping[str, Measured], n_layers: int, rule: Rule, progre
     weights = {n: float(rule.weights.get(n, measured[n].signal.weight)) for n in curves}
     log.say("boundaries")
     start = time.perf_counter()
-    verdicts = _verdicts(curves, weights, rule)
+    decisions = _decisions(curves, weights, rule)
+    verdicts = {name: verdict_block(decision, weights) for name, decision in decisions.items()}
     log.spent("boundaries", start)
     signals = {n: _signal_block(c, weights[n], measured[n].corpus, rule.confidence) for n, c in curves.items()}
     drawn = any(c.replicates is not None for c in curves.values())
@@ -145,7 +158,8 @@ def evaluate(measured: Mapping[str, Measured], n_layers: int, rule: Rule, progre
         "seed": rule.seed,
         "confidence": rule.confidence,
     }
-    return Evaluation(signals, verdicts, bootstrap, log.notes, log.left_out, log.seconds)
+    replicates = _replicates(curves, decisions)
+    return Evaluation(signals, verdicts, bootstrap, log.notes, log.left_out, log.seconds, replicates)
 
 
 # ----------------------------------------------------------------------------------------------------- signals
@@ -243,15 +257,18 @@ def _signal_block(curve: _Curve, weight: float, corpus: str, confidence: float) 
 # ---------------------------------------------------------------------------------------------------- verdicts
 
 
-def _verdicts(curves: Mapping[str, _Curve], weights: Mapping[str, float], rule: Rule) -> dict[str, Any]:
+def _decisions(curves: Mapping[str, _Curve], weights: Mapping[str, float], rule: Rule) -> dict[str, Decision]:
     fused = {name: curve for name, curve in curves.items() if weights[name] > 0}
     if not fused:
         raise UserError("every signal has weight 0: give at least one a weight, as weights.<signal>=1.")
     gathered = _gather(fused, weights)
-    return {
-        procedure.name: verdict_block(decide(gathered, procedure, rule.prominence, rule.confidence, rule.seed), weights)
-        for procedure in (PAPER, MSPGT)
-    }
+    return {p.name: decide(gathered, p, rule.prominence, rule.confidence, rule.seed) for p in (PAPER, MSPGT)}
+
+
+def _replicates(curves: Mapping[str, _Curve], decisions: Mapping[str, Decision]) -> Replicates:
+    drawn = {name: curve.replicates for name, curve in curves.items() if curve.replicates is not None}
+    pairs = {name: d.pairs * (d.pairs[:, :1] > 0) for name, d in decisions.items() if d.pairs is not None}
+    return Replicates(drawn, pairs)
 
 
 def _gather(fused: Mapping[str, _Curve], weights: Mapping[str, float]) -> Curves:

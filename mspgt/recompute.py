@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mspgt import registry
 from mspgt.config import RunConfig, build
-from mspgt.errors import MachineError, UserError, left_out
-from mspgt.evaluate import Measured, Rule, evaluate
+from mspgt.errors import MachineError, UserError, not_fitted
+from mspgt.evaluate import Evaluation, Measured, Rule, evaluate
 from mspgt.merging import check_mergeable, merge_runs
 from mspgt.options import describe
 from mspgt.provenance import command
@@ -36,13 +37,23 @@ def make_signals(config: RunConfig, device: str) -> dict[str, Signal]:
     }
 
 
-def conclude(run: RunDir, config: RunConfig, provenance: Mapping[str, Any], device: str, say: Say) -> Result:
-    """Evaluate the states of a run and save the result beside them.
+@dataclass(frozen=True)
+class Assessment:
+    """What follows from the states of a run."""
 
-    Parameters
-    ----------
-    provenance: what the caller knows (started, seconds, device, ...); versions and hashes are added here.
-    say: told what is being done.
+    evaluation: Evaluation
+    data: dict[str, Any]
+    """the block `data` of result.json"""
+    notes: list[str]
+    left_out: list[str]
+
+
+def assess(run: RunDir, config: RunConfig, device: str, say: Say) -> Assessment:
+    """Fit what is not fitted yet, and evaluate the states of a run.
+
+    Raises
+    ------
+    UserError: no signal is left to evaluate.
     """
     manifest = run.manifest()
     corpora: dict[str, str] = manifest["signals"]
@@ -56,23 +67,55 @@ def conclude(run: RunDir, config: RunConfig, provenance: Mapping[str, Any], devi
             except MachineError:
                 raise
             except Exception as error:  # a plugin's own fault must not take the others down
-                left_out[name] = why_left_out(name, error)
+                left_out[name] = not_fitted(name, error)
+    evaluation = evaluate_measured(measured, manifest["model"]["n_layers"], config, left_out, say)
+    return Assessment(
+        evaluation,
+        data_block(manifest["data"], readings),
+        [*manifest["notes"], *evaluation.notes],
+        [*manifest["left_out"], *left_out.values(), *evaluation.left_out],
+    )
+
+
+def evaluate_measured(
+    measured: Mapping[str, Measured], n_layers: int, config: RunConfig, left_out: Mapping[str, str], say: Say
+) -> Evaluation:
+    """Evaluate what was measured as the settings of the run say.
+
+    Parameters
+    ----------
+    left_out: signal that failed -> why.
+
+    Raises
+    ------
+    UserError: nothing was measured.
+    """
     if not measured:
         raise UserError(f"no signal is left to evaluate. {' '.join(left_out.values())}")
     options = config.options
     weights = {name: config.weights.get(name, type(m.signal).weight) for name, m in measured.items()}
-    rule = Rule(weights, options.prominence, options.bootstrap, options.seed)
-    evaluation = evaluate(measured, manifest["model"]["n_layers"], rule, say)
+    return evaluate(measured, n_layers, Rule(weights, options.prominence, options.bootstrap, options.seed), say)
+
+
+def conclude(run: RunDir, config: RunConfig, provenance: Mapping[str, Any], device: str, say: Say) -> Result:
+    """Evaluate the states of a run and save the result beside them.
+
+    Parameters
+    ----------
+    provenance: what the caller knows (started, seconds, device, ...); versions and hashes are added here.
+    say: told what is being done.
+    """
+    manifest, assessed = run.manifest(), assess(run, config, device, say)
     data = {
         "schema": 1,
         "model": manifest["model"],
-        "data": _data_block(manifest["data"], readings),
-        "signals": evaluation.signals,
-        "verdicts": evaluation.verdicts,
-        "bootstrap": evaluation.bootstrap,
+        "data": assessed.data,
+        "signals": assessed.evaluation.signals,
+        "verdicts": assessed.evaluation.verdicts,
+        "bootstrap": assessed.evaluation.bootstrap,
         "provenance": provenance_block(manifest, provenance),
-        "notes": [*manifest["notes"], *evaluation.notes],
-        "left_out": [*manifest["left_out"], *left_out.values(), *evaluation.left_out],
+        "notes": assessed.notes,
+        "left_out": assessed.left_out,
         "settings": config.as_dict(),
     }
     result = Result(data)
@@ -151,13 +194,6 @@ def _merge_data(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def why_left_out(name: str, error: Exception) -> str:
-    """The sentence for a signal that could not be fitted."""
-    if isinstance(error, UserError):
-        return left_out(name, error)
-    return f"plugin {name!r} raised while it was fitted ({type(error).__name__}: {error}); it was left out."
-
-
 def complete_state(run: RunDir, corpus: str, stage: int, name: str, sequences: int) -> State:
     """The merged state of a signal after a pass over so many sequences.
 
@@ -184,7 +220,8 @@ def _measure(run: RunDir, name: str, signal: Signal, corpus: str, reading: State
     return Measured(signal, state, fitted, corpus)
 
 
-def _data_block(corpora: Mapping[str, Mapping[str, Any]], readings: Mapping[str, State]) -> dict[str, Any]:
+def data_block(corpora: Mapping[str, Mapping[str, Any]], readings: Mapping[str, State]) -> dict[str, Any]:
+    """The block `data` of result.json: what was read; the main corpus, and labels where they are another."""
     main = readings["data"]
     counts = {k: int(v.sum()) for k, v in main.tables["sequences"].columns.items()}
     labelled = readings.get("labels", main).tables["sequences"].columns

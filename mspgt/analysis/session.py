@@ -18,9 +18,9 @@ from mspgt.callbacks.progress import Progressing
 from mspgt.capture import prove
 from mspgt.collect import MASSIVE, Collector
 from mspgt.config import RunConfig, RunOptions
-from mspgt.errors import MachineError
+from mspgt.errors import MachineError, not_fitted
 from mspgt.provenance import command
-from mspgt.recompute import complete_state, conclude, make_signals, why_left_out
+from mspgt.recompute import complete_state, conclude, make_signals
 from mspgt.result import Result
 from mspgt.rundir import RunDir, check_fingerprint
 from mspgt.signal import Fitted
@@ -234,7 +234,7 @@ class Session:
             except MachineError:
                 raise
             except Exception as error:  # a plugin's own fault must not take the others down
-                self.failures[name] = why_left_out(name, error)
+                self.failures[name] = not_fitted(name, error)
         self.folder.write_failures(0, self.failures)
 
     def _announce_corpora(self) -> None:

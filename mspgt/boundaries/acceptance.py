@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mspgt.boundaries.fusion import Floats, by_spread, excess, fill, fuse, peaks_at_an_end
 from mspgt.boundaries.null import Coincidence, coincidence
@@ -122,6 +123,8 @@ class Decision:
     low: Floats | None
     high: Floats | None
     """(transition,) percentile band of the evidence; None without replicates"""
+    pairs: NDArray[np.int64] | None
+    """(replicate, 2) layers of the two peaks, as from `two_of_each`; None without replicates"""
 
 
 def decide(
@@ -138,10 +141,11 @@ def decide(
         prominence = default_prominence(curves.weights)
     evidence = fuse(fill(curves.point), curves.weights, procedure.normalisation)
     peaks = tuple(prominent_peaks(evidence, prominence))
-    support, low, high = None, None, None
+    support, low, high, pairs = None, None, None, None
     if curves.replicates is not None:
         resampled = fuse(fill(curves.replicates), curves.weights, procedure.normalisation)
-        support = summarise(two_of_each(resampled, prominence), len(evidence), confidence)
+        pairs = two_of_each(resampled, prominence)
+        support = summarise(pairs, len(evidence), confidence)
         low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     boundaries = pair(peaks)
     tested = None
@@ -153,7 +157,7 @@ def decide(
     findings = tuple(sorted([*against, *remarks], key=lambda f: -SEVERITY.index(f.status)))
     status = findings[0].status if findings else "ok"
     accepted = not any(f.status != "ok" for f in against)
-    return Decision(procedure, prominence, case, accepted, status, findings, low, high)
+    return Decision(procedure, prominence, case, accepted, status, findings, low, high, pairs)
 
 
 def default_prominence(weights: Floats) -> float:
