@@ -131,8 +131,9 @@ def point(block: Mapping[str, Any], shared: Mapping[str, Any], where: str) -> Po
     step = _whole(block["step"], "step")
     own = {key: block.get(key) for key in ("signals", "verdicts", "notes", "left_out")}
     findings = Findings({"schema": 1, **shared, **own}, f"{where}, step {step:,},")
-    if not findings.signals or "mspgt" not in {verdict.rule for verdict in findings.rules}:
-        raise ValueError("signals or the verdict of mspgt's rule are missing")
+    _ = findings.signals  # read here, so that damage is found when the file is opened
+    if "mspgt" not in {verdict.rule for verdict in findings.rules}:
+        raise ValueError("verdicts.mspgt is missing")
     return Point(
         step,
         _number(block.get("loss")),
