@@ -92,13 +92,15 @@ class Recorded:
     @property
     def describe_overhead(self) -> str:
         """What the evaluations cost, in one phrase."""
-        seconds = sum(point.seconds for point in self.points)
-        spent = f"{seconds:,.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
-        share, allowed = self.overhead.get("share"), self.overhead.get("max_overhead")
-        if share is None:
-            return f"{spent} in all"
-        limit = "" if allowed is None else f" ({allowed:.1%} was allowed)"
-        return f"{spent} in all, {share:.1%} of the training time{limit}"
+        seconds = self.overhead.get("seconds") or sum(point.seconds for point in self.points)
+        parts = [f"{seconds:,.0f} s in all" if seconds >= 9.95 else f"{seconds:.1f} s in all"]
+        share, allowed, skipped = (self.overhead.get(key) for key in ("share", "max_overhead", "skipped"))
+        if share is not None:
+            limit = "" if allowed is None else f" ({allowed:.1%} was allowed)"
+            parts.append(f"{share:.1%} of the training's time{limit}")
+        if skipped:
+            parts.append(f"{skipped:,} that {'was' if skipped == 1 else 'were'} due skipped to stay within that")
+        return ", ".join(parts)
 
     @cached_property
     def steps(self) -> NDArray[np.int64]:
@@ -172,10 +174,13 @@ class Recorded:
                 f"Boundaries are accepted at {len(steps)} of {len(accepted)} steps ({span}), but not at the end: {why}."
             )
         first = self.points[len(accepted) - accepted[::-1].index(False) if False in accepted else 0]
-        blocks = " and ".join(str(boundary.layer) for boundary in last.findings.boundaries)
-        since = f"from step {first.step:,} on" if first is not last else f"at step {first.step:,}"
-        end = " at the end" if first is not last else ""
-        return f"Boundaries are accepted {since}: after blocks {blocks} of {self.n_layers}{end}."
+        then, now = (" and ".join(str(b.layer) for b in p.findings.boundaries) for p in (first, last))
+        if first is last:
+            return f"Boundaries are accepted at step {last.step:,}: after blocks {now} of {self.n_layers}."
+        places = (
+            f"{now} of {self.n_layers} at the end" if then == now else f"{then} of {self.n_layers}, at the end {now}"
+        )
+        return f"Boundaries are accepted from step {first.step:,} on: after blocks {places}."
 
     def _read(self, part: str, read: Callable[[Any], View]) -> Iterator[View]:
         for i, block in enumerate(self.data[part]):

@@ -78,6 +78,8 @@ def example_drift(
             "share": 0.031 if training else None,
             "every_n_steps": 100 if training else None,
             "max_overhead": 0.05 if training else None,
+            "seconds": sum(point["seconds"] for point in found),
+            "skipped": (steps[-1] // 100 + 1 - points) if training else 0,
         },
         "notes": ["the probes are trained anew at every step, so their curves vary a little more than those of CKA."],
         "left_out": [] if intervals else ["intervals: the corpus has 6 documents, at least 10 are needed."],
@@ -123,9 +125,8 @@ def _grown(block: dict[str, Any], ends: tuple[int, int], peaks: tuple[int, int],
     """A signal as it is at some time: its bumps, at `ends` when training is over, are lower and lie at `peaks`."""
     transition = np.array(block["transition"], dtype=float)
     last = transition[-1]
-    where = (
-        np.interp(transition, [1, *peaks, last], [1, *ends, last]) if 1 < peaks[0] and peaks[1] < last else transition
-    )
+    inside = peaks[0] > 1 and peaks[1] < last
+    where = np.interp(transition, [1, *peaks, last], [1, *ends, last]) if inside else transition
     height = 0.1 + 0.9 * progress
     grown = copy.deepcopy(block)
     if "matrix" in grown["details"]:
