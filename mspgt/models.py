@@ -60,6 +60,12 @@ class LoadedModel:
         return not (getattr(self.full, "hf_device_map", None) or getattr(self.full, "is_quantized", False))
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """The block `model` of a result."""
+        kept = ("name", "family", "n_layers", "hidden_size", "n_heads", "parameters", "dtype")
+        return {name: getattr(self, name) for name in kept}
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the full model's weights."""
         return sum(p.nbytes for p in self.full.parameters())

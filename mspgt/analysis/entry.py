@@ -14,7 +14,7 @@ from rich.console import Console
 from mspgt import intervene_config
 from mspgt.analysis.experiment import Experiment
 from mspgt.analysis.launch import FOLDER, launching, rank
-from mspgt.analysis.session import Session, name_of
+from mspgt.analysis.session import Session, begin, name_of
 from mspgt.behaviour import Behaviour
 from mspgt.config import RunConfig, build
 from mspgt.errors import Interrupted, UserError
@@ -135,7 +135,7 @@ def _directory(run: Any) -> Any:
 
 
 def _session(settings: RunConfig) -> Work[Result]:
-    return lambda folder, console: Session(settings, folder, console).run()
+    return lambda folder, console: Session(settings, folder, console, begin(settings.options)).run()
 
 
 def _experiment(settings: InterveneConfig) -> Work[Behaviour]:

@@ -132,10 +132,9 @@ class Experiment:
             **{key: plain[key] for key in SETTINGS},
             **{f"{o.intervention}.{key}": value for key, value in plain[o.intervention].items()},
         }
-        shape = ("name", "family", "n_layers", "hidden_size", "n_heads", "parameters", "dtype")
         return {
             "fingerprint": fingerprint,
-            "model": {key: getattr(m, key) for key in shape},
+            "model": m.facts,
             "data": {CORPUS: {"name": self.corpus.name, "sha256": self.corpus.sha256}},
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -23,14 +23,14 @@ from mspgt.provenance import command
 from mspgt.recompute import complete_state, conclude, make_signals
 from mspgt.result import Result
 from mspgt.rundir import RunDir, check_fingerprint
-from mspgt.signal import Fitted
+from mspgt.signal import Fitted, Signal
 
 
 class Session:
     """What one run holds while it goes on."""
 
-    def __init__(self, config: RunConfig, folder: RunDir, console: Console) -> None:
-        self.config, self.folder, self.console = config, folder, console
+    def __init__(self, config: RunConfig, folder: RunDir, console: Console, trainer: L.Trainer) -> None:
+        self.config, self.folder, self.console, self.trainer = config, folder, console, trainer
         self.options: RunOptions = config.options
         self.signals = make_signals(config, "cpu")
         self.notes: list[str] = []
@@ -39,13 +39,34 @@ class Session:
     def run(self) -> Result:
         """All passes that are not done yet, then the result."""
         started = time.time()
-        quiet_libraries()
-        self.trainer = make_trainer(self.options)
-        refuse_late_launch(self.trainer)
-        self.corpora = self._corpora()  # before the model: a fault in a file costs no loading
-        self._announce_corpora()
+        corpora = open_corpora(self.options, self.signals)  # before the model: a fault in a file costs no loading
+        sentences = announce(corpora, self.say)
         self.say(f"loading {name_of(self.options.model)}")
-        self.model = self._load()
+        resumed = self.measure(self._load(), corpora, sentences)
+        if self.trainer.global_rank != 0:
+            raise SystemExit(0)  # the first process concludes for all
+        device = str(self.trainer.strategy.root_device)
+        provenance = {"started": started, "command": command(), "device": device, "sequences_resumed": resumed}
+        return conclude(self.folder, self.config, provenance, device, self.say)
+
+    def measure(
+        self, model: models.LoadedModel, corpora: Mapping[str, data.Corpus], sentences: Mapping[str, int]
+    ) -> int:
+        """All passes over the corpora that are not done yet.
+
+        Parameters
+        ----------
+        sentences: in each corpus.
+
+        Returns
+        -------
+        How many sequences were done already.
+        """
+        self.model, self.corpora, self.sentences = model, corpora, sentences
+        needs = any("attention" in s.needs for s in self.signals.values())
+        proof = prove(model.model, model.blocks, attention=needs)
+        if proof.note:
+            self.notes.append(proof.note)
         self.readings = self._readings()
         self.home = self._homes()
         resumed = self._open()
@@ -53,12 +74,9 @@ class Session:
         for corpus in self.readings:
             for stage in range(self._stages(corpus)):
                 self._pass(corpus, stage)
-        if self.trainer.global_rank != 0:
-            raise SystemExit(0)  # the first process concludes for all
-        device = str(self.trainer.strategy.root_device)
-        self._close()
-        provenance = {"started": started, "command": command(), "device": device, "sequences_resumed": resumed}
-        return conclude(self.folder, self.config, provenance, device, self.say)
+        if self.trainer.global_rank == 0:
+            self._close()
+        return resumed
 
     def say(self, sentence: str) -> None:
         """Tell the user and the log."""
@@ -70,7 +88,7 @@ class Session:
 
     def _load(self) -> models.LoadedModel:
         o = self.options
-        model = models.load(
+        return models.load(
             o.model,
             o.tokenizer,
             revision=o.revision,
@@ -81,21 +99,6 @@ class Session:
             layers_path=o.layers_path,
             offline=o.offline,
         )
-        needs = any("attention" in s.needs for s in self.signals.values())
-        proof = prove(model.model, model.blocks, attention=needs)
-        if proof.note:
-            self.notes.append(proof.note)
-        return model
-
-    def _corpora(self) -> dict[str, data.Corpus]:
-        """The corpora to read: `data`, and `labels` where the probes have one of their own."""
-        sources = {"data": self.options.data}
-        if self.options.labels is not None and any("labels" in s.needs for s in self.signals.values()):
-            sources["labels"] = self.options.labels
-        return {
-            name: data.load(source, limit=self.options.limit, seed=self.options.seed, corpus=name)
-            for name, source in sources.items()
-        }
 
     def _readings(self) -> dict[str, data.Reading]:
         """The corpora as the model's tokenizer reads them."""
@@ -159,15 +162,7 @@ class Session:
             fingerprint |= {f"{name}.{key}": value for key, value in plain[name].items()}
         return {
             "fingerprint": fingerprint,
-            "model": {
-                "name": m.name,
-                "family": m.family,
-                "n_layers": m.n_layers,
-                "hidden_size": m.hidden_size,
-                "n_heads": m.n_heads,
-                "parameters": m.parameters,
-                "dtype": m.dtype,
-            },
+            "model": m.facts,
             "data": {
                 name: {
                     "name": r.corpus.name,
@@ -237,14 +232,6 @@ class Session:
                 self.failures[name] = not_fitted(name, error)
         self.folder.write_failures(0, self.failures)
 
-    def _announce_corpora(self) -> None:
-        """Go through the corpora once, and say what there is to read."""
-        self.sentences: dict[str, int] = {}
-        for name, corpus in self.corpora.items():
-            documents, sentences = corpus.count()
-            self.sentences[name] = sentences
-            self.say(f"{name}: {corpus.describe()}: {documents:,} documents, {sentences:,} sentences")
-
     def _announce(self, resumed: int) -> None:
         """Say what will be done, and how much memory it may take."""
         m = self.model
@@ -259,6 +246,34 @@ class Session:
         self.say(f"estimated memory: {_size(m.nbytes)} of weights, {_size(rows)} of rows, on disk and in evaluation")
         if resumed:
             self.say(f"going on: {resumed:,} sequences are done already")
+
+
+def begin(options: RunOptions) -> L.Trainer:
+    """The Trainer that makes all passes."""
+    quiet_libraries()
+    trainer = make_trainer(options)
+    refuse_late_launch(trainer)
+    return trainer
+
+
+def open_corpora(options: RunOptions, signals: Mapping[str, Signal]) -> dict[str, data.Corpus]:
+    """The corpora to read: `data`, and `labels` where the probes have one of their own."""
+    sources = {"data": options.data}
+    if options.labels is not None and any("labels" in s.needs for s in signals.values()):
+        sources["labels"] = options.labels
+    return {
+        name: data.load(source, limit=options.limit, seed=options.seed, corpus=name) for name, source in sources.items()
+    }
+
+
+def announce(corpora: Mapping[str, data.Corpus], say: Callable[[str], None]) -> dict[str, int]:
+    """Go through the corpora once, and say what there is to read; answers the sentences of each."""
+    found: dict[str, int] = {}
+    for name, corpus in corpora.items():
+        documents, sentences = corpus.count()
+        found[name] = sentences
+        say(f"{name}: {corpus.describe()}: {documents:,} documents, {sentences:,} sentences")
+    return found
 
 
 def _size(nbytes: float) -> str:
