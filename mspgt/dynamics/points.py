@@ -23,7 +23,7 @@ class Move:
     Attributes
     ----------
     low, high: ends of the paired interval; NaN where there is none.
-    real: the interval leaves out 0, and nearly all replicates have both boundaries at both points.
+    real: more than noise, as `mspgt.dynamics.changes` decides: the interval leaving out 0 is not enough.
     share: replicates that have both boundaries at both points, 0 to 1; NaN where there are none.
     """
 
@@ -54,7 +54,7 @@ class Move:
         if self.low <= 0 <= self.high:
             still = "did not move" if self.low == self.high else f"did not move {self.interval}"
             return f"moved within noise: {self.moved} {self.interval}" if self.moved else still
-        return f"moved by {blocks} {self.interval}, but {self.share:.0%} of the samples alone have both boundaries"
+        return f"moved by {blocks} {self.interval}, but not by more than noise for certain"
 
     def __str__(self) -> str:
         return self.words

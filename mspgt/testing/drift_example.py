@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mspgt.boundaries.fusion import fuse
+from mspgt.dynamics.changes import Snapshot, moves
+from mspgt.schema import BOUNDARIES
 from mspgt.testing.results import example_result
 
 Floats = NDArray[np.float64]
@@ -18,7 +20,6 @@ Ints = NDArray[np.int64]
 REPLICATES = 200
 FORMING = {"mspgt": ((0.2, "no_peak"), (0.35, "one_peak"), (0.7, "unstable")), "paper": ((0.1, "no_peak"),)}
 """rule -> (share of the points, status until there); later the boundaries are accepted"""
-BOUNDARIES = ("local_intermediate", "intermediate_global")
 NORMALISATION = {"mspgt": "robust", "paper": "max"}
 MEANING = {
     "no_peak": "The layers change gradually: nothing stands out as a boundary.",
@@ -47,21 +48,22 @@ def example_drift(
     n_layers: blocks; fewer than 12 give the status too_shallow and no boundaries.
     accepted: whether mspgt's rule accepts boundaries at last; otherwise they stay unstable.
     intervals: False gives nulls and no replicates, as for a corpus of fewer than 10 documents; nothing is accepted.
-    source: "training" or "checkpoints", which have no losses and no overhead.
+    source: "training", or "checkpoints", which have no losses and no overhead; they begin in the middle of the training,
+        so that two boundaries are there from the first point on.
     """
     rng = np.random.default_rng(seed)
     shared = example_result(n_layers, intervals=intervals, seed=seed)
     training = source == "training"
-    steps = [0, *(100 * (i * (i - 1) // 2 + 1) for i in range(1, points))]
+    steps = [100 * (i * (i - 1) // 2 + 1) if i else 0 for i in range(points + 1)]
+    steps = steps[:points] if training else steps[1:]
     if training and points > 1:
         steps[-1] -= 50
-    progress = np.linspace(0, 1, points)
+    progress = np.linspace(0 if training else 0.5, 1, points)
     found = [_point(shared, s, float(p), accepted, training, rng) for s, p in zip(steps, progress, strict=True)]
     if training and points > 1:
         found[-1]["end"] = True
     if points > 2:
         found[2]["notes"] = ["3 of 241,859 tokens more than at the step before were masked as attention sinks."]
-    whole = _change(found[0], found[-1]) if points > 1 else None
     return {
         "schema": 1,
         "model": shared["model"] | {"name": "example-12", "hidden_size": 512, "n_heads": 8, "parameters": 57_934_848},
@@ -72,7 +74,7 @@ def example_drift(
         "bootstrap": shared["bootstrap"] | {"replicates": REPLICATES if intervals else 0},
         "points": found,
         "changes": [_change(before, after) for before, after in pairwise(found)],
-        "overall": {k: v for k, v in whole.items() if k != "signals"} if whole else None,
+        "overall": moves(_snapshot(found[0]), _snapshot(found[-1]), 0.95) if points > 1 else None,
         "prediction_3_2": None,
         "overhead": {
             "share": 0.031 if training else None,
@@ -196,14 +198,17 @@ def _boundary(layer: int, n_layers: int, replicates: Ints | None) -> dict[str, A
 
 def _change(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     signals = {name: _difference(before["signals"][name], block) for name, block in after["signals"].items()}
-    moves = {rule: {name: _move(before, after, rule, name) for name in BOUNDARIES} for rule in ("mspgt", "paper")}
-    return {
-        "from": before["step"],
-        "to": after["step"],
-        "signals": signals,
-        "boundaries": moves["mspgt"],
-        "paper": moves["paper"],
-    }
+    return {**moves(_snapshot(before), _snapshot(after), 0.95), "signals": signals}
+
+
+def _snapshot(point: dict[str, Any]) -> Snapshot:
+    """What moves are computed from."""
+    places: dict[str, tuple[int, int] | None] = {}
+    for rule, verdict in point["verdicts"].items():
+        lower, upper = (verdict[name] for name in BOUNDARIES)
+        places[rule] = (lower["layer"], upper["layer"]) if lower and upper else None
+    pairs = {rule: np.array([found[n] for n in BOUNDARIES]).T for rule, found in (point["replicates"] or {}).items()}
+    return Snapshot(point["step"], {}, {}, places, pairs)
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -220,17 +225,3 @@ def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]
         "low": none if spread is None else (difference - spread).tolist(),
         "high": none if spread is None else (difference + spread).tolist(),
     }
-
-
-def _move(before: dict[str, Any], after: dict[str, Any], rule: str, name: str) -> dict[str, Any] | None:
-    old, new = before["verdicts"][rule][name], after["verdicts"][rule][name]
-    if old is None or new is None:
-        return None
-    moved = {"moved": new["layer"] - old["layer"], "low": None, "high": None, "real": False, "share": 0.0}
-    if before["replicates"] is None:
-        return moved
-    a, b = (np.array(point["replicates"][rule][name]) for point in (before, after))
-    both = (a > 0) & (b > 0)
-    low, high = np.quantile((b - a)[both], [0.025, 0.975], method="inverted_cdf").tolist()
-    share = float(np.mean(both))
-    return moved | {"low": low, "high": high, "real": share >= 0.95 and (low > 0 or high < 0), "share": share}
