@@ -1,8 +1,9 @@
 """Measure how a language model organises its layers.
 
 `mspgt.run` runs a corpus through a model and returns a `Result`; `mspgt.intervene` disturbs a model while it generates
-and returns a `Behaviour`; `mspgt.load` reads either back. Heavy imports happen when a name is first used, so that
-importing the package and `mspgt --help` are instant.
+and returns a `Behaviour`; `mspgt.callbacks.BoundaryDrift` follows a training and gives a `Drift`; `mspgt.load` reads any
+of them back. Heavy imports happen when a name is first used, so that importing the package and `mspgt --help` are
+instant.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ __version__ = "0.1.0"
 _HOME = {
     "run": "mspgt.analysis",
     "intervene": "mspgt.analysis",
+    "drift": "mspgt.analysis",
     "load": "mspgt.loading",
     "Result": "mspgt.result",
     "Behaviour": "mspgt.behaviour",
+    "Drift": "mspgt.dynamics",
+    "prediction_3_2": "mspgt.dynamics.prediction",
     "Signal": "mspgt.signal",
     "SumSignal": "mspgt.signal",
     "Batch": "mspgt.batch",
@@ -28,14 +32,17 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
+    from mspgt.analysis import drift as drift
     from mspgt.analysis import intervene as intervene
     from mspgt.analysis import run as run
     from mspgt.batch import Batch as Batch
     from mspgt.batch import Layer as Layer
     from mspgt.behaviour import Behaviour as Behaviour
-    from mspgt.loading import load as load
+    from mspgt.dynamics import Drift as Drift
+    from mspgt.dynamics.prediction import prediction_3_2 as prediction_3_2
     from mspgt.errors import UserError as UserError
     from mspgt.intervention import Intervention as Intervention
+    from mspgt.loading import load as load
     from mspgt.metric import Metric as Metric
     from mspgt.result import Result as Result
     from mspgt.signal import Signal as Signal
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "Behaviour",
+    "Drift",
     "Intervention",
     "Layer",
     "Metric",
@@ -51,8 +59,10 @@ __all__ = [
     "Signal",
     "SumSignal",
     "UserError",
+    "drift",
     "intervene",
     "load",
+    "prediction_3_2",
     "run",
 ]
 

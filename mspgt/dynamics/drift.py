@@ -18,7 +18,7 @@ from mspgt.schema import RULES, Findings, Verdict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mspgt.dynamics.prediction import Prediction
+    from mspgt.dynamics.prediction import Prediction, Run
 
 
 class Drift(Recorded):
@@ -48,7 +48,7 @@ class Drift(Recorded):
         raise UserError(f"nothing was evaluated at step {step}; available: {steps}.")
 
     def plot(self, name: str = "drift") -> Figure:
-        """Draw a figure: "drift", how boundaries and evidence go with the steps, or another of `figures.draw`.
+        """Draw a figure: "drift" (evidence over depth and steps), "boundaries", "signals" or "drift-paper".
 
         Raises
         ------
@@ -58,12 +58,17 @@ class Drift(Recorded):
 
         return figures.draw(self, name)
 
-    def against(self, *others: Drift, rule: str = "mspgt") -> Prediction:
-        """Answer the paper's prediction 3.2 from this run and others, which trained on other distributions.
+    def against(self, *others: Run, rule: str = "mspgt") -> Prediction:
+        """Answer the paper's prediction 3.2 from the last points of this training and of others.
 
         Parameters
         ----------
+        others: drifts, or folders or files that hold them, of models of the same architecture.
         rule: whose boundaries, "mspgt" or "paper".
+
+        Raises
+        ------
+        UserError: as `mspgt.prediction_3_2`.
         """
         from mspgt.dynamics.prediction import prediction_3_2
 

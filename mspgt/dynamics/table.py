@@ -204,11 +204,12 @@ def _overall(drift: Recorded) -> Iterator[Text]:
 
 
 def _prediction(drift: Recorded) -> Iterator[Text]:
+    """The verdict and its first reason; all reasons are on the page."""
     if drift.prediction is not None:
         verdict = str(drift.prediction.get("verdict") or "undecided")
-        reasons = " ".join(map(str, drift.prediction.get("reasons") or ()))
+        reason = str(next(iter(drift.prediction.get("reasons") or ()), "")).removeprefix(f"{verdict}: ")
         style = COLOURS.get(verdict, "yellow")
-        yield Text.assemble(("Prediction 3.2 ", "bold"), (verdict, style), f": {reasons}" if reasons else "")
+        yield Text.assemble(("Prediction 3.2 ", "bold"), (verdict, style), f": {reason}" if reason else ".")
 
 
 def _sentences(

@@ -48,7 +48,7 @@ def example_drift(
     n_layers: blocks; fewer than 12 give the status too_shallow and no boundaries.
     accepted: whether mspgt's rule accepts boundaries at last; otherwise they stay unstable.
     intervals: False gives nulls and no replicates, as for a corpus of fewer than 10 documents; nothing is accepted.
-    source: "training", or "checkpoints", which have no losses and no overhead; they begin in the middle of the training,
+    source: "training", or "checkpoints", which have no losses and no overhead; they begin in the middle of training,
         so that two boundaries are there from the first point on.
     """
     rng = np.random.default_rng(seed)
