@@ -29,19 +29,23 @@ from mspgt.files import locked, write_atomically, writing
 from mspgt.signal import Fitted
 from mspgt.state import Shards, State, read_header, read_state, shards
 
-CONFIG, RESULTS = "config.yaml", ("result.json", "interventions.json")
-WRITTEN = ("signals.csv", "interventions.csv", "generations.jsonl", "report.html", "run.log")
+CONFIG = "config.yaml"
+KINDS = {"run": "a run", "experiment": "an experiment", "drift": "a drift"}
+RESULTS = dict(zip(KINDS, ("result.json", "interventions.json", "drift.json"), strict=True))
+WRITTEN = (
+    *("signals.csv", "interventions.csv", "drift.csv", "boundaries.csv"),
+    *("generations.jsonl", "report.html", "run.log"),
+)
 """what stands beside a result"""
 LOCK = "lock"
 """held by the process that is at work on a run"""
-KINDS = {"run": "a run", "experiment": "an experiment"}
 NAMED = 5
 """differing keys that a message names"""
 
 
 @dataclass
 class RunDir:
-    """A run or experiment on disk."""
+    """A run, experiment or drift on disk."""
 
     path: Path
     anew: bool = False
@@ -219,7 +223,7 @@ def fresh(out: str | None, *, overwrite: bool, stem: str, kind: str = "run") -> 
     ----------
     overwrite: whether a run or experiment that is there may be replaced by one of the same kind.
     stem: what the directory is called, before a number, where `out` gives no name.
-    kind: "run" or "experiment".
+    kind: one of `KINDS`.
 
     Raises
     ------
@@ -272,26 +276,26 @@ def existing(path: str | Path) -> RunDir:
     run = RunDir(Path(path).expanduser())
     if not run.path.is_dir():
         raise UserError(f"{path}: there is no such run directory.")
-    if kind_of(run.path) == "experiment":
-        raise UserError(f"{run.path} holds an experiment, not a run: give the run that it disturbed.")
+    advice = {"experiment": "give the run that it disturbed", "drift": "give the directory of a run"}
+    if (kind := kind_of(run.path)) in advice:
+        raise UserError(f"{run.path} holds {KINDS[kind]}, not a run: {advice[kind]}.")
     run.manifest()
     return run
 
 
 def kind_of(path: Path) -> str | None:
-    """What a directory holds: "run", "experiment", or None where neither was begun."""
+    """What a directory holds, one of `KINDS`, or None where nothing was begun."""
     try:
         manifest = RunDir(path).manifest()
     except UserError:
         manifest = {}
     if "fingerprint" in manifest:
-        return "run" if "signals" in manifest else "experiment"
-    found = [kind for kind, name in zip(KINDS, RESULTS, strict=True) if (path / name).is_file()]
-    return found[0] if found else None
+        return "run" if "signals" in manifest else "drift" if "checkpoints" in manifest else "experiment"
+    return next((kind for kind, name in RESULTS.items() if (path / name).is_file()), None)
 
 
 def require_kind(path: Path, kind: str) -> None:
-    """Refuse a directory that holds the other of run and experiment.
+    """Refuse a directory that holds something else than is to be put there.
 
     Raises
     ------
@@ -304,14 +308,14 @@ def require_kind(path: Path, kind: str) -> None:
 
 def finished(path: Path) -> bool:
     """Whether a directory holds a result."""
-    return any((path / name).exists() for name in RESULTS)
+    return any((path / name).exists() for name in RESULTS.values())
 
 
 def _check_replaceable(path: Path, overwrite: bool, kind: str) -> None:
     if not _is_ours(path):
         raise UserError(f"out={path} exists and is no run directory; name another.")
     require_kind(path, kind)
-    begun = any((path / name).is_file() for name in (CONFIG, *RESULTS, "state/run.json"))
+    begun = any((path / name).is_file() for name in (CONFIG, *RESULTS.values(), "state/run.json"))
     if begun and not overwrite:
         done = finished(path)
         way = "overwrite=true to replace it" if done else "resume=true to go on with it, overwrite=true to start anew"
@@ -327,13 +331,13 @@ def _clear(path: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
         elif part.name != LOCK:
             part.unlink(missing_ok=True)
-    for name in (CONFIG, *RESULTS, *WRITTEN):
+    for name in (CONFIG, *RESULTS.values(), *WRITTEN):
         (path / name).unlink(missing_ok=True)
 
 
 def _is_ours(path: Path) -> bool:
     """Whether a folder holds a run, or what is left of one; a settings file or a state folder alone is no proof."""
-    concluded = any((path / name).is_file() for name in RESULTS)
+    concluded = any((path / name).is_file() for name in RESULTS.values())
     if (path / "state" / "run.json").is_file() or ((path / CONFIG).is_file() and concluded):
         return True
     started = {"state", "run.log"}  # a run that was stopped before it wrote its manifest

@@ -11,12 +11,15 @@ from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
 
-from mspgt import intervene_config
+from mspgt import drift_config, intervene_config
 from mspgt.analysis.experiment import Experiment
+from mspgt.analysis.follow import Follow
 from mspgt.analysis.launch import FOLDER, launching, rank
 from mspgt.analysis.session import Session, begin, name_of
 from mspgt.behaviour import Behaviour
 from mspgt.config import RunConfig, build
+from mspgt.drift_config import DriftConfig
+from mspgt.dynamics import Drift
 from mspgt.errors import Interrupted, UserError
 from mspgt.intervene_config import InterveneConfig
 from mspgt.result import Result
@@ -101,6 +104,34 @@ def intervene(*, config: str | Path | None = None, console: Console | None = Non
     return _anywhere(settings.options, console, lambda c: start_intervene(settings, c), _experiment(settings))
 
 
+def drift(*, config: str | Path | None = None, console: Console | None = None, **keys: Any) -> Drift:
+    """Follow the boundaries over the checkpoints of a training run.
+
+    ::
+
+        found = mspgt.drift(checkpoints="training/checkpoint-*", data="heldout.txt", plugins="cka,attn", out="runs/d")
+        found = mspgt.drift(model="EleutherAI/pythia-70m", revisions="step1000,step2000,step4000")
+
+    Parameters
+    ----------
+    keys: any key of `mspgt drift`, which `mspgt drift --help` lists: ``checkpoints`` or ``revisions``, ``model``,
+        ``against`` (drifts of other training runs), and the keys of `run`. Without ``out`` the directory is temporary.
+    config: YAML file of keys; `keys` go before it.
+    console: where progress is shown, as ``rich.console.Console()``; nowhere if None.
+
+    Returns
+    -------
+    The drift: an evaluation of each checkpoint, and what changed from one to the next. It shows itself in a notebook
+    and has `plot`, `to_csv`, `against` and `save`.
+
+    Raises
+    ------
+    UserError: bad settings, checkpoints or corpus; the message says what to do.
+    """
+    settings = drift_config.build(keys, config)
+    return _anywhere(settings.run.options, console, lambda c: start_drift(settings, c), _drift(settings))
+
+
 def start(settings: RunConfig, console: Console) -> Result:
     """Run with checked settings, in a fresh run directory or an interrupted one."""
     o = settings.options
@@ -119,6 +150,13 @@ def start_intervene(settings: InterveneConfig, console: Console) -> Behaviour:
     o = settings.options
     stem = f"{Path(name_of(o.model or o.run)).name}-{o.intervention}"
     return _start(o, console, "experiment", stem, _experiment(settings))
+
+
+def start_drift(settings: DriftConfig, console: Console) -> Drift:
+    """Follow checkpoints with checked settings, in a fresh directory or an interrupted one."""
+    o = settings.run.options
+    given = name_of(o.model) if settings.options.checkpoints is None else settings.options.checkpoints[0]
+    return _start(o, console, "drift", f"{Path(given.rstrip('*')).name}-drift", _drift(settings))
 
 
 def _directory(run: Any) -> Any:
@@ -140,6 +178,10 @@ def _session(settings: RunConfig) -> Work[Result]:
 
 def _experiment(settings: InterveneConfig) -> Work[Behaviour]:
     return lambda folder, console: Experiment(settings, folder, console).run()
+
+
+def _drift(settings: DriftConfig) -> Work[Drift]:
+    return lambda folder, console: Follow(settings, folder, console).run()
 
 
 def _anywhere(place: Place, console: Console | None, begin: Callable[[Console], T], work: Work[T]) -> T:
