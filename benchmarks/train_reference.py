@@ -14,6 +14,7 @@ import json
 import platform
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -211,8 +212,13 @@ def choose(name: str, seed: int | None) -> Member:
     return MEMBERS[name] if seed is None else replace(MEMBERS[name], seed=seed)
 
 
-def fit(module: Training, name: str, latest: Path, every: int) -> None:
+def fit(module: Training, name: str, latest: Path, every: int, callbacks: Sequence[L.Callback] = ()) -> None:
     """Train from the latest checkpoint, or from the beginning where there is none.
+
+    Parameters
+    ----------
+    every: steps between checkpoints.
+    callbacks: called before a checkpoint is written.
 
     Raises
     ------
@@ -228,7 +234,7 @@ def fit(module: Training, name: str, latest: Path, every: int) -> None:
         devices=1,
         max_steps=module.steps,
         logger=False,
-        callbacks=[Saving(latest, every), Progressing(console, name, module.steps)],
+        callbacks=[*callbacks, Saving(latest, every), Progressing(console, name, module.steps)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -1,8 +1,8 @@
 """Measure how a language model organises its layers.
 
 `mspgt.run` runs a corpus through a model and returns a `Result`; `mspgt.intervene` disturbs a model while it generates
-and returns a `Behaviour`; `mspgt.callbacks.BoundaryDrift` follows a training and gives a `Drift`; `mspgt.load` reads any
-of them back. Heavy imports happen when a name is first used, so that importing the package and `mspgt --help` are
+and returns a `Behaviour`; `mspgt.callbacks.BoundaryDrift` follows a training and gives a `Drift`; `mspgt.load` reads
+them back. Heavy imports happen when a name is first used, so that importing the package and `mspgt --help` are
 instant.
 """
 

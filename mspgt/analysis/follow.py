@@ -70,6 +70,9 @@ class Follow:
     def say(self, sentence: str) -> None:
         """Tell the user and the log."""
         self.console.print(sentence, highlight=False, markup=False)
+        self._log(sentence)
+
+    def _log(self, sentence: str) -> None:
         if rank() == 0:
             self.folder.log(sentence)
 
@@ -146,7 +149,7 @@ class Follow:
             model = checkpoints.load(checkpoint, run.options)
             if first is not None:
                 checkpoints.require_same(first, model)
-            session = Session(run, folder, self.console, self.trainer)
+            session = Session(run, folder, self.console, self.trainer, self._log)
             session.measure(model, self.corpora, self.sentences)
         except UserError as error:
             if isinstance(error, MachineError) or self.trainer.world_size > 1:  # the other processes cannot know
@@ -157,7 +160,7 @@ class Follow:
             return None
         if self.trainer.global_rank == 0:
             device = str(self.trainer.strategy.root_device)
-            assessed = assess(folder, run, device, self.say)
+            assessed = assess(folder, run, device, self._log)
             self.history.add(
                 checkpoint.step,
                 assessed.evaluation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -20,17 +20,25 @@ from mspgt.collect import MASSIVE, Collector
 from mspgt.config import RunConfig, RunOptions
 from mspgt.errors import MachineError, not_fitted
 from mspgt.provenance import command
-from mspgt.recompute import complete_state, conclude, make_signals
+from mspgt.recompute import Say, complete_state, conclude, make_signals
 from mspgt.result import Result
 from mspgt.rundir import RunDir, check_fingerprint
 from mspgt.signal import Fitted, Signal
 
 
 class Session:
-    """What one run holds while it goes on."""
+    """What one run holds while it goes on.
 
-    def __init__(self, config: RunConfig, folder: RunDir, console: Console, trainer: L.Trainer) -> None:
+    Parameters
+    ----------
+    say: told what is being done; where None, the user and the log of the run are.
+    """
+
+    def __init__(
+        self, config: RunConfig, folder: RunDir, console: Console, trainer: L.Trainer, say: Say | None = None
+    ) -> None:
         self.config, self.folder, self.console, self.trainer = config, folder, console, trainer
+        self.say: Say = say or self._say
         self.options: RunOptions = config.options
         self.signals = make_signals(config, "cpu")
         self.notes: list[str] = []
@@ -78,7 +86,7 @@ class Session:
             self._close()
         return resumed
 
-    def say(self, sentence: str) -> None:
+    def _say(self, sentence: str) -> None:
         """Tell the user and the log."""
         self.console.print(sentence, highlight=False, markup=False)
         if rank() == 0:
@@ -266,7 +274,7 @@ def open_corpora(options: RunOptions, signals: Mapping[str, Signal]) -> dict[str
     }
 
 
-def announce(corpora: Mapping[str, data.Corpus], say: Callable[[str], None]) -> dict[str, int]:
+def announce(corpora: Mapping[str, data.Corpus], say: Say) -> dict[str, int]:
     """Go through the corpora once, and say what there is to read; answers the sentences of each."""
     found: dict[str, int] = {}
     for name, corpus in corpora.items():

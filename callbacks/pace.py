@@ -1,0 +1,131 @@
+"""When a training is evaluated, and what share of its time that takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mspgt.errors import UserError
+from mspgt.passes import Ranks
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """What evaluating took: the block `overhead` of drift.json.
+
+    Attributes
+    ----------
+    share: of the time since training began, this session's and earlier ones'; None before any time went by.
+    skipped: evaluations that were due but would have exceeded `max_overhead`.
+    """
+
+    share: float | None
+    every_n_steps: int
+    max_overhead: float | None
+    seconds: float
+    skipped: int
+
+
+class Pace:
+    """Every so many optimizer steps, unless that costs more than is allowed; the first rank's clock decides for all.
+
+    Parameters
+    ----------
+    every: steps between evaluations.
+    max_overhead: largest share of the training's time that evaluations may take.
+
+    Attributes
+    ----------
+    last: the step evaluated last; None before the first.
+    """
+
+    def __init__(self, every: int, max_overhead: float | None) -> None:
+        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+            raise UserError(f"every_n_steps={every!r}: give a whole number of optimizer steps, from 1 up.")
+        if max_overhead is not None and not 0 < max_overhead <= 1:
+            raise UserError(f"max_overhead={max_overhead!r}: give a share of the training's time above 0, at most 1.")
+        self.every, self.max_overhead = every, max_overhead
+        self.last: int | None = None
+        self._seen = 0
+        """the step at which it was asked last"""
+        self._seconds, self._latest, self._skipped = 0.0, 0.0, 0
+        self._before = 0.0
+        """seconds of earlier sessions"""
+        self._began: float | None = None
+
+    def start(self) -> None:
+        """Training begins, or goes on."""
+        self._began = time.perf_counter()
+
+    def stop(self) -> None:
+        """Training is over, or interrupted."""
+        self._before, self._began = self._elapsed, None
+
+    def spent(self, seconds: float) -> None:
+        """Time went into preparation."""
+        self._seconds += seconds
+        self._before += seconds
+
+    def at_start(self, step: int) -> bool:
+        """Whether to evaluate before any step is taken: at first, and where a checkpoint was written just before."""
+        self._seen = step
+        return self.last is None or (self.is_multiple(step) and self.last < step)
+
+    def due(self, step: int, ranks: Ranks) -> bool:
+        """Whether a multiple of `every` was reached since it was asked last, and may be evaluated."""
+        reached = step // self.every > self._seen // self.every
+        self._seen = step
+        if not reached or self.max_overhead is None:
+            return reached
+        allowed = bool(ranks.broadcast(self._affordable()))
+        self._skipped += not allowed
+        return allowed
+
+    def evaluated(self, step: int, seconds: float) -> None:
+        """An evaluation was made, or failed."""
+        self.last, self._latest = step, seconds
+        self._seconds += seconds
+
+    def is_multiple(self, step: int) -> bool:
+        """Whether a step is due by itself."""
+        return step % self.every == 0
+
+    def went_back(self, step: int) -> bool:
+        """Whether the training is now before what was evaluated last."""
+        return self.last is not None and step < self.last
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.last = None
+
+    @property
+    def overhead(self) -> Overhead:
+        """What was spent until now."""
+        elapsed = self._elapsed
+        share = self._seconds / elapsed if elapsed > 0 else None
+        return Overhead(share, self.every, self.max_overhead, round(self._seconds, 3), self._skipped)
+
+    @property
+    def _elapsed(self) -> float:
+        return self._before + (0.0 if self._began is None else time.perf_counter() - self._began)
+
+    def _affordable(self) -> bool:
+        """Whether one more evaluation, as long as the latest, stays within the allowed share."""
+        return (self._seconds + self._latest) <= (self.max_overhead or 1.0) * (self._elapsed + self._latest)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, as plain values."""
+        return {
+            "last": self.last,
+            "seconds": self._seconds,
+            "latest": self._latest,
+            "skipped": self._skipped,
+            "elapsed": self._elapsed,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.last, self._seconds, self._latest = state["last"], state["seconds"], state["latest"]
+        self._skipped, self._before, self._began = state["skipped"], state["elapsed"], None
