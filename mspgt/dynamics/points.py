@@ -131,9 +131,7 @@ def point(block: Mapping[str, Any], shared: Mapping[str, Any], where: str) -> Po
     step = _whole(block["step"], "step")
     own = {key: block.get(key) for key in ("signals", "verdicts", "notes", "left_out")}
     findings = Findings({"schema": 1, **shared, **own}, f"{where}, step {step:,},")
-    _ = findings.signals  # read here, so that damage is found when the file is opened
-    if "mspgt" not in {verdict.rule for verdict in findings.rules}:
-        raise ValueError("verdicts.mspgt is missing")
+    _check(findings)
     return Point(
         step,
         _number(block.get("loss")),
@@ -144,6 +142,17 @@ def point(block: Mapping[str, Any], shared: Mapping[str, Any], where: str) -> Po
         findings,
         _replicates(block.get("replicates")),
     )
+
+
+def _check(findings: Findings) -> None:
+    """Read every part, so that damage is found when the file is opened."""
+    _ = findings.signals
+    placed = {verdict.rule: [str(boundary) for boundary in verdict.boundaries] for verdict in findings.rules}
+    if "mspgt" not in placed:
+        raise ValueError("verdicts.mspgt is missing")
+    for verdict in findings.rules:
+        if verdict.accepted and len(placed[verdict.rule]) < len(BOUNDARIES):
+            raise ValueError(f"verdicts.{verdict.rule} is accepted without two boundaries")
 
 
 def _replicates(block: Mapping[str, Any] | None) -> dict[str, NDArray[np.int64]] | None:

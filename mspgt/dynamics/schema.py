@@ -51,7 +51,7 @@ class Recorded:
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", plain(self.data))
         _check(self.data, self.where)
-        _check_steps(self)
+        _check_inside(self)
 
     @property
     def model(self) -> str:
@@ -215,12 +215,14 @@ def _check(data: Mapping[str, Any], where: str) -> None:
             raise UserError(f"{where} is damaged: {key} holds no list; {AGAIN}")
 
 
-def _check_steps(drift: Recorded) -> None:
-    """Steps increase, and changes lead from each point to the next; reads every part once."""
+def _check_inside(drift: Recorded) -> None:
+    """Steps increase, and changes lead from each point to the next; reads every part, so that damage is found now."""
     steps = drift.steps.tolist()
     for before, after in pairwise(steps):
         if before >= after:
             raise UserError(f"{drift.where} is damaged: step {after} follows step {before}; {AGAIN}")
+    with _reading("model, data or bootstrap", drift.where):
+        _ = drift.confidence, drift.describe_model, drift.describe_data, drift.describe_intervals
     given = [(change.start, change.stop) for change in drift.changes]
     if given != list(pairwise(steps)):
         raise UserError(f"{drift.where} is damaged: changes do not lead from each point to the next; {AGAIN}")
