@@ -12,18 +12,24 @@ import torch
 from torch import Tensor, nn
 
 from mspgt.errors import UserError, unknown
-from mspgt.forward import evaluation, model_inputs, random_state, tiny_batch
+from mspgt.forward import forward_pass, model_inputs, tiny_batch, undisturbed
+
+
+def original(module: nn.Module) -> nn.Module:
+    """What `torch.compile` was given, or the module itself where it is not compiled."""
+    found: nn.Module = getattr(module, "_orig_mod", module)
+    return found
 
 
 def body_of(model: nn.Module) -> nn.Module:
-    """The transformer without its head; a wrapped model (adapters) is looked into."""
+    """The transformer without its head; a wrapped model (adapters, compiled) is looked into."""
     from transformers import PreTrainedModel
 
+    model = original(model)
     if isinstance(model, PreTrainedModel):
-        body: nn.Module = model.base_model
-        return body
+        return original(model.base_model)
     inner = next((m for m in model.modules() if isinstance(m, PreTrainedModel)), None)
-    return model if inner is None else inner.base_model
+    return model if inner is None else original(inner.base_model)
 
 
 def find_blocks(model: nn.Module, layers_path: str | None = None, full: nn.Module | None = None) -> list[nn.Module]:
@@ -44,7 +50,7 @@ def find_blocks(model: nn.Module, layers_path: str | None = None, full: nn.Modul
     lists = {name: list(m) for name, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) > 1}
     if layers_path is not None:
         return _resolve(layers_path, [model] if full is None else [model, full], lists)
-    candidates = {name: found for name, found in lists.items() if len({type(block) for block in found}) == 1}
+    candidates = {name: found for name, found in lists.items() if len({type(original(block)) for block in found}) == 1}
     if len(candidates) > 1:
         trace = _trace(model, list(candidates.values()))
         candidates = {name: found for name, found in candidates.items() if trace.runs_through(found)}
@@ -104,7 +110,7 @@ def _trace(model: nn.Module, lists: list[list[nn.Module]]) -> _Trace:
 
 def _run(model: nn.Module, inputs: dict[str, Any]) -> None:
     try:
-        with torch.no_grad(), random_state(model), evaluation(model):
+        with undisturbed(model), forward_pass():
             model(**inputs)
     except UserError:
         raise

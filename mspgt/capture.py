@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mspgt.attention import Recomputed, Source, View, Weights, is_causal_mask, mean_rows
 from mspgt.batch import Batch, Layer
 from mspgt.errors import UserError
-from mspgt.forward import evaluation, model_inputs, plain_output, random_state, tiny_batch
+from mspgt.forward import forward_pass, model_inputs, plain_output, tiny_batch, undisturbed
 
 IMPLEMENTATION = "mspgt_observed_sdpa"
 """the name of our attention function in transformers' AttentionInterface"""
@@ -47,7 +47,8 @@ class Capture:
 
     Inside the context the model is in evaluation mode and, where attention is wanted, its attention is routed
     past the observer. On leaving, after an error too, everything is as it was: hooks, attention implementation,
-    training mode of every module, and the state of the random number generators.
+    training mode of every module, buffers, and the state of the random number generators. A model that is compiled,
+    whole or in parts, runs its original code here, and its compiled code stays as it is.
 
     Parameters
     ----------
@@ -71,8 +72,7 @@ class Capture:
     def __enter__(self) -> Capture:
         """Set hooks, evaluation mode and the observed attention."""
         with ExitStack() as stack:
-            stack.enter_context(random_state(self.model))
-            stack.enter_context(evaluation(self.model))
+            stack.enter_context(undisturbed(self.model))
             if self.attention_kind == "sdpa":
                 _register()
                 stack.enter_context(_implementation(self.model, IMPLEMENTATION))
@@ -106,7 +106,7 @@ class Capture:
         state = _Pass(observe)
         token = _pass.set(state)
         try:
-            with torch.no_grad():
+            with forward_pass():
                 self.model(**model_inputs(self.model, batch))
         finally:
             _pass.reset(token)
@@ -145,7 +145,8 @@ class Capture:
         if seen is not None:
             state.mean_rows = state.mean_rows or mean_rows(seen)
             view = View(index, seen, state.previous, state.mean_rows)
-        state.observe(Layer(index, hidden, view))
+        # Under gradient checkpointing a hook on the embedding has its output require a gradient, ours too.
+        state.observe(Layer(index, hidden.detach(), view))
         state.pending, state.previous = None, seen
 
     def _name(self, index: int) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import random
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -48,10 +51,39 @@ def input_device(model: nn.Module) -> torch.device:
 
 
 @contextmanager
+def forward_pass() -> Iterator[None]:
+    """How every pass is made: without gradients, by the model's original code, and leaving autocast's cache alone.
+
+    Compiled code would not call hooks, or be compiled once more for them. A weight that autocast casts without
+    gradients would be found in its cache by a training step within the same autocast, and get no gradient there.
+    """
+    # The compiler is slow to import, and before it is imported nothing is compiled.
+    compiler = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    caches = torch.is_autocast_cache_enabled()
+    with torch.no_grad(), compiler:
+        torch.set_autocast_cache_enabled(False)
+        try:
+            yield
+        finally:
+            torch.set_autocast_cache_enabled(caches)
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; afterwards modes, buffers, counters and random number generators are what they were."""
+    with random_state(model), evaluation(model), held_buffers(model):
+        yield
+
+
+@contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and back to what each module was."""
+    """Evaluation mode, and back to what each module was.
+
+    The modes are set one by one: `train` and `eval` of some modules do more (adapters that merge into the weights).
+    """
     before = [(module, module.training) for module in model.modules()]
-    model.eval()
+    for module, _ in before:
+        module.training = False
     try:
         yield
     finally:
@@ -60,17 +92,60 @@ def evaluation(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def random_state(model: nn.Module) -> Iterator[None]:
-    """Leave the random number generators of the CPU and of the model's CUDA devices as they were."""
-    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
-    with torch.random.fork_rng(devices):
+def held_buffers(model: nn.Module) -> Iterator[None]:
+    """Leave the buffers of a model, and the numbers and tensors that are attributes of its modules, as they were.
+
+    Rotary embeddings that scale with the length (dynamic, longrope) write frequencies for the longest sequence so far;
+    ours must not be the one that a training step then finds.
+    """
+    held = [(module, dict(module._buffers), _plain(module)) for module in model.modules()]
+    buffers = {id(b): b for _, named, _ in held for b in named.values() if b is not None and not b.is_inference()}
+    values = [(buffer, buffer._version, buffer.detach().clone()) for buffer in buffers.values()]
+    try:
         yield
+    finally:
+        with torch.no_grad():
+            for buffer, version, value in values:
+                if buffer._version != version:
+                    buffer.copy_(value)
+        for module, named, plain in held:
+            for name, now in named.items():
+                if module._buffers.get(name) is not now:
+                    module._buffers[name] = now
+            for name, then in plain.items():
+                if vars(module).get(name) is not then:
+                    vars(module)[name] = then
+
+
+def _plain(module: nn.Module) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, (int, float, Tensor))}
+
+
+@contextmanager
+def random_state(model: nn.Module) -> Iterator[None]:
+    """Leave the generators of torch (CPU and the model's CUDA devices), Python and NumPy (global) as they were."""
+    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
+    pythons, numpys = random.getstate(), np.random.get_state(legacy=False)
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(pythons)
+        np.random.set_state(numpys)
+
+
+def vocabulary_size(model: nn.Module) -> int | None:
+    """How many tokens a model has vectors for, adapters around its embedding or not; None where it does not say."""
+    embed = getattr(model, "get_input_embeddings", lambda: None)()
+    rows = getattr(embed, "num_embeddings", None)
+    if rows is None and isinstance(weight := getattr(embed, "weight", None), Tensor):
+        rows = weight.shape[0]
+    return None if rows is None else int(rows)
 
 
 def tiny_batch(model: nn.Module) -> Batch:
     """Two sequences of five tokens, the second with two tokens of padding on its right."""
-    embed = getattr(model, "get_input_embeddings", lambda: None)()
-    vocabulary = getattr(embed, "num_embeddings", 16)
+    vocabulary = vocabulary_size(model) or 16
     ids = (torch.arange(10).reshape(2, 5) + 3) % vocabulary
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], dtype=torch.bool)
     keys = (Key("tiny", "0", 0), Key("tiny", "0", 1))
@@ -79,7 +154,7 @@ def tiny_batch(model: nn.Module) -> Batch:
 
 def plain_output(model: nn.Module, batch: Batch) -> Tensor:
     """The first output of a forward pass without gradients and dropout: (sequence, token, dim)."""
-    with torch.no_grad(), random_state(model), evaluation(model):
+    with undisturbed(model), forward_pass():
         output = model(**model_inputs(model, batch))
     first: Tensor = output if isinstance(output, Tensor) else output[0]
     return first

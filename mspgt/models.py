@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mspgt.blocks import body_of, find_blocks, first_line, hidden_size, is_causal
+from mspgt.blocks import body_of, find_blocks, first_line, hidden_size, is_causal, original
 from mspgt.built_in import MODELS
 from mspgt.errors import UserError, unknown
-from mspgt.forward import counts_positions, input_device
+from mspgt.forward import counts_positions, input_device, vocabulary_size
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -31,7 +31,7 @@ class LoadedModel:
     blocks: list[nn.Module]
     """its blocks, in the order in which the forward pass runs through them"""
     tokenizer: Any
-    """a fast Hugging Face tokenizer"""
+    """a fast Hugging Face tokenizer; None for a model that is given token ids only"""
     full: nn.Module
     """the model with its head, as it was loaded or given; the body is a part of it"""
     name: str
@@ -64,6 +64,21 @@ class LoadedModel:
         """The block `model` of a result."""
         kept = ("name", "family", "n_layers", "hidden_size", "n_heads", "parameters", "dtype")
         return {name: getattr(self, name) for name in kept}
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Tokens that the model has vectors for; None where it does not say."""
+        return vocabulary_size(self.model)
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Ids that stand for no text: the tokenizer's control tokens, or without one those the configuration names."""
+        source: Any = _text_config(self.model) if self.tokenizer is None else self.tokenizer
+        given = [getattr(source, f"{role}_token_id", None) for role in ("bos", "eos", "pad", "cls", "sep")]
+        ids = {number for one in given for number in (one if isinstance(one, list) else [one])}
+        # An unknown word is a word all the same, unless its token has another role too (GPT-2).
+        control = {*getattr(source, "all_special_ids", ())} - {getattr(source, "unk_token_id", None)}
+        return frozenset(number for number in ids | control if number is not None)
 
     @property
     def nbytes(self) -> int:
@@ -108,8 +123,8 @@ def load(
                 "revision, quantization, dtype and device_map say how to load a model: with a model object, load it "
                 "that way and give the object alone."
             )
-        full, name = model, _object_name(model)
-        tokenizer = _checkpoint(model) if tokenizer is None else tokenizer
+        full, name = model, name_of(model)
+        tokenizer = checkpoint_of(model) if tokenizer is None else tokenizer
         if not tokenizer:
             raise UserError(f"the {name} given as model= does not say where its tokenizer lies: give tokenizer= too.")
     elif not isinstance(model, (str, Path)) or not str(model):
@@ -123,21 +138,26 @@ def load(
         options = {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": offline}
         tokenizer = source if tokenizer is None else tokenizer
         full = _load_model(source, options, quantization, dtype, device_map)
-    return describe(full, _load_tokenizer(tokenizer, name, trust_remote_code, offline), name, layers_path)
+    loaded = load_tokenizer(tokenizer, name, trust_remote_code=trust_remote_code, offline=offline)
+    return describe(full, loaded, name, layers_path)
 
 
-def describe(full: nn.Module, tokenizer: Any, name: str, layers_path: str | None = None) -> LoadedModel:
+def describe(full: nn.Module, tokenizer: Any | None, name: str, layers_path: str | None = None) -> LoadedModel:
     """Find the body and the blocks of a loaded model, and what can be said of it.
+
+    Parameters
+    ----------
+    tokenizer: a fast Hugging Face tokenizer; None for a model that is given token ids only.
 
     Raises
     ------
     UserError: no blocks, or a tokenizer with tokens that the model has no vectors for.
     """
     body = body_of(full)
-    _check_fit(body, tokenizer, name)
+    if tokenizer is not None:
+        _check_fit(body, tokenizer, name)
     blocks = find_blocks(body, layers_path, full)
-    config: Any = getattr(body, "config", None)
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    text = _text_config(body)
     heads = getattr(text, "num_attention_heads", 0)
     return LoadedModel(
         model=body,
@@ -162,7 +182,8 @@ def content_sha256(loaded: LoadedModel) -> str:
     A tensor that accelerate keeps on disk counts with its name, type and shape alone.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(loaded.model.state_dict().items()):
+    weights = {name.replace("_orig_mod.", ""): tensor for name, tensor in loaded.model.state_dict().items()}
+    for name, tensor in sorted(weights.items()):  # compiled blocks have the weights and names of the original ones
         if not isinstance(tensor, Tensor):
             digest.update(f"{name} {tensor!r}\n".encode())
             continue
@@ -236,7 +257,18 @@ def _check_complete(source: str, model: nn.Module, report: Any) -> None:
         )
 
 
-def _load_tokenizer(tokenizer: Any, model: str, trust_remote_code: bool, offline: bool) -> Any:
+def load_tokenizer(tokenizer: Any, model: str, *, trust_remote_code: bool = False, offline: bool = False) -> Any:
+    """Load a tokenizer, or take one that is loaded.
+
+    Parameters
+    ----------
+    tokenizer: the name of a built-in model, a Hugging Face id, a directory, or a tokenizer object.
+    model: the name of its model, for messages.
+
+    Raises
+    ------
+    UserError: there is none, or it is not a fast one.
+    """
     if isinstance(tokenizer, (str, Path)):
         from transformers import AutoTokenizer
 
@@ -261,8 +293,7 @@ def _load_tokenizer(tokenizer: Any, model: str, trust_remote_code: bool, offline
 
 def _check_fit(body: nn.Module, tokenizer: Any, name: str) -> None:
     """Every token that a text can become must have a vector."""
-    embed = getattr(body, "get_input_embeddings", lambda: None)()
-    rows = getattr(embed, "num_embeddings", None)
+    rows = vocabulary_size(body)
     if rows is None:
         return
     control = {*tokenizer.all_special_ids}
@@ -358,16 +389,22 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _checkpoint(model: nn.Module) -> str:
+def checkpoint_of(model: nn.Module) -> str:
     """Where a loaded model came from, as transformers remembers it; empty for one made from a configuration."""
     return str(getattr(getattr(model, "config", None), "_name_or_path", None) or "")
 
 
-def _object_name(model: nn.Module) -> str:
-    return _checkpoint(model) or type(model).__name__
+def name_of(model: nn.Module) -> str:
+    """What to call a loaded model: where it came from, or its class."""
+    return checkpoint_of(model) or type(original(model)).__name__
 
 
 # ---------------------------------------------------------------------- what can be said of a model
+
+
+def _text_config(body: nn.Module) -> Any:
+    config: Any = getattr(body, "config", None)
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
 def _count_parameters(model: nn.Module) -> int:
