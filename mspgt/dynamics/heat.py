@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -77,34 +76,24 @@ def heat_map(recorded: Recorded, rule: str = "mspgt") -> Figure:
 
 
 def signals(recorded: Recorded) -> Figure:
-    """Each signal in its own unit by depth and step, one above the other, with the boundaries of mspgt's rule."""
-    steps, axis = recorded.steps.tolist(), StepAxis(tuple(recorded.steps.tolist()))
-    pen = Pen(len(steps))
-    tracks, names = series.tracks(recorded, "mspgt"), recorded.signals
-    none = np.full(len(steps), np.nan)
-    bare = [replace(track, low=none, high=none) for track in tracks]
+    """Each signal in its own unit by depth and step, one above the other."""
+    steps, axis, names = recorded.steps.tolist(), StepAxis(tuple(recorded.steps.tolist())), recorded.signals
     with mpl.rc_context(STYLE):
-        figure = new_figure(0.8 + 1.75 * len(names))
+        figure = new_figure(0.5 + 1.75 * len(names))
         rows = figure.add_gridspec(len(names), 2, width_ratios=[1, BAR])
-        axes: list[Any] = []
+        above = None
         for row, name in enumerate(names):
-            ax = figure.add_subplot(rows[row, 0], sharex=axes[0] if axes else None)
-            axes.append(ax)
-            grid = series.signal(recorded, name)
+            ax = above = figure.add_subplot(rows[row, 0], sharex=above)
+            grid, last = series.signal(recorded, name), row == len(names) - 1
             image = cells(ax, axis, steps, grid, _depths(recorded), span([grid]))
             block_axis(ax, recorded.n_layers, relative=False)
             ax.set_ylabel("transition")
-            for track in tracks:
-                boundary_line(ax, steps, track, pen)
-            last = row == len(names) - 1
             axis.set(ax, label="training step" if last else "")
             ax.tick_params(axis="x", length=3.5 * last, labelbottom=last)
             ax.set_title(name, pad=4, parse_math=False)
             colour_bar(figure, image, _unit(recorded, name), cax=figure.add_subplot(rows[row, 1]))
+        figure.align_ylabels()
         set_title(figure, "Signals over training, each in its own unit", recorded.model)
-        handles = boundary_handles(bare, recorded.confidence, pen)
-        if handles:
-            figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 

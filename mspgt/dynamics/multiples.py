@@ -51,55 +51,71 @@ def compare(drifts: Mapping[str, Recorded], rule: str = "mspgt") -> Figure:
     """
     if not drifts:
         raise UserError("no drifts were given to compare; give a mapping from the name of each run to its drift.")
-    grids = {name: series.evidence(recorded, rule) for name, recorded in drifts.items()}
-    tracks = {name: series.tracks(recorded, rule) for name, recorded in drifts.items()}
-    losses = {name: series.loss(recorded) for name, recorded in drifts.items()}
-    axis = StepAxis(tuple(sorted({step for recorded in drifts.values() for step in recorded.steps.tolist()})))
-    known = any(np.isfinite(loss).any() for loss in losses.values())
     columns = COLUMNS.get(len(drifts), 3)
     lines = math.ceil(len(drifts) / columns)
+    runs = [_Run(name, recorded, rule) for name, recorded in drifts.items()]
+    known = any(np.isfinite(run.loss).any() for run in runs)
     heights = [2.2, 0.65][: 1 + known]
-    pen = Pen(max(len(recorded.points) for recorded in drifts.values()), room=1 / columns)
+    axis = StepAxis(tuple(sorted({step for run in runs for step in run.steps})))
+    pen = Pen(max(len(run.steps) for run in runs), room=1 / columns)
+    limits = span(run.grid for run in runs)
     with mpl.rc_context(STYLE):
         figure = new_figure(0.6 + lines * (0.35 + sum(heights)))
-        grid = figure.add_gridspec(lines * len(heights), columns, height_ratios=heights * lines)
-        axes: list[Any] = []
-        below: list[Any] = []
-        for i, (name, recorded) in enumerate(drifts.items()):
-            row, column = divmod(i, columns)
-            first, last = column == 0, i + columns >= len(drifts)
-            ax = figure.add_subplot(grid[len(heights) * row, column], **_shared(axes, axes))
-            steps, own = recorded.steps.tolist(), replace(pen, per=recorded.n_layers)
-            depths = (np.arange(recorded.n_layers) + 0.5) / recorded.n_layers
-            image = cells(ax, axis, steps, grids[name], depths, span(grids.values()))
-            for track in tracks[name]:
-                interval_marks(ax, axis, steps, track, own)
-                boundary_line(ax, steps, track, own)
-            ax.set_title(textwrap.fill(name, 80 // columns, max_lines=2, placeholder="…"), pad=5, parse_math=False)
-            axes.append(ax)
+        rows = figure.add_gridspec(lines * len(heights), columns, height_ratios=heights * lines)
+        panels: list[list[Any]] = [[] for _ in heights]
+        for i, run in enumerate(runs):
+            line, column = divmod(i, columns)
+            for kind, axes in enumerate(panels):
+                shared = {"sharex": panels[0][0] if panels[0] else None, "sharey": axes[0] if axes else None}
+                axes.append(figure.add_subplot(rows[len(heights) * line + kind, column], **shared))
+                axis.set(axes[-1], room=pen.room, label="")
+                axes[-1].tick_params(labelleft=column == 0, labelbottom=False)
+            image = run.draw(panels[0][-1], axis, limits, pen)
+            panels[0][-1].set_title(_title(run.name, columns), pad=5, parse_math=False)
             if known:
-                axis.set(ax, label="")
-                ax.tick_params(axis="x", length=0, labelbottom=False)
-                below.append(figure.add_subplot(grid[len(heights) * row + 1, column], **_shared(axes, below)))
-                loss_line(below[-1], steps, losses[name], "loss" if first else "")
-                below[-1].tick_params(labelleft=first)
-            axes[-1].set_ylabel("relative depth" if first else "")
-            axes[-1].tick_params(labelleft=first)
-            lowest = [*axes, *below][-1]
-            axis.set(lowest, room=pen.room, label="training step" if last else "")
-            lowest.tick_params(axis="x", labelbottom=last)
-        depth = max(recorded.n_layers for recorded in drifts.values())
-        axes[0].set_ylim(0.5 / depth, 1 - 0.5 / depth)
-        axes[0].yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+                loss_line(panels[1][-1], run.steps, run.loss, "")
+                panels[0][-1].tick_params(axis="x", length=0)
+            if i + columns >= len(runs):
+                panels[-1][-1].tick_params(labelbottom=True)
+                panels[-1][-1].set_xlabel("training step")
+        for axes, label in zip(panels, ("relative depth", "loss"), strict=False):
+            for ax in axes[::columns]:
+                ax.set_ylabel(label)
+        _depth_axis(panels[0][0], max(run.depth for run in runs))
         figure.align_ylabels()
-        colour_bar(figure, image, f"evidence by {RULES[rule]}", ax=[*axes, *below], aspect=22 * lines, pad=0.015)
-        confidence = next(iter(drifts.values())).confidence
-        handles = boundary_handles([track for found in tracks.values() for track in found], confidence, pen)
+        every = [ax for axes in panels for ax in axes]
+        colour_bar(figure, image, f"evidence by {RULES[rule]}", ax=every, aspect=22 * lines, pad=0.015)
+        handles = boundary_handles([track for run in runs for track in run.tracks], runs[0].confidence, pen)
         if handles:
             figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 
-def _shared(across: list[Any], up: list[Any]) -> dict[str, Any]:
-    """Axes that a new panel shares with the first ones."""
-    return {"sharex": across[0] if across else None, "sharey": up[0] if up else None}
+class _Run:
+    """What a panel shows."""
+
+    def __init__(self, name: str, recorded: Recorded, rule: str) -> None:
+        self.name, self.depth, self.confidence = name, recorded.n_layers, recorded.confidence
+        self.steps: list[int] = recorded.steps.tolist()
+        self.grid, self.tracks = series.evidence(recorded, rule), series.tracks(recorded, rule)
+        self.loss = series.loss(recorded)
+
+    def draw(self, ax: Any, axis: StepAxis, limits: tuple[float, float], pen: Pen) -> Any:
+        """Evidence and boundaries; returns the heat map."""
+        own = replace(pen, per=self.depth)
+        edges = (np.arange(self.depth, dtype=np.float64) + 0.5) / self.depth
+        image = cells(ax, axis, self.steps, self.grid, edges, limits)
+        for track in self.tracks:
+            interval_marks(ax, axis, self.steps, track, own)
+            boundary_line(ax, self.steps, track, own)
+        return image
+
+
+def _title(name: str, columns: int) -> str:
+    return textwrap.fill(name, 80 // columns, max_lines=2, placeholder="…")
+
+
+def _depth_axis(ax: Any, depth: int) -> None:
+    """From the first transition of the deepest model to its last."""
+    ax.set_ylim(0.5 / depth, 1 - 0.5 / depth)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
