@@ -223,5 +223,7 @@ def _sentences(
     )
     for sentence, group in groupby(said, key=lambda pair: pair[0]):
         steps = [step for _, step in group]
-        where = f"{len(steps)} steps from {steps[0]:,}" if len(steps) > 3 else ", ".join(f"{s:,}" for s in steps)
-        yield Text.assemble((f"{label} (step{'s' if len(steps) > 1 else ''} {where}): ", style), sentence)
+        where = f"step{'s' if len(steps) > 1 else ''} {', '.join(f'{step:,}' for step in steps)}"
+        if len(steps) > 3:
+            where = f"{len(steps)} steps from {steps[0]:,}"
+        yield Text.assemble((f"{label} ({where}): ", style), sentence)
