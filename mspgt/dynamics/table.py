@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from rich import box
@@ -218,11 +217,11 @@ def _sentences(
     """Sentences about all of it, then each sentence about steps once, with the steps that it is about."""
     for sentence in general:
         yield Text.assemble((f"{label}: ", style), sentence)
-    said = sorted(
-        ((sentence, step) for step, sentences in of_steps for sentence in sentences), key=lambda pair: pair[0]
-    )
-    for sentence, group in groupby(said, key=lambda pair: pair[0]):
-        steps = [step for _, step in group]
+    said: dict[str, list[int]] = {}
+    for step, sentences in of_steps:
+        for sentence in sentences:
+            said.setdefault(sentence, []).append(step)
+    for sentence, steps in said.items():
         where = f"step{'s' if len(steps) > 1 else ''} {', '.join(f'{step:,}' for step in steps)}"
         if len(steps) > 3:
             where = f"{len(steps)} steps from {steps[0]:,}"
