@@ -233,11 +233,11 @@ class _Comparison:
                 "The replicates are taken as drawn independently, as corpus, units, seed and number of replicates are "
                 "not known to agree."
             )
-        if len({str(end.corpora) for end in self.ends}) > 1:
+        if len({str(end.corpora) for end in self.ends if end.corpora is not None}) > 1:
             yield "The runs were measured on different corpora, and what these change is part of the difference."
         steps = [f"{end.step:,}" for end in self.ends]
         if len(set(steps)) > 1:
-            yield f"The runs ended at the steps {listed(steps)}; the length of training is part of the difference."
+            yield f"The last points are at the steps {listed(steps)}; the length of training is part of the difference."
         yield self._by_chance()
         yield POTENTIALLY
 
@@ -264,9 +264,10 @@ class _Comparison:
             yield "the rule was given different signals, weights or prominence, which moves boundaries by itself"
         found = self.distance
         if found is not None and found.share < MINIMUM_SHARE:
-            yield f"{found.share:.1%} of the draws have two peaks in every run; {MINIMUM_SHARE:.0%} is demanded"
+            share, demanded = f"{100 * found.share:.1f} %", f"{100 * MINIMUM_SHARE:g} %"
+            yield f"{share} of the draws have two peaks in every run; {demanded} is demanded"
         elif found is not None and not found.resolved:
-            yield f"{self.confidence:.0%} intervals of so many runs need more replicates"
+            yield f"{100 * self.confidence:g} % intervals of {len(self.ends)} runs need more replicates"
 
     def _lie(self) -> str:
         """How far apart and where, in words; nothing where a run has no boundary."""
@@ -275,7 +276,7 @@ class _Comparison:
         found = self.distance
         span = "no interval"
         if found is not None and found.low is not None and found.high is not None:
-            span = f"{self.confidence:.0%} interval {self._percent(found.low)} to {self._percent(found.high)} %"
+            span = f"{100 * self.confidence:g} % interval {self._percent(found.low)} to {self._percent(found.high)} %"
         places = [f"{end.name} after block {end.boundary.layer}" for end in self.ends if end.boundary]
         return f"{self._percent(self.difference)} % apart ({span}): {listed(places)} of {self.blocks}"
 
@@ -285,8 +286,9 @@ class _Comparison:
             return f"{self.blocks} blocks are too few for two peaks, so no baseline of chance is given."
         farthest = "" if len(self.ends) == 2 else "the farthest two of "
         return (
-            f"Chance alone puts {farthest}{len(self.ends)} runs of {self.blocks} blocks more than 30 % of the depth apart "
-            f"with probability {uniform:.2f} if every position is as likely, {two:.2f} for the upper of two random peaks."
+            f"Chance alone puts {farthest}{len(self.ends)} runs of {self.blocks} blocks more than 30 % of the depth "
+            f"apart with probability {uniform:.2f} if every position is as likely, {two:.2f} for the upper of two "
+            "random peaks."
         )
 
     def _relative(self, layers: int | None) -> float | None:
