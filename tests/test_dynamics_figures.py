@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from mspgt.dynamics.figures import compare, draw, figures, heat_map, save
 from mspgt.dynamics.schema import Recorded
 from mspgt.dynamics.steps import StepAxis, step_text
 from mspgt.errors import UserError
-from mspgt.figures import BOUNDARY_COLOURS, PAPER, svg
+from mspgt.figures import BOUNDARY_COLOURS, PAPER, png, svg
 from mspgt.testing.drift_example import example_drift
 
 RED, PURPLE = BOUNDARY_COLOURS.values()
@@ -366,23 +367,25 @@ def test_comparing_nothing_or_by_a_rule_that_a_run_lacks_is_refused(drift: Recor
 # ------------------------------------------------------------------------------------------- looks and bytes
 
 
-def _extremes() -> dict[str, Recorded]:
-    long = example_drift(80, 60)
-    long["model"]["name"] = "an-organisation/a-model-with-a-$name$-that-goes-on-and-on-" * 3
-    one = Recorded(example_drift(12, 1))
-    return {
-        "one point": one,
-        "two points": Recorded(example_drift(12, 2)),
-        "80 blocks, 60 points": Recorded(long),
-        "geometric": Recorded(_at(example_drift(24, 20), GEOMETRIC)),
-        "few blocks": Recorded(example_drift(3, 4, intervals=False)),
-    }
+def _long() -> dict[str, Any]:
+    data = example_drift(80, 60)
+    data["model"]["name"] = "an-organisation/a-model-with-a-$name$-that-goes-on-and-on-" * 3
+    return data
+
+
+EXTREMES: dict[str, Callable[[], dict[str, Any]]] = {
+    "one point": lambda: example_drift(12, 1),
+    "two points": lambda: example_drift(12, 2),
+    "80 blocks, 60 points": _long,
+    "geometric": lambda: _at(example_drift(24, 20), GEOMETRIC),
+    "few blocks": lambda: example_drift(3, 4, intervals=False),
+}
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("kind", _extremes())
+@pytest.mark.parametrize("kind", EXTREMES)
 def test_no_text_lies_over_another_or_outside(kind: str) -> None:
-    drift = _extremes()[kind]
+    drift = Recorded(EXTREMES[kind]())
     drawn = figures(drift) | {"three": compare({kind: drift, "a name that is long " * 5: drift, "c": drift})}
     for name, figure in drawn.items():
         figure.canvas.draw()
@@ -415,12 +418,16 @@ def test_a_heat_map_of_thousands_of_cells_stays_small_as_svg() -> None:
 
 
 def test_the_same_drift_gives_the_same_bytes(tmp_path: Path) -> None:
-    for folder in ("one", "two"):
-        save(Recorded(example_drift(12, 2, intervals=False)), tmp_path / folder)
-    names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert set(names) == {f"{n}.{e}" for n in ("boundaries", "drift", "drift-paper", "signals") for e in ("png", "svg")}
-    for name in names:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    width, height = struct.unpack(">II", (tmp_path / "one" / "drift.png").read_bytes()[16:24])
+    def example() -> Recorded:
+        return Recorded(example_drift(12, 2, intervals=False))
+
+    save(example(), tmp_path)
+    again = figures(example())
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.{end}" for name in again for end in ("svg", "png")}
+    for name, figure in again.items():
+        assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8") == svg(figure, name)
+    raster = (tmp_path / "drift.png").read_bytes()
+    assert raster == png(heat_map(example()))
+    width, height = struct.unpack(">II", raster[16:24])
     assert width == 1480
     assert height > 800
