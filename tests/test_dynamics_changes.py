@@ -305,6 +305,7 @@ def test_the_point_estimate_must_have_moved_to_the_side_of_the_interval(at, real
     last = snapshot(1, boundaries=(4, at), pairs=pairs(np.full(100, 12)))
     move = moved(first, last)
     assert (move["moved"], move["low"], move["real"]) == (at - 9, 3, real)
+    assert moved(last, first)["real"] is real
 
 
 def test_another_set_of_signals_makes_no_real_move():

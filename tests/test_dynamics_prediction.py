@@ -112,13 +112,26 @@ def test_of_three_runs_the_farthest_two_count():
     assert "the farthest two of 4 runs" in said(found)
 
 
-def test_the_point_estimates_must_lie_on_the_side_of_the_interval():
-    shifted = run(20, seed=1)
-    data = shifted.data
-    data["points"][-1]["replicates"]["mspgt"]["intermediate_global"] = [21] * 400
-    both = [run(12, seed=2), Drift(data)]
-    assert (prediction_3_2(both).numbers["low"], prediction_3_2(both).numbers["difference"]) == (9 / 28, 8 / 28)
-    assert prediction_3_2(both).verdict == "undecided"
+@pytest.mark.parametrize(("at", "drawn"), [(20, 21), (21, 20)])
+def test_the_point_estimates_must_lie_on_the_side_of_the_interval(at, drawn):
+    data = run(at, seed=1).data
+    data["points"][-1]["replicates"]["mspgt"]["intermediate_global"] = [drawn] * 400
+    found = prediction_3_2([run(12, seed=2), Drift(data)])
+    assert (found.numbers["low"], found.numbers["difference"]) == ((drawn - 12) / 28, (at - 12) / 28)
+    assert found.verdict == "undecided"
+
+
+def test_runs_that_may_have_the_same_boundary_lie_no_distance_apart_at_least():
+    found = prediction_3_2([run(20, spread=1, seed=1), run(20, spread=1, seed=2)])
+    assert found.numbers["low"] == 0
+    assert found.numbers["high"] > 0
+
+
+def test_the_interval_has_the_highest_confidence_of_the_runs():
+    runs = [run(8, spread=2, seed=1, confidence=0.8), run(20, spread=2, seed=2)]
+    found, strict = prediction_3_2(runs), prediction_3_2([run(8, spread=2, seed=1), runs[1]])
+    assert found.numbers["confidence"] == 0.95
+    assert found.numbers["high"] == strict.numbers["high"]
 
 
 # --------------------------------------------------------------------------------------------------- undecided
@@ -209,6 +222,11 @@ def test_replicates_of_other_documents_are_drawn_independently(other):
     every = sorted(b - a for a in one.tolist() for b in two.tolist())
     k = math.ceil(0.025 * len(every))
     assert (found.numbers["low"], found.numbers["high"]) == (every[k - 1] / 28, every[-k] / 28)
+
+
+def test_replicates_of_unknown_corpora_are_drawn_independently():
+    runs = [run(upper, seed=1, data_sha256=None) for upper in (8, 20)]
+    assert prediction_3_2(runs).numbers["paired"] is False
 
 
 def test_other_seeds_of_the_bootstrap_are_drawn_independently():
