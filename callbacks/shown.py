@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
-import numpy as np
+from lightning.pytorch.utilities import rank_zero_warn
 
 from mspgt.boundaries import SEVERITY
+from mspgt.errors import UserError
 from mspgt.schema import BOUNDARIES
 
-PREFIX = "mspgt/"
 SHORT = dict(zip(BOUNDARIES, ("li", "ig"), strict=True))
 """key of a boundary -> what its scalars are called"""
 
 
-def scalars(point: Mapping[str, Any], rule: str = "mspgt") -> dict[str, float]:
-    """What loggers are given of a point, by mspgt's rule.
+def scalars(point: Mapping[str, Any], name: str = "mspgt", rule: str = "mspgt") -> dict[str, float]:
+    """What loggers are given of a point, by mspgt's rule; all names begin with that of the callback.
 
     * ``mspgt/li``, ``mspgt/ig``: blocks below the local-intermediate and the intermediate-global boundary, accepted
       or not; not logged where none is placed. ``..._relative``: the same over the number of blocks. ``..._ci_width``:
@@ -33,10 +34,9 @@ def scalars(point: Mapping[str, Any], rule: str = "mspgt") -> dict[str, float]:
             found[f"{short}_relative"] = float(boundary["relative"])
             if boundary["ci_width"] is not None:
                 found[f"{short}_ci_width"] = float(boundary["ci_width"])
-    for name, block in point["signals"].items():
-        known = [value for value in block["value"] if value is not None]
-        found[f"max/{name}"] = float(np.max(known))
-    return {PREFIX + name: value for name, value in found.items()}
+    for signal, block in point["signals"].items():
+        found[f"max/{signal}"] = max(float(value) for value in block["value"] if value is not None)
+    return {f"{name}/{key}": value for key, value in found.items()}
 
 
 def words(point: Mapping[str, Any], rule: str = "mspgt") -> str:
@@ -46,38 +46,83 @@ def words(point: Mapping[str, Any], rule: str = "mspgt") -> str:
     return " ".join(["|".join(placed), verdict["status"]]).strip()
 
 
-def log_scalars(trainer: L.Trainer, point: Mapping[str, Any]) -> None:
+def log_scalars(trainer: L.Trainer, point: Mapping[str, Any], name: str) -> None:
     """Give a point to every logger; the Trainer's own metrics stay as they are."""
     for logger in trainer.loggers:
-        logger.log_metrics(scalars(point), step=point["step"])
+        with attempted(f"{type(logger).__name__} did not take {name} of step {point['step']:,}"):
+            logger.log_metrics(scalars(point, name), step=point["step"])
 
 
-def log_figures(trainer: L.Trainer, figures: Mapping[str, Any], step: int) -> None:
-    """Draw figures to the loggers that take them, as TensorBoard's or Weights & Biases' do."""
+def log_figure(trainer: L.Trainer, figure: Any, name: str, step: int) -> None:
+    """Draw a figure to the loggers that take them, as TensorBoard's or Weights & Biases' do."""
     for logger in trainer.loggers:
-        for name, figure in figures.items():
+        with attempted(f"{type(logger).__name__} did not take figure {name} of step {step:,}"):
             if callable(add := getattr(logger.experiment, "add_figure", None)):
-                add(PREFIX + name, figure, global_step=step)
+                add(name, figure, global_step=step)
             elif callable(image := getattr(logger, "log_image", None)):
-                image(key=PREFIX + name, images=[figure], step=step)
+                image(key=name, images=[figure], step=step)
+
+
+@contextmanager
+def attempted(failed: str) -> Iterator[None]:
+    """What fails in here becomes a warning, so that it neither ends a training nor hides how it ended.
+
+    Parameters
+    ----------
+    failed: what did not happen then, the beginning of a sentence.
+    """
+    try:
+        yield
+    except Exception as error:
+        rank_zero_warn(f"{failed}: {said(error)}")
+
+
+def said(error: Exception) -> str:
+    """What an error says, on one line."""
+    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
 
 
 class OnBar:
-    """Puts a few words beside the other metrics of a Trainer's progress bar, until it is closed."""
+    """Puts a few words beside the other metrics of a Trainer's progress bar, until it is closed.
 
-    def __init__(self, trainer: L.Trainer, said: Callable[[], str]) -> None:
-        self._bar: Any = trainer.progress_bar_callback
-        if self._bar is None:
-            return
-        metrics = self._bar.get_metrics
+    Parameters
+    ----------
+    name: what the words stand under.
+    words: gives them whenever the bar is drawn; empty for none.
+    """
 
-        def with_words(*arguments: Any, **named: Any) -> dict[str, Any]:
-            return {**metrics(*arguments, **named), **({"mspgt": text} if (text := said()) else {})}
-
-        self._bar.get_metrics = with_words
+    def __init__(self, trainer: L.Trainer, name: str, words: Callable[[], str]) -> None:
+        self._name = name
+        self._on: _Metrics | None = None
+        bar: Any = trainer.progress_bar_callback
+        if bar is not None:
+            self._on = bar.get_metrics if isinstance(bar.get_metrics, _Metrics) else _Metrics(bar)
+            self._on.words[name] = words
 
     def close(self) -> None:
-        """Leave the bar as it was."""
-        if self._bar is not None:
-            self._bar.__dict__.pop("get_metrics", None)
-            self._bar = None
+        """Take the words away; after the last ones the bar is as it was."""
+        if self._on is not None:
+            self._on.remove(self._name)
+            self._on = None
+
+
+class _Metrics:
+    """Stands in for a bar's `get_metrics` while some callback has words on it."""
+
+    def __init__(self, bar: Any) -> None:
+        self.words: dict[str, Callable[[], str]] = {}
+        self._bar, self._own = bar, "get_metrics" in vars(bar)
+        self._metrics = bar.get_metrics
+        bar.get_metrics = self
+
+    def __call__(self, *arguments: Any, **named: Any) -> dict[str, Any]:
+        added = {name: text for name, words in self.words.items() if (text := words())}
+        return {**self._metrics(*arguments, **named), **added}
+
+    def remove(self, name: str) -> None:
+        del self.words[name]
+        if not self.words:
+            del self._bar.get_metrics
+            if self._own:
+                self._bar.get_metrics = self._metrics
