@@ -53,7 +53,7 @@ def page(recorded: Recorded) -> str:
     """The page as text."""
     style = (files("mspgt") / "report.css").read_text(encoding="utf-8")
     template = (files("mspgt.dynamics") / "report.html").read_text(encoding="utf-8")
-    return Template(template).substitute(
+    text = Template(template).substitute(
         title=escape(f"{recorded.model} · boundary drift · mspgt"),
         style=style,
         headline=escape(recorded.headline),
@@ -63,6 +63,7 @@ def page(recorded: Recorded) -> str:
         body="\n".join(filter(None, _body(recorded))),
         footer=_footer(recorded),
     )
+    return text.encode("utf-8", "replace").decode("utf-8")  # a path of a checkpoint may hold half a surrogate pair
 
 
 def _body(recorded: Recorded) -> Iterator[str]:
