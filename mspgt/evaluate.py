@@ -69,7 +69,8 @@ class Replicates:
     curves: Mapping[str, Floats]
     """signal with document intervals -> (replicate, transition)"""
     pairs: Mapping[str, NDArray[np.int64]]
-    """rule -> (replicate, 2) layers of the two peaks, both 0 where there are fewer; empty without a bootstrap"""
+    """rule -> (replicate, 2) layers of the two peaks, both 0 where there are fewer; empty where a fused signal has no
+    document intervals"""
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def evaluate(measured: Mapping[str, Measured], n_layers: int, rule: Rule, progre
         "seed": rule.seed,
         "confidence": rule.confidence,
     }
-    replicates = _replicates(curves, decisions)
+    replicates = _replicates(curves, decisions, weights)
     return Evaluation(signals, verdicts, bootstrap, log.notes, log.left_out, log.seconds, replicates)
 
 
@@ -265,10 +266,13 @@ def _decisions(curves: Mapping[str, _Curve], weights: Mapping[str, float], rule:
     return {p.name: decide(gathered, p, rule.prominence, rule.confidence, rule.seed) for p in (PAPER, MSPGT)}
 
 
-def _replicates(curves: Mapping[str, _Curve], decisions: Mapping[str, Decision]) -> Replicates:
+def _replicates(
+    curves: Mapping[str, _Curve], decisions: Mapping[str, Decision], weights: Mapping[str, float]
+) -> Replicates:
+    """What was drawn; no pairs where a fused signal stands still in every replicate, as they would look too certain."""
     drawn = {name: curve.replicates for name, curve in curves.items() if curve.replicates is not None}
     pairs = {name: d.pairs * (d.pairs[:, :1] > 0) for name, d in decisions.items() if d.pairs is not None}
-    return Replicates(drawn, pairs)
+    return Replicates(drawn, pairs if all(name in drawn for name in curves if weights[name] > 0) else {})
 
 
 def _gather(fused: Mapping[str, _Curve], weights: Mapping[str, float]) -> Curves:

@@ -275,3 +275,24 @@ def test_many_documents_are_resampled_in_groups():
     evaluation = evaluate(three(documents=700), 16, Rule({}, None, 20, 0))
     assert evaluation.bootstrap["units"]["text"] <= 512
     assert any("700 documents" in note for note in evaluation.notes)
+
+
+def test_replicates_are_those_of_the_intervals():
+    measured = {"a": Measured(Ratio(), state(), None, "text"), "b": Measured(Ratio(), state(seed=1), None, "text")}
+    found = evaluate(measured, 16, RULE)
+    for name, block in found.signals.items():
+        low, high = percentile_interval(found.replicates.curves[name], 0.95)
+        assert block["low"] == low.tolist() and block["high"] == high.tolist()
+    for rule, pairs in found.replicates.pairs.items():
+        assert pairs.shape == (RULE.bootstrap, 2)
+        assert np.all((pairs[:, 0] > 0) == (pairs[:, 1] > 0))
+        assert np.mean(pairs[:, 0] > 0) == found.verdicts[rule]["p_two_peaks"]
+
+
+def test_a_fused_signal_that_stands_still_leaves_no_pairs_to_compare():
+    measured = {"a": Measured(Ratio(), state(), None, "text"), "b": Measured(Frozen(), state(seed=1), None, "text")}
+    found = evaluate(measured, 16, RULE)
+    assert [*found.replicates.curves] == ["a"]
+    assert found.replicates.pairs == {}
+    weightless = evaluate(measured, 16, Rule({"b": 0.0}, None, 200, 0))
+    assert [*weightless.replicates.pairs] == ["paper", "mspgt"]
