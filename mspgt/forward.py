@@ -54,8 +54,8 @@ def input_device(model: nn.Module) -> torch.device:
 def forward_pass() -> Iterator[None]:
     """How every pass is made: without gradients, by the model's original code, and leaving autocast's cache alone.
 
-    Compiled code would not call hooks, or be compiled once more for them. A weight that autocast casts without
-    gradients would be found in its cache by a training step within the same autocast, and get no gradient there.
+    Compiled code would not call hooks, or be compiled once more for them. In older versions of torch (before its pull
+    request 165068) a training step that finds a weight in autocast's cache, cast without gradients, gives it none.
     """
     # The compiler is slow to import, and before it is imported nothing is compiled.
     compiler = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()

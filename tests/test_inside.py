@@ -388,13 +388,16 @@ def test_gradient_checkpointing_is_silent_and_shows_detached_states(caplog: pyte
     assert module.model.is_gradient_checkpointing
 
 
-def test_gradients_within_the_same_autocast_are_those_without_observing() -> None:
+def test_autocast_has_nothing_in_its_cache_for_the_training_to_find() -> None:
     def gradient(watched: bool) -> list[Tensor]:
         torch.manual_seed(0)
         module = Training(model=llama(attention_dropout=0.0))
+        loaded, caches = described(module), []
         with torch.autocast("cpu", torch.bfloat16):
             if watched:
-                hidden_states(module)
+                with Capture(loaded.model, loaded.blocks, attention=True) as capture:
+                    capture.run(batch_of(9), lambda layer: caches.append(torch.is_autocast_cache_enabled()))
+                assert not any(caches)
                 assert torch.is_autocast_cache_enabled()
             module.model(input_ids=IDS, labels=IDS).loss.backward()
         return [p.grad for p in module.parameters() if p.grad is not None]
