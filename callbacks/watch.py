@@ -134,8 +134,16 @@ class Watch:
         """A corpus in memory, and what a manifest says of it."""
         o = self._config.options
         if is_ready(source):
-            ready = Ready(source, corpus=name, model=self.model)
-            entry = {"name": ready.name, "sha256": ready.sha256, "limit": None, "flags": list(ready.flags)}
+            m = self.model
+            ready = Ready(
+                source,
+                corpus=name,
+                special_ids=m.special_ids,
+                vocabulary=m.vocabulary,
+                longest=m.context_length,
+                limit=o.limit,
+            )
+            entry = {"name": ready.name, "sha256": ready.sha256, "limit": o.limit, "flags": list(ready.flags)}
             self.notes += ready.notes
             return ready.batches, entry
         corpus = data.load(source, limit=o.limit, seed=o.seed, corpus=name)

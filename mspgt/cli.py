@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mspgt.config import build, key_values
@@ -98,6 +99,34 @@ def _intervene(arguments: list[str]) -> int:
     return 3 if behaviour.not_measured else 0
 
 
+def _drift(arguments: list[str]) -> int:
+    from mspgt import drift_config
+
+    names = list(takewhile(_is_place, arguments))
+    keys: dict[str, Any] = key_values(arguments[len(names) :], "write for example checkpoints={}")
+    if names and "checkpoints" in keys:
+        raise UserError(
+            f"the checkpoints are given twice ({names[0]!r} and checkpoints={keys['checkpoints']}); give them once."
+        )
+    if names:
+        keys["checkpoints"] = ",".join(names)
+    settings = drift_config.build(keys, keys.pop("config", None))
+    console = _console()
+    from mspgt.analysis import start_drift
+
+    drift = start_drift(settings, console)
+    from mspgt.dynamics import table
+
+    table.render(drift, _console(stderr=False))
+    return 3 if drift.data["left_out"] or any(point.left_out for point in drift.points) else 0
+
+
+def _is_place(word: str) -> bool:
+    """Whether a word is no key with a value: names of Lightning's checkpoints have equals signs in them."""
+    key, equals, _ = word.partition("=")
+    return not word.startswith("--") and (not equals or os.sep in key or os.path.exists(word))
+
+
 def _evaluate(arguments: list[str]) -> int:
     (path,), keys = _positional(arguments, (1,), "mspgt evaluate RUN [key=value ...]")
     from mspgt.recompute import evaluate_run
@@ -142,6 +171,7 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
         "recompute a result with other weights, prominence or bootstrap; needs no model",
     ),
     "intervene": (_intervene, "disturb one scale of a model at a time while it generates, and measure what breaks"),
+    "drift": (_drift, "follow the boundaries over the checkpoints of a training run"),
     "merge": (_merge, "make one run of several over disjoint documents"),
     "ls": (_ls, "list signals, interventions, metrics and built-in models, or the options of one"),
     "doctor": (_doctor, "tell what this machine can do and what is missing"),
@@ -207,7 +237,7 @@ def _fail(sentence: str, code: int, traceback: bool) -> int:
 
 
 def _interrupted(arguments: list[str]) -> str:
-    computes = arguments[0] in ("run", "intervene") if arguments else False
+    computes = arguments[0] in ("run", "intervene", "drift") if arguments else False
     return f"interrupted; {'nothing was computed yet' if computes else 'what was saved before is intact'}."
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mspgt import registry
 from mspgt.built_in import MODELS
 from mspgt.config import RunOptions, help_lines
+from mspgt.drift_config import MODEL, DriftOptions
 from mspgt.errors import UserError, unknown
 from mspgt.intervene_config import InterveneOptions
 from mspgt.registry import Entry, Kind
@@ -23,6 +24,11 @@ USAGE = {
     "intervene": "mspgt intervene run=RUN [key=value ...] [config=file.yaml]\n"
     "mspgt intervene model=MODEL boundaries=5,9|paper|thirds [key=value ...] [config=file.yaml]\n"
     "  such as: mspgt intervene run=runs/a sigma=0.1,0.2 samples=200 out=runs/a-gaussian",
+    "drift": "mspgt drift CHECKPOINTS [key=value ...] [config=file.yaml]\n"
+    "mspgt drift model=MODEL revisions=A,B,... [key=value ...] [config=file.yaml]\n"
+    "  such as: mspgt drift runs/trainer out=runs/drift\n"
+    "           mspgt drift 'lightning_logs/version_0/checkpoints/*.ckpt' model=tiny-llama-a out=runs/drift\n"
+    "           mspgt drift model=EleutherAI/pythia-70m revisions=step512,step1000,step143000",
     "evaluate": "mspgt evaluate RUN [prominence=...] [bootstrap=...] [weights.<signal>=...]",
     "merge": "mspgt merge A B ... out=C [overwrite=true]",
     "ls": "mspgt ls [NAME ...]",
@@ -62,8 +68,11 @@ def explain(verb: str, summary: str, console: Console) -> None:
     """Print the usage of a verb and all its keys."""
     console.print(f"{USAGE[verb]}\n\n{summary}\n", highlight=False, markup=False, soft_wrap=True)
     if verb == "run":
-        lines = _keys(RunOptions, registry.SIGNAL)
-        lines.append(("weights.<signal>", "number", "the signal's own", "weight of a signal in the fusion"))
+        lines = _run_keys()
+    elif verb == "drift":
+        model = ("model", "text", "–", MODEL)
+        lines = help_lines(DriftOptions)
+        lines += [model if line[0] == "model" else line for line in _run_keys() if line[0] != "revision"]
     elif verb == "intervene":
         lines = _keys(InterveneOptions, registry.INTERVENTION, registry.METRIC)
     else:
@@ -73,6 +82,11 @@ def explain(verb: str, summary: str, console: Console) -> None:
         "--key value is accepted too. `mspgt ls` lists all plugins, `mspgt ls NAME` the options of one.",
         highlight=False,
     )
+
+
+def _run_keys() -> Lines:
+    weights = ("weights.<signal>", "number", "the signal's own", "weight of a signal in the fusion")
+    return [*_keys(RunOptions, registry.SIGNAL), weights]
 
 
 def _keys(options: type, *kinds: Kind) -> Lines:
@@ -90,7 +104,7 @@ def _options(lines: Lines) -> Table:
 
     table = Table(Column("key", no_wrap=True), "meaning (type; default)", box=None, header_style="bold", pad_edge=False)
     for key, kind, default, meaning in lines:
-        default = default.replace(",", ", ")  # so that a long list is broken between its items
+        default = default.replace(",", ", ") or "–"  # so that a long list is broken between its items
         table.add_row(escape(key), f"{escape(meaning)} [dim]({escape(kind)}; {escape(default)})[/]")
     return table
 
