@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mspgt import intervene_config, registry
+from mspgt import drift_config, intervene_config, registry
 from mspgt.cli import VERBS
 from mspgt.config import build, key_values
 
@@ -35,7 +35,7 @@ def test_every_command_has_a_verb_and_keys_that_exist() -> None:
     assert len(commands) > 5
     for _, verb, *arguments in commands:
         assert verb in VERBS
-        check = {"run": build, "intervene": intervene_config.build}.get(verb)
+        check = {"run": build, "intervene": intervene_config.build, "drift": drift_config.build}.get(verb)
         if check is not None:
             check(key_values([a for a in arguments if a != "..."]))
 
@@ -56,7 +56,7 @@ def test_python_blocks_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.Mon
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), scope)
     assert "Turn" in scope
-    assert list(tmp_path.iterdir()) == []  # no run directory was left behind
+    assert [path.name for path in tmp_path.iterdir()] == ["drift"]  # of the training; no run directory was left behind
 
 
 def install(folder: Path) -> None:
