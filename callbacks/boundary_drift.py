@@ -179,6 +179,9 @@ class BoundaryDrift(L.Callback):
         step = trainer.global_step
         if self._pace.last != step:
             self._evaluate(trainer, pl_module, end=not self._pace.is_multiple(step))
+        if self._losses.metric is not None and self._losses.metric not in trainer.callback_metrics:
+            logged = ", ".join(trainer.callback_metrics) or "none"
+            rank_zero_warn(f"no metric {self._losses.metric!r} was logged to stand as loss; logged were: {logged}.")
         self._close(pl_module)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
@@ -268,12 +271,10 @@ class BoundaryDrift(L.Callback):
         point = self._record.history.points[-1]
         log_scalars(trainer, point, self._name)
         with attempted(f"boundary drift could not be written to {self._record.folder}"):
-            self._record.drift(self._pace.overhead).save_data(self._record.folder)
-        if self._figures:
-            with attempted("the figure of the boundary drift could not be drawn"):
-                log_figure(
-                    trainer, self._record.drift(self._pace.overhead).plot(), f"{self._name}/drift", point["step"]
-                )
+            drift = self._record.drift(self._pace.overhead)
+            drift.save_data(self._record.folder)
+            if self._figures:
+                log_figure(trainer, drift.plot(), f"{self._name}/drift", point["step"])
 
     def _words(self) -> str:
         points = self._record.history.points

@@ -45,7 +45,7 @@ class History:
         if len(self.points) < 2:
             return None
         first, last = (_of_point(self.points[i]) for i in (0, -1))
-        return moves(first, last, self._confidence)
+        return moves(first, last, float(self.bootstrap["confidence"]))
 
     def add(
         self,
@@ -71,10 +71,9 @@ class History:
         -------
         The point.
         """
-        self.bootstrap = evaluation.bootstrap
         snapshot = _snapshot(step, evaluation)
-        if self._latest:
-            self.changes.append(change(self._latest[-1], snapshot, self._confidence))
+        confidence = float(evaluation.bootstrap["confidence"])
+        changed = [change(before, snapshot, confidence) for before in self._latest[-1:]]
         pairs = snapshot.pairs
         point = {
             "step": step,
@@ -87,7 +86,9 @@ class History:
             "left_out": list(left_out),
             "replicates": {r: dict(zip(BOUNDARIES, p.T.tolist(), strict=True)) for r, p in pairs.items()} or None,
         }
+        self.bootstrap = evaluation.bootstrap
         self.points.append(point)
+        self.changes += changed
         self._latest = [*self._latest[-1:], snapshot] if end else [snapshot]
         return point
 
@@ -97,10 +98,6 @@ class History:
             self.points.pop()
             self.changes = self.changes[: max(0, len(self.points) - 1)]
             self._latest.pop()
-
-    @property
-    def _confidence(self) -> float:
-        return float(self.bootstrap.get("confidence", 0.95))
 
     def state_dict(self) -> Json:
         """All of it, as plain values and tensors."""
@@ -119,7 +116,7 @@ class History:
             Snapshot(
                 point["step"],
                 _curves(point["signals"]),
-                {name: values.numpy() for name, values in packed.items()},
+                {name: values.cpu().numpy() for name, values in packed.items()},
                 _boundaries(point["verdicts"]),
                 _pairs(point["replicates"]),
             )
