@@ -1,13 +1,15 @@
-"""Writing files so that an interruption leaves the old file or the new one, never half of one."""
+"""Files: written so that an interruption leaves the old one or the new one, read with a sentence for every fault."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -91,3 +93,31 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     with writing(path) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def read_kept(path: str | os.PathLike[str], name: str, what: str, maker: str) -> tuple[Mapping[str, Any], Path]:
+    """Read back the JSON file of a result, and say which it was.
+
+    Parameters
+    ----------
+    path: the file, or a directory that holds `name`.
+    what: what it holds, such as "result".
+    maker: what makes it, such as "`mspgt run out=...`".
+
+    Raises
+    ------
+    UserError: there is none, it cannot be read, or it is not a JSON mapping.
+    """
+    file = Path(path)
+    file = file / name if file.is_dir() else file
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no {what} at {file}; give a directory that holds {name}, made by {maker}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}.") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file} is not JSON (line {error.lineno}: {error.msg}); make it again by {maker}.") from None
+    if not isinstance(data, Mapping):
+        raise UserError(f"{file} holds a {type(data).__name__}, not a {what}; give a {name} made by {maker}.")
+    return data, file

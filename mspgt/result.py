@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import importlib
-import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mspgt.errors import UserError
-from mspgt.files import write_atomically
+from mspgt import rows
+from mspgt.files import read_kept, write_atomically
 from mspgt.schema import RULES, Curve, Findings, Verdict
 
 if TYPE_CHECKING:
@@ -47,19 +44,11 @@ class Result(Findings):
 
     def to_csv(self) -> str:
         """`to_rows` as the text of signals.csv, numbers in full precision."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.to_rows())
-        return text.getvalue()
+        return rows.to_csv(self.to_rows(), COLUMNS)
 
     def to_dataframe(self) -> Any:
         """`to_rows` as a pandas DataFrame; UserError if pandas is not installed."""
-        try:
-            pandas = importlib.import_module("pandas")
-        except ImportError:
-            raise UserError("to_dataframe needs pandas; install it with: pip install pandas") from None
-        return pandas.DataFrame(self.to_rows(), columns=list(COLUMNS))
+        return rows.to_dataframe(self.to_rows(), COLUMNS)
 
     def plot(self, ax: Any = None, rule: str = "mspgt") -> Figure:
         """Draw signals, evidence and boundaries in the manner of the paper's Figures 3-6.
@@ -136,25 +125,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     ------
     UserError: there is none, it is not JSON, or its schema is another.
     """
-    file = Path(path)
-    if file.is_dir():
-        file = file / FILE
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(
-            f"no result at {file}; give a run directory that holds {FILE}, made by `mspgt run out=...`."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {error}.") from None
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{file} is not JSON (line {error.lineno}: {error.msg}); make it again with `mspgt evaluate`."
-        ) from None
-    if not isinstance(data, Mapping):
-        raise UserError(f"{file} holds a {type(data).__name__}, not a result; give a {FILE} made by mspgt.")
+    data, file = read_kept(path, FILE, "result", "`mspgt run out=...`")
     result = Result(data, where=str(file))
     result.directory = file.parent
     return result

@@ -218,7 +218,7 @@ def test_the_data_alone_are_three_files(drift: Drift, saved: Path, tmp_path: Pat
         (None, r"no drift at .*drift\.json; give a directory that holds drift\.json, made by training with"),
         (b"\xff\xfe", r"cannot read .*drift\.json"),
         (b'{"schema": 1,\n', r"drift\.json is not JSON \(line 2: .*\); make it again"),
-        (b"[1]", r"drift\.json holds a list; give a drift\.json"),
+        (b"[1]", r"drift\.json holds a list, not a drift; give a drift\.json"),
         (b'{"schema": 7}', r"drift\.json has schema 7; this version of mspgt reads schema 1"),
     ],
 )

@@ -197,7 +197,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no result at .*give a run directory"),
+        (None, "no result at .*give a directory that holds result"),
         ("{", r"is not JSON \(line 1"),
         ("[1]", "holds a list, not a result"),
         ("{}", "has schema None; this version of mspgt reads schema 1"),

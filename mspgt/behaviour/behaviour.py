@@ -5,14 +5,12 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mspgt.behaviour.describe import Described
 from mspgt.behaviour.schema import FILE
-from mspgt.errors import UserError
-from mspgt.files import write_atomically
+from mspgt.files import read_kept, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,20 +106,5 @@ def load(path: str | os.PathLike[str]) -> Behaviour:
     ------
     UserError: there is none, it is not JSON, or its schema is another.
     """
-    file = Path(path)
-    file = file / FILE if file.is_dir() else file
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"no experiment at {file}; give a directory that holds {FILE}, made by `mspgt intervene out=...`."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {error}.") from None
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{file} is not JSON (line {error.lineno}: {error.msg}); make it again with `mspgt intervene`."
-        ) from None
-    if not isinstance(data, Mapping):
-        raise UserError(f"{file} holds a {type(data).__name__}; give a {FILE} made by `mspgt intervene`.")
+    data, file = read_kept(path, FILE, "experiment", "`mspgt intervene out=...`")
     return Behaviour(data, where=str(file))

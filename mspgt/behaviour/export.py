@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import importlib
-import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mspgt import rows
 from mspgt.behaviour.describe import Described
 from mspgt.behaviour.effects import Estimate
-from mspgt.errors import UserError
 from mspgt.files import write_atomically
 
 COLUMNS = (
@@ -30,20 +27,12 @@ def write_csv(behaviour: Described, path: Path | str) -> None:
 
 def to_csv(behaviour: Described) -> str:
     """`to_rows` as text; a number that is not there is an empty field."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _columns(behaviour), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(to_rows(behaviour))
-    return text.getvalue()
+    return rows.to_csv(to_rows(behaviour), _columns(behaviour))
 
 
 def to_dataframe(behaviour: Described) -> Any:
     """`to_rows` as a pandas DataFrame; UserError if pandas is not installed."""
-    try:
-        pandas = importlib.import_module("pandas")
-    except ImportError:
-        raise UserError("to_dataframe needs pandas; install it with: pip install pandas") from None
-    return pandas.DataFrame(list(to_rows(behaviour)), columns=_columns(behaviour))
+    return rows.to_dataframe(to_rows(behaviour), _columns(behaviour))
 
 
 def to_rows(behaviour: Described) -> Iterator[dict[str, Any]]:

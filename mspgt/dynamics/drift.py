@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import html
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mspgt.dynamics import export
 from mspgt.dynamics.schema import FILE, Recorded
 from mspgt.errors import UserError
-from mspgt.files import write_atomically
+from mspgt.files import read_kept, write_atomically
 from mspgt.schema import RULES, Findings, Verdict
 
 if TYPE_CHECKING:
@@ -160,23 +158,7 @@ def load(path: str | os.PathLike[str]) -> Drift:
     ------
     UserError: there is none, it is not JSON, its schema is another, or a part is missing or damaged.
     """
-    file = Path(path)
-    file = file / FILE if file.is_dir() else file
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"no drift at {file}; give a directory that holds {FILE}, made by training with `BoundaryDrift` or by "
-            "`mspgt drift out=...`."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {error}.") from None
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{file} is not JSON (line {error.lineno}: {error.msg}); make it again with `mspgt drift`."
-        ) from None
-    if not isinstance(data, Mapping):
-        raise UserError(f"{file} holds a {type(data).__name__}; give a {FILE} made by mspgt.")
+    data, file = read_kept(path, FILE, "drift", "training with `BoundaryDrift` or by `mspgt drift out=...`")
     return Drift(data, where=str(file))
 
 

@@ -25,17 +25,15 @@
 
 from __future__ import annotations
 
-import csv
-import importlib
-import io
 import json
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mspgt import rows
 from mspgt.dynamics.points import Change, Point
 from mspgt.dynamics.schema import Recorded
-from mspgt.errors import UserError, unknown
+from mspgt.errors import unknown
 from mspgt.schema import BOUNDARIES, Boundary, Curve
 
 Rows = Iterator[dict[str, Any]]
@@ -70,21 +68,12 @@ def to_rows(drift: Recorded, table: str = "curves") -> list[dict[str, Any]]:
 
 def to_csv(drift: Recorded, table: str = "curves") -> str:
     """`to_rows` as text; a number that is not there is an empty field."""
-    rows = to_rows(drift, table)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS[table], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return rows.to_csv(to_rows(drift, table), COLUMNS[table])
 
 
 def to_dataframe(drift: Recorded, table: str = "curves") -> Any:
     """`to_rows` as a pandas DataFrame; UserError if pandas is not installed."""
-    try:
-        pandas = importlib.import_module("pandas")
-    except ImportError:
-        raise UserError("to_dataframe needs pandas; install it with: pip install pandas") from None
-    return pandas.DataFrame(to_rows(drift, table), columns=list(COLUMNS[table]))
+    return rows.to_dataframe(to_rows(drift, table), COLUMNS[table])
 
 
 def to_json(value: Any, indent: str = "") -> str:
