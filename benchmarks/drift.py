@@ -117,10 +117,11 @@ def show(settings: Settings) -> None:
             f"| `{name}` | {drift.steps[-1]:,} | {len(drift.points)} | {took} | {drift.points[-1].findings.headline} |"
         )
     print(f"\n{hardware(settings.threads)}")
-    one, two = ([found[f"{mixture}-{n}"] for n in (1, 2)] for mixture in ("everyday", "professional"))
-    for title, runs in {"everyday": one, "professional": two, "all four": [*one, *two]}.items():
+    for mixture in ("everyday", "professional", ""):
+        runs = {name: drift for name, drift in found.items() if name.startswith(mixture)}
         for rule in ("mspgt", "paper"):
-            print(f"\nprediction 3.2, {title}, {rule}: {prediction_3_2(runs, rule)}")
+            answer = prediction_3_2([*runs.values()], rule, [*runs])
+            print(f"\nprediction 3.2 over {', '.join(runs)}: {answer}")
 
 
 if __name__ == "__main__":
