@@ -159,7 +159,10 @@ class BoundaryDrift(L.Callback):
         self._begin(trainer, step)
         self._bar = OnBar(trainer, self._name, self._words)
         if self._pace.at_start(step):
-            self._evaluate(trainer, pl_module)
+            first = self._pace.last is None
+            failed = self._ranks.broadcast(self._evaluate(trainer, pl_module))
+            if first and failed:
+                raise UserError(f"the boundaries of this training cannot be followed: {failed}")
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
         """Note the loss of a batch: callbacks before this one may write a checkpoint before it is over."""
@@ -246,35 +249,45 @@ class BoundaryDrift(L.Callback):
             raise UserError(f"the Trainer's folder {root} is not on this machine: give BoundaryDrift out= too.")
         return Path(root) / ("drift" if self._name == "mspgt" else f"drift-{self._name}")
 
-    def _evaluate(self, trainer: L.Trainer, pl_module: L.LightningModule, *, end: bool = False) -> None:
-        """Add a point; whatever goes wrong, the training goes on, on all ranks."""
-        if self._watch is None:
-            return
-        step, began = trainer.global_step, time.perf_counter()
+    def _evaluate(self, trainer: L.Trainer, pl_module: L.LightningModule, *, end: bool = False) -> str:
+        """Add a point. Whatever goes wrong, the training goes on, on all ranks; the answer is what went wrong."""
+        failed, step, began = "", trainer.global_step, time.perf_counter()
         with random_state(pl_module):
             try:
-                outcome = self._watch.evaluate()
-                if outcome is not None:
-                    loss = self._losses.mean(trainer.callback_metrics)
-                    self._record.add(step, outcome, loss=loss, seconds=time.perf_counter() - began, end=end)
+                self._add(trainer, step, began, end)
+            except Exception as error:  # a fault of the analysis must not end the training
+                failed = said(error)
+                self._record.left_out.append(f"step {step:,} was left out: {failed}")
+                rank_zero_warn(f"boundaries at {self._record.left_out[-1]}")
+            else:
                 if not end:
                     self._losses.clear()
-                if outcome is not None:
-                    self._show(trainer)
-            except Exception as error:  # a fault of the analysis must not end the training
-                self._record.left_out.append(f"step {step:,} was left out: {said(error)}")
-                rank_zero_warn(f"boundaries at {self._record.left_out[-1]}")
+                self._show(trainer, step)
         self._pace.evaluated(step, time.perf_counter() - began)
+        return failed
 
-    def _show(self, trainer: L.Trainer) -> None:
-        """Give the last point to loggers, and write what there is."""
-        point = self._record.history.points[-1]
-        log_scalars(trainer, point, self._name)
-        with attempted(f"boundary drift could not be written to {self._record.folder}"):
+    def _add(self, trainer: L.Trainer, step: int, began: float, end: bool) -> None:
+        outcome = None if self._watch is None else self._watch.evaluate()
+        if outcome is None:
+            return
+        loss = self._losses.mean(trainer.callback_metrics)
+        before = self._record.history.points[-1:]
+        point = self._record.add(step, outcome, loss=loss, seconds=time.perf_counter() - began, end=end)
+        for sentence in point["left_out"]:
+            if all(sentence not in other["left_out"] for other in before):
+                rank_zero_warn(f"boundaries at step {step:,}: {sentence}")
+
+    def _show(self, trainer: L.Trainer, step: int) -> None:
+        """Give the point of a step, where this process has it, to loggers, and write what there is."""
+        history = self._record.history
+        if history.step != step:
+            return
+        log_scalars(trainer, history.points[-1], self._name)
+        with attempted("boundary drift could not be written"):
             drift = self._record.drift(self._pace.overhead)
             drift.save_data(self._record.folder)
             if self._figures:
-                log_figure(trainer, drift.plot(), f"{self._name}/drift", point["step"])
+                log_figure(trainer, drift.plot(), f"{self._name}/drift", step)
 
     def _words(self) -> str:
         points = self._record.history.points

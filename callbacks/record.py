@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,6 @@ from mspgt.dynamics import Drift
 from mspgt.dynamics.history import History
 from mspgt.dynamics.schema import FILE, SCHEMA
 from mspgt.provenance import command, provenance
-from mspgt.schema import plain
 
 Json = dict[str, Any]
 
@@ -37,6 +37,8 @@ class Record:
         self.history = History()
         self.left_out: list[str] = []
         self._settings = settings
+        self._training = uuid.uuid4().hex
+        """by which a folder is known as this training's own, in later sessions too"""
         self._facts: Json = {}
         """the blocks model, data and provenance, and the notes"""
         self._started = time.time()
@@ -89,7 +91,7 @@ class Record:
                 "model": self._facts["model"],
                 "data": self._facts["data"],
                 "provenance": self._facts["provenance"],
-                "settings": self._settings,
+                "settings": {**self._settings, "training": self._training},
                 "bootstrap": self.history.bootstrap,
                 "points": self.history.points,
                 "changes": self.history.changes,
@@ -112,20 +114,26 @@ class Record:
         return self._folder
 
     def _is_taken(self, folder: Path) -> bool:
-        """Whether a drift lies there that does not begin as this one does."""
-        try:
-            first = json.loads((folder / FILE).read_text(encoding="utf-8"))["points"][0]
-        except FileNotFoundError:
+        """Whether the drift of another training lies there."""
+        if not (folder / FILE).exists():
             return False
+        try:
+            found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            return bool(found["settings"]["training"] != self._training)
         except (OSError, ValueError, TypeError, LookupError):  # whatever it is, it is not ours
             return True
-        return not self.history.points or bool(first != plain(self.history.points[0]))
 
     def state_dict(self) -> Json:
         """All but the folder, as plain values and tensors."""
-        return {"history": self.history.state_dict(), "left_out": list(self.left_out), "facts": dict(self._facts)}
+        return {
+            "history": self.history.state_dict(),
+            "left_out": list(self.left_out),
+            "facts": dict(self._facts),
+            "training": self._training,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self.history.load_state_dict(state["history"])
         self.left_out, self._facts = list(state["left_out"]), dict(state["facts"])
+        self._training = state["training"]

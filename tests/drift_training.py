@@ -185,8 +185,8 @@ def randomness() -> list[Any]:
 
 def rows_of(logger: CSVLogger, ours: bool = False) -> list[dict[str, str]]:
     """The rows that a logger wrote, of the training's own metrics or of ours."""
-    with open(Path(logger.log_dir) / "metrics.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    file = Path(logger.log_dir) / "metrics.csv"
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) if file.exists() else []
     kept = [{k: v for k, v in row.items() if v and (k == "step" or k.startswith("mspgt/") == ours)} for row in rows]
     return [row for row in kept if len(row) > 1]
 
