@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import (
 )
 
 from mspgt.dynamics import Drift
+from mspgt.plugins.attn import AttentionDrift
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)
@@ -134,6 +135,35 @@ def test_a_training_is_the_same_with_and_without(case: Case, tmp_path: Path) -> 
     assert drift.drift.left_out == ()
     assert len(drift.drift.points) == case.points
     assert all(point.left_out == () for point in drift.drift.points)
+
+
+def draw_from_all() -> None:
+    torch.rand(())
+    random.random()
+    np.random.random()
+
+
+class Drawn:
+    """A corpus whose documents are drawn at random."""
+
+    def __iter__(self) -> Iterator[str]:
+        draw_from_all()
+        return iter(t.TEXTS)
+
+
+def test_a_corpus_and_a_signal_that_draw_random_numbers_do_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = AttentionDrift.prepare
+
+    def drawing(*given: Any) -> Any:
+        draw_from_all()
+        return original(*given)
+
+    monkeypatch.setattr(AttentionDrift, "prepare", drawing)
+    one, _ = t.train(tmp_path / "one", module=Case().module)
+    other, _ = t.train(tmp_path / "other", t.boundary_drift(data=Drawn()), module=Case().module)
+    assert list(t.differences(one, other)) == []
 
 
 class Disturb(L.Callback):
