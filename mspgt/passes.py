@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,11 +16,17 @@ from mspgt.errors import UserError, not_fitted
 from mspgt.evaluate import Measured
 from mspgt.models import LoadedModel
 from mspgt.signal import Fitted, Signal
-from mspgt.state import State, merge
+from mspgt.state import State
+
+ROOM = 64 << 20
+"""bytes of states that are kept batch by batch before they are merged"""
+
+
+# ------------------------------------------------------------------------------------------- processes
 
 
 class Ranks(Protocol):
-    """The processes that share a corpus."""
+    """The processes that share a corpus; each of them makes the same calls in the same order."""
 
     rank: int
     world: int
@@ -50,6 +57,35 @@ class Alone:
         return value
 
 
+@contextmanager
+def agreed(ranks: Ranks) -> Iterator[None]:
+    """What raises in one process raises in all of them, once each has come to the end of the block.
+
+    So no process waits for one that has given up. There are no exchanges inside the block.
+
+    Raises
+    ------
+    UserError: the sentence of the first process that raised.
+    """
+    error: Exception | None = None
+    try:
+        yield
+    except Exception as raised:  # the others wait for an answer, whatever happened here
+        error = raised
+    told = ranks.exchange(None if error is None else _sentence(error))
+    if why := next(filter(None, told), None):
+        if isinstance(error, UserError) and str(error) == why:
+            raise error
+        raise UserError(why) from error
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+
+# ------------------------------------------------------------------------------------------- passes
+
+
 @dataclass
 class Measurement:
     """What all passes gave."""
@@ -62,15 +98,17 @@ class Measurement:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Passes:
     """Takes signals through all their passes over their corpora.
+
+    A signal that raises is left out, in all processes, and the others go on.
 
     Parameters
     ----------
     signals: name -> signal.
     home: name -> the corpus that it is measured on.
-    corpora: name -> batches on the CPU, the same in every process; they are dealt to the processes in turn.
+    corpora: name -> batches, one or more, the same in every process; they are dealt to the processes in turn.
     """
 
     signals: Mapping[str, Signal]
@@ -83,84 +121,72 @@ class Passes:
 
         Raises
         ------
-        UserError: the same in every process, whichever could not go on.
+        UserError: the model cannot be measured in one of the processes; the same in all.
         """
         found = Measurement()
         for corpus in self.corpora:
             mine = {name: signal for name, signal in self.signals.items() if self.home[name] == corpus}
             fitted: dict[str, Fitted | None] = {}
-            last = max((len(s.stages) for s in mine.values()), default=1) - 1
-            for stage in range(last + 1):
-                here = {name: signal for name, signal in mine.items() if stage < len(signal.stages)}
-                parts = self._pass(model, corpus, here, stage, fitted, found)
-                fits, error = None, None
-                if parts is not None:
-                    try:
-                        fits = self._fits(here, stage, _merged(parts), corpus, found)
-                    except Exception as raised:  # the others wait for an answer
-                        error = _said(raised)
-                error, fits, found.failures = self.ranks.broadcast(
-                    (error, fits if stage < last else None, found.failures)
-                )
-                if error is not None:
-                    raise UserError(error)
-                fitted = fits or {}
+            # A corpus without signals is read too: what there is to read in it is reported.
+            for stage in range(max((len(s.stages) for s in mine.values()), default=1)):
+                due = {n: s for n, s in mine.items() if stage < len(s.stages) and n not in found.failures}
+                collector = Collector(due, stage, fitted, found.failures, found.notes)
+                states = self._pass(model, corpus, collector)
+                if states is not None:
+                    found.readings.setdefault(corpus, states[READING])
+                    fitted = _fit(corpus, collector, states, found)
+                fitted, found.failures = self.ranks.broadcast((fitted, found.failures))
+        found.notes = list(dict.fromkeys(found.notes))
         return found if self.ranks.rank == 0 else None
 
-    def _pass(
-        self,
-        model: LoadedModel,
-        corpus: str,
-        signals: Mapping[str, Signal],
-        stage: int,
-        fitted: Mapping[str, Fitted | None],
-        found: Measurement,
-    ) -> list[dict[str, State]] | None:
-        """One pass; the states of each process in the first one."""
-        collector = Collector(signals, stage, fitted, dict(found.failures))
-        states: dict[str, State] = {}
-        error: str | None = None
-        try:
-            states = self._observe(model, collector, self.corpora[corpus])
-        except Exception as raised:  # the others wait for an answer, whatever happened here
-            error = _said(raised)
-        told = self.ranks.exchange((error, collector.failures, collector.notes))
-        for why, failures, notes in told:
-            if why is not None:
-                raise UserError(why)
-            found.failures |= failures
-            found.notes += [note for note in notes if note not in found.notes]
-        return self.ranks.gather({name: s for name, s in states.items() if name not in found.failures})
+    def _pass(self, model: LoadedModel, corpus: str, collector: Collector) -> dict[str, State] | None:
+        """The states of one pass, merged, in the first process; None in the others."""
+        with agreed(self.ranks):
+            states = self._share(model, self.corpora[corpus], collector)
+        told = self.ranks.exchange((collector.failures, collector.notes))
+        for failures, notes in told[: self.ranks.rank] + told[self.ranks.rank + 1 :]:
+            collector.failures.update(failures)
+            collector.notes += notes
+        parts = self.ranks.gather({name: s for name, s in states.items() if name not in collector.failures})
+        return None if parts is None else collector.merged(parts)
 
-    def _observe(self, model: LoadedModel, collector: Collector, batches: Sequence[Batch]) -> dict[str, State]:
-        mine = batches[self.ranks.rank :: self.ranks.world]
+    def _share(self, model: LoadedModel, batches: Sequence[Batch], collector: Collector) -> dict[str, State]:
+        """What this process observes. States are merged in between: totals would be kept once for every batch."""
+        parts: list[dict[str, State]] = []
+        new = 0
         with Capture(model.model, model.blocks, attention=collector.needs_attention) as capture:
-            return collector.merged([collector.observe(capture, batch.to(model.device)) for batch in mine])
-
-    def _fits(
-        self, signals: Mapping[str, Signal], stage: int, states: dict[str, State], corpus: str, found: Measurement
-    ) -> dict[str, Fitted | None]:
-        """Fit each signal; after its last stage it is measured."""
-        found.readings.setdefault(corpus, states[READING])
-        fitted: dict[str, Fitted | None] = {}
-        for name, signal in signals.items():
-            if name in found.failures or name not in states:
-                continue
-            try:
-                with torch.enable_grad():
-                    fitted[name] = signal.fit(signal.stages[stage], states[name])
-            except Exception as error:  # a plugin's own fault must not take the others down
-                found.failures[name] = not_fitted(name, error)
-                continue
-            if stage + 1 == len(signal.stages):
-                found.measured[name] = Measured(signal, states[name], fitted[name], corpus)
-        return fitted
+            for batch in batches[self.ranks.rank :: self.ranks.world]:
+                parts.append(collector.observe(capture, batch.to(model.device)))
+                new += _nbytes(parts[-1])
+                if new > max(ROOM, _nbytes(parts[0])):  # what is merged has doubled, so that rows are copied but twice
+                    parts, new = [collector.merged(parts)], 0
+        return collector.merged(parts)
 
 
-def _merged(parts: Sequence[Mapping[str, State]]) -> dict[str, State]:
-    names = dict.fromkeys(name for part in parts for name in part)
-    return {name: merge([part[name] for part in parts if name in part]) for name in names}
+def _nbytes(states: Mapping[str, State]) -> int:
+    return sum(state.nbytes for state in states.values())
 
 
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+def _fit(
+    corpus: str, collector: Collector, states: Mapping[str, State], found: Measurement
+) -> dict[str, Fitted | None]:
+    """Fit each signal after a pass; answers what its next pass needs. After its last one a signal is measured."""
+    fitted: dict[str, Fitted | None] = {}
+    for name in [name for name in collector.signals if name not in collector.failures]:
+        signal, stage = collector.signals[name], collector.stage
+        try:
+            with torch.enable_grad():
+                fit = _on_cpu(signal.fit(signal.stages[stage], states[name]))
+        except Exception as error:  # a plugin's own fault must not take the others down
+            found.failures[name] = not_fitted(name, error)
+            continue
+        if stage + 1 < len(signal.stages):
+            fitted[name] = fit
+        else:
+            found.measured[name] = Measured(signal, states[name], fit, corpus)
+    return fitted
+
+
+def _on_cpu(fitted: Fitted | None) -> Fitted | None:
+    """Tensors that any process can be given."""
+    return None if fitted is None else {name: value.detach().cpu() for name, value in fitted.items()}
