@@ -100,6 +100,8 @@ class BoundaryDrift(L.Callback):
         self._data, self._labels, self._tokenizer, self._path = data, labels, tokenizer, model
         self._name, self._out, self._figures = name, None if out is None else Path(out), figures
         self._losses = Losses(loss)
+        self._settings = self._described()
+        self._key = str(self._generate_state_key(**self._settings))
         self._record = self._new_record()
         self._ranks: Ranks = Alone()
         self._watch: Watch | None = None
@@ -107,8 +109,11 @@ class BoundaryDrift(L.Callback):
 
     @property
     def state_key(self) -> str:
-        """Settings that a history depends on: a callback with others does not go on with it."""
-        return str(self._generate_state_key(**self._settings))
+        """Settings that a history depends on: a callback with others does not go on with it.
+
+        The Trainer asks for it around every hook.
+        """
+        return self._key
 
     @property
     def drift(self) -> Drift | None:
@@ -207,8 +212,7 @@ class BoundaryDrift(L.Callback):
 
     # ------------------------------------------------------------------ what the hooks do
 
-    @property
-    def _settings(self) -> dict[str, Any]:
+    def _described(self) -> dict[str, Any]:
         """What a history depends on; live objects stand in it by their class."""
         given = {"data": self._data, "labels": self._labels, "tokenizer": self._tokenizer}
         return {

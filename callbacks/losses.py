@@ -24,8 +24,8 @@ class Losses:
         self.metric = metric
         self._sum: Tensor | float = 0.0
         self._count = 0
-        self._expected: Tensor | None = None
-        """of a batch that is not over yet"""
+        self._expected: tuple[Tensor, int] | None = None
+        """of a batch that is not over yet: its loss, and what it is to be multiplied by"""
 
     def mean(self, logged: Mapping[str, Any]) -> float | None:
         """The mean, or else the metric among those that were `logged`; None where there is neither."""
@@ -36,7 +36,7 @@ class Losses:
 
     def expect(self, loss: Tensor, batches: int) -> None:
         """A batch has this loss, should a checkpoint be written before `add` is told of it."""
-        self._expected = _wide(loss) * batches
+        self._expected = loss.detach(), batches
 
     def add(self, outputs: Any, batches: int) -> None:
         """Take what `training_step` returned, which Lightning has divided by the number of accumulated `batches`."""
@@ -54,7 +54,8 @@ class Losses:
         """All of it, as plain values."""
         if self._expected is None:
             return {"sum": float(self._sum), "count": self._count}
-        return {"sum": float(self._sum + self._expected), "count": self._count + 1}
+        loss, batches = self._expected
+        return {"sum": float(self._sum + _wide(loss) * batches), "count": self._count + 1}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
