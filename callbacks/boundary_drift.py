@@ -117,7 +117,10 @@ class BoundaryDrift(L.Callback):
 
     @property
     def drift(self) -> Drift | None:
-        """What was found until now; None before the first evaluation, and in all processes but the first."""
+        """What was found until now; None before the first evaluation, and in all processes but the first.
+
+        Strategies that train in processes of their own (ddp_spawn, ddp_notebook) leave it there: read `out`.
+        """
         if self._ranks.rank > 0 or not self._record.history.points:
             return None
         return self._record.drift(self._pace.overhead)

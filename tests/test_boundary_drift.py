@@ -402,6 +402,28 @@ def test_what_was_found_before_a_training_broke_off_is_kept(
     assert "get_metrics" not in vars(bar)
 
 
+def test_ctrl_c_during_an_evaluation_leaves_the_model_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, asked = CKA.recorder, []
+
+    def interrupted(*given: Any) -> Any:
+        asked.append(given)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    module, drift = short(), t.boundary_drift(out=tmp_path / "out")
+    before = {name: part.training for name, part in module.named_modules()}
+    monkeypatch.setattr(CKA, "recorder", interrupted)
+    with pytest.raises(SystemExit):
+        t.train(tmp_path, drift, module=lambda: module)
+    assert at(mspgt.load(tmp_path / "out")) == [0]
+    assert {name: part.training for name, part in module.named_modules()} == before
+    assert module.model.config._attn_implementation == "sdpa"
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+
+
 @pytest.mark.parametrize(
     ("how", "steps"),
     [
