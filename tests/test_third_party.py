@@ -148,3 +148,56 @@ def test_it_passes_the_conformance_suite(installed, pytester):
         passed == len([name for name in dir(SignalConformance) if name.startswith("test_")]) + 2
     )  # two have two cases
     assert (skipped, failed) == (0, 0)
+
+
+BROKEN = (
+    MINE
+    + """
+
+class Broken(Turn):
+    def sums(self, lower, upper, content):
+        raise RuntimeError("no luck")
+"""
+)
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    monkeypatch.syspath_prepend(os.path.dirname(os.path.abspath(__file__)))
+    return importlib.import_module("drift_training")
+
+
+def test_a_signal_of_another_package_is_followed_through_a_training(installed, trainings, tmp_path):
+    installed({"mine": "mine_package:Turn", "broken": "mine_package:Broken"}, source=BROKEN)
+    callback = trainings.boundary_drift(plugins="cka,mine,broken", out=tmp_path / "d", weights={"mine": 0.7})
+    _, trainer = trainings.train(tmp_path, callback, steps=4)
+    drift = callback.drift
+    assert drift.steps.tolist() == [0, 3, 4]
+    for point in drift.points:
+        turn = point.findings.signals["mine"]
+        assert turn.weight == 0.7
+        assert (turn.low < turn.high).all()
+        assert point.left_out == (
+            "plugin 'broken' raised while it observed a batch (RuntimeError: no luck); it was left out.",
+        )
+    for change in drift.changes:
+        assert (change.signals["mine"].value != 0).all()
+        assert (change.signals["mine"].low < change.signals["mine"].high).all()
+    rows = trainings.rows_of(trainer.logger, ours=True)
+    assert [float(row["mspgt/max/mine"]) for row in rows] == [
+        p.findings.signals["mine"].value.max() for p in drift.points
+    ]
+
+
+def test_a_signal_of_another_package_is_followed_over_checkpoints(installed, trainings, tmp_path):
+    installed({"mine": "mine_package:Turn"})
+    for step in (1, 2):
+        trainings.llama().save_pretrained(tmp_path / f"c/step{step}")
+        trainings.TOKENIZER.save_pretrained(tmp_path / f"c/step{step}")
+    import mspgt
+
+    found = mspgt.drift(
+        checkpoints=str(tmp_path / "c"), data=trainings.TEXTS, plugins="cka,mine", bootstrap=100, accelerator="cpu"
+    )
+    assert [*found.changes[0].signals] == ["cka", "mine"]
+    assert {row["signal"] for row in found.to_rows()} >= {"mine"}
