@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mspgt.data.ready import Ready, is_ready
 from torch import nn
 
 from mspgt import data
 from mspgt.batch import Batch
 from mspgt.capture import prove
 from mspgt.config import RunConfig, plain_value
+from mspgt.data.ready import Ready, is_ready
 from mspgt.errors import UserError
 from mspgt.evaluate import Evaluation
 from mspgt.inside import describe_inside
