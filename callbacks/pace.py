@@ -44,7 +44,7 @@ class Pace:
     def __init__(self, every: int, max_overhead: float | None) -> None:
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise UserError(f"every_n_steps={every!r}: give a whole number of optimizer steps, from 1 up.")
-        if max_overhead is not None and not 0 < max_overhead <= 1:
+        if max_overhead is not None and not _is_share(max_overhead):
             raise UserError(f"max_overhead={max_overhead!r}: give a share of the training's time above 0, at most 1.")
         self.every, self.max_overhead = every, max_overhead
         self.last: int | None = None
@@ -70,13 +70,11 @@ class Pace:
 
     def at_start(self, step: int) -> bool:
         """Whether to evaluate before any step is taken: at first, and where a checkpoint was written just before."""
-        self._seen = step
-        return self.last is None or (self.is_multiple(step) and self.last < step)
+        return self._reached(step) or self.last is None
 
     def due(self, step: int, ranks: Ranks) -> bool:
         """Whether a multiple of `every` was reached since it was asked last, and may be evaluated."""
-        reached = step // self.every > self._seen // self.every
-        self._seen = step
+        reached = self._reached(step)
         if not reached or self.max_overhead is None:
             return reached
         allowed = bool(ranks.broadcast(self._affordable()))
@@ -111,6 +109,11 @@ class Pace:
     def _elapsed(self) -> float:
         return self._before + (0.0 if self._began is None else time.perf_counter() - self._began)
 
+    def _reached(self, step: int) -> bool:
+        """Whether a multiple of `every` lies between the step at which it was asked last and this one."""
+        before, self._seen = self._seen, step
+        return step // self.every > before // self.every
+
     def _affordable(self) -> bool:
         """Whether one more evaluation, as long as the latest, stays within the allowed share."""
         return (self._seconds + self._latest) <= (self.max_overhead or 1.0) * (self._elapsed + self._latest)
@@ -119,6 +122,7 @@ class Pace:
         """All of it, as plain values."""
         return {
             "last": self.last,
+            "seen": self._seen,
             "seconds": self._seconds,
             "latest": self._latest,
             "skipped": self._skipped,
@@ -127,5 +131,10 @@ class Pace:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        self.last, self._seconds, self._latest = state["last"], state["seconds"], state["latest"]
+        self.last, self._seen = state["last"], state["seen"]
+        self._seconds, self._latest = state["seconds"], state["latest"]
         self._skipped, self._before, self._began = state["skipped"], state["elapsed"], None
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1

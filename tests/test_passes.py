@@ -1,0 +1,457 @@
+"""All passes in memory: the same as a run, alone or shared among processes, whatever raises in one of them."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import mspgt
+from mspgt import data, models, passes
+from mspgt.batch import Batch
+from mspgt.config import RunConfig, build
+from mspgt.errors import UserError
+from mspgt.models import LoadedModel
+from mspgt.passes import Alone, Measurement, Passes
+from mspgt.recompute import data_block, evaluate_measured, make_signals
+from mspgt.result import Result
+from mspgt.signal import Fitted, Signal, SumSignal
+from mspgt.state import State
+
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(Path(__file__).parent)
+    t = importlib.import_module("drift_training")
+
+PATIENCE = 30.0
+"""seconds after which a rank that waits is lost"""
+BATCH_TOKENS = 1300
+"""two batches of the corpus"""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "cka and attn": {"plugins": "cka,attn"},
+    "probe": {"plugins": "probe", "probe.seeds": 1, "probe.epochs": 1, "probe.tasks": "pos,dep"},
+    "two stages": {"plugins": "cka,attn", "cka.estimator": "full", "attn.heads": "matched"},
+    "both kinds": {"plugins": "cka,attn", "attn.heads": "matched"},
+}
+
+
+# ---------------------------------------------------------------------- a model, a corpus, and ranks
+
+
+def model(blocks: int = 4) -> LoadedModel:
+    """A small untrained model; each rank has its own."""
+    torch.manual_seed(0)
+    return models.describe(t.llama(blocks).eval(), t.TOKENIZER, "tiny")
+
+
+@cache
+def corpus(batch_tokens: int = BATCH_TOKENS, labels: bool = True) -> tuple[Batch, ...]:
+    """Twelve documents as batches, with their labels or without."""
+    read = data.load(t.LABELLED, limit=None, seed=0, corpus="data")
+    reading = data.Reading(read, t.TOKENIZER, max_length=128, batch_tokens=batch_tokens, context="document")
+    return tuple(reading.batches(read.tasks if labels else ()))
+
+
+def config(**keys: Any) -> RunConfig:
+    return build({"bootstrap": 100, "batch_tokens": BATCH_TOKENS, **keys})
+
+
+Signals = Callable[[], Mapping[str, Signal]]
+
+
+def of(name: str) -> Signals:
+    """Built-in signals with their settings."""
+    return lambda: make_signals(config(**SETTINGS[name]), "cpu")
+
+
+@cache
+def alone(name: str) -> Measurement | None:
+    """What one process measures."""
+    return measure(of(name))
+
+
+def measure(signals: Signals, batches: Sequence[Batch] | None = None, ranks: Any = None) -> Measurement | None:
+    """All passes over one corpus."""
+    made = signals()
+    home = dict.fromkeys(made, "data")
+    return Passes(made, home, {"data": corpus() if batches is None else batches}, ranks or Alone())(model())
+
+
+@dataclass
+class Room:
+    """Where ranks meet. One of them works at a time, so that what is global in a process is as in one of its own."""
+
+    world: int
+    barrier: threading.Barrier = field(init=False)
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    brought: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.barrier = threading.Barrier(self.world, timeout=PATIENCE)
+
+
+@dataclass(frozen=True)
+class Thread:
+    """One rank of several, in a thread; what it is given is a copy, as between processes."""
+
+    room: Room
+    rank: int
+
+    @property
+    def world(self) -> int:
+        return self.room.world
+
+    def _meet(self, kind: str, value: Any) -> list[Any]:
+        room = self.room
+        room.brought[self.rank] = kind, pickle.dumps(value)
+        room.turn.release()
+        try:
+            room.barrier.wait()
+            brought = [room.brought[rank] for rank in range(self.world)]
+            room.barrier.wait()
+        finally:
+            room.turn.acquire()
+        assert {other for other, _ in brought} == {kind}, "ranks make the same calls in the same order"
+        return [pickle.loads(value) for _, value in brought]
+
+    def gather(self, value: Any) -> list[Any] | None:
+        found = self._meet("gather", value)
+        return found if self.rank == 0 else None
+
+    def exchange(self, value: Any) -> list[Any]:
+        return self._meet("exchange", value)
+
+    def broadcast(self, value: Any) -> Any:
+        return self._meet("broadcast", value)[0]
+
+
+def shared(world: int, work: Callable[[Any], Any]) -> list[Any]:
+    """What each rank answers or raises; no rank is left waiting for another."""
+    room = Room(world)
+    answers: list[Any] = [None] * world
+
+    def one(rank: int) -> None:
+        with room.turn:
+            try:
+                answers[rank] = work(Thread(room, rank))
+            except Exception as error:
+                answers[rank] = error
+                if not isinstance(error, UserError):
+                    room.barrier.abort()
+
+    threads = [threading.Thread(target=one, args=(rank,), daemon=True) for rank in range(world)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * PATIENCE)
+    assert not any(thread.is_alive() for thread in threads), "a rank hangs"
+    return answers
+
+
+def of_first(answers: Sequence[Any]) -> Measurement:
+    """The first rank's answer; the others have none."""
+    assert isinstance(answers[0], Measurement), answers
+    assert answers[1:] == [None] * (len(answers) - 1)
+    return answers[0]
+
+
+def told(found: Measurement | None, **keys: Any) -> dict[str, Any]:
+    """What follows from a measurement, as result.json has it."""
+    assert found is not None
+    evaluation = evaluate_measured(found.measured, 4, config(**keys), found.failures, lambda _: None)
+    entry = {"data": {"name": "data", "flags": []}}
+    return {
+        "signals": evaluation.signals,
+        "verdicts": evaluation.verdicts,
+        "bootstrap": evaluation.bootstrap,
+        "notes": [*found.notes, *evaluation.notes],
+        "left_out": [*found.failures.values(), *evaluation.left_out],
+        "read": {k: v for k, v in data_block(entry, found.readings).items() if k not in ("name", "flags")},
+    }
+
+
+def the_same(one: Measurement | None, other: Measurement | None) -> None:
+    """Two measurements are equal to the last bit."""
+    assert one is not None
+    assert other is not None
+    assert (one.failures, one.notes) == (other.failures, other.notes)
+    assert states(one).keys() == states(other).keys()
+    for name, state in states(one).items():
+        assert state.keys == states(other)[name].keys
+    assert not list(t.differences(numbers(one), numbers(other)))
+
+
+def states(found: Measurement) -> dict[str, State]:
+    measured = {name: m.state for name, m in found.measured.items()}
+    return measured | {f"reading of {name}": state for name, state in found.readings.items()}
+
+
+def numbers(found: Measurement) -> dict[str, Any]:
+    """All tensors of a measurement."""
+    kept = {
+        name: {
+            "totals": state.totals,
+            "tables": {n: {"sequence": x.sequence, **x.columns} for n, x in state.tables.items()},
+        }
+        for name, state in states(found).items()
+    }
+    return {"states": kept, "fitted": {name: m.fitted for name, m in found.measured.items()}}
+
+
+# ---------------------------------------------------------------------- the same as a run
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_one_process_finds_what_a_run_finds(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Result, "save", lambda self, folder: folder)  # figures take longer than all else
+    run = mspgt.run(
+        model=model().full,
+        tokenizer=t.TOKENIZER,
+        data=t.LABELLED,
+        bootstrap=100,
+        batch_tokens=BATCH_TOKENS,
+        accelerator="cpu",
+        out=tmp_path / "run",
+        **SETTINGS[name],
+    ).data
+    found = told(measure(of(name), corpus(labels=name == "probe")), **SETTINGS[name])
+    for block in ("signals", "verdicts", "bootstrap", "left_out"):
+        assert not list(t.differences(run[block], found[block])), block
+    assert found["read"] == {key: run["data"][key] for key in found["read"]}
+    assert set(found["notes"]) <= set(run["notes"])
+
+
+def test_signals_with_more_passes_than_others_have_all_of_them() -> None:
+    found = measure(of("both kinds"))
+    assert found is not None
+    assert {name: m.signal.stages for name, m in found.measured.items()} == {
+        "cka": ("observe",),
+        "attn": ("match", "observe"),
+    }
+    others = alone("cka and attn")
+    assert others is not None
+    keys = tuple(sorted(key for batch in corpus() for key in batch.keys))
+    assert all(state.keys == keys for state in states(found).values())
+    assert not list(t.differences(numbers(found)["states"]["cka"], numbers(others)["states"]["cka"]))
+
+
+def test_each_signal_is_measured_on_its_own_corpus_and_a_corpus_without_signals_is_read() -> None:
+    small, large = corpus()[:1], corpus()
+    made = of("cka and attn")()
+    found = Passes(made, {"cka": "labels", "attn": "labels"}, {"data": large, "labels": small}, Alone())(model())
+    assert found is not None
+    assert {m.corpus for m in found.measured.values()} == {"labels"}
+    assert len(found.measured["cka"].state.keys) == len(small[0].keys)
+    assert len(found.readings["data"].keys) == sum(len(batch.keys) for batch in large)
+
+
+def test_states_merged_in_between_are_those_merged_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = corpus(300)
+    assert len(batches) > 4
+    at_the_end = measure(of("both kinds"), batches)
+    monkeypatch.setattr(passes, "ROOM", 0)
+    the_same(measure(of("both kinds"), batches), at_the_end)
+
+
+def test_measuring_again_gives_the_same() -> None:
+    made, net = of("two stages")(), model()
+    measured = Passes(made, dict.fromkeys(made, "data"), {"data": corpus()}, Alone())
+    the_same(measured(net), measured(net))
+
+
+# ---------------------------------------------------------------------- shared among processes
+
+
+def test_there_are_two_batches_so_that_a_third_rank_has_none() -> None:
+    assert len(corpus()) == 2
+
+
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_ranks_find_together_what_one_process_finds(name: str, world: int) -> None:
+    together = of_first(shared(world, lambda ranks: measure(of(name), ranks=ranks)))
+    the_same(together, alone(name))
+    assert not list(t.differences(told(together, **SETTINGS[name]), told(alone(name), **SETTINGS[name])))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_batches_are_dealt_in_any_order(world: int) -> None:
+    """States of rows, unlike sums over batches, do not depend on who saw which batch."""
+    batches = corpus(300)
+    expected = measure(of("cka and attn"), batches)
+    the_same(of_first(shared(world, lambda ranks: measure(of("cka and attn"), batches, ranks))), expected)
+
+
+def test_all_ranks_say_the_same_of_a_batch_that_is_not_finite() -> None:
+    token = next(iter(set(corpus()[1].input_ids[0].tolist()) - set(corpus()[0].input_ids.flatten().tolist())))
+
+    def broken(ranks: Any) -> Any:
+        net, made = model(), of("cka and attn")()
+        with torch.no_grad():
+            net.full.get_input_embeddings().weight[token] = torch.nan
+        try:
+            return Passes(made, dict.fromkeys(made, "data"), {"data": corpus()}, ranks)(net)
+        finally:  # nothing is left on the model of any rank
+            assert not any(block._forward_hooks or block._forward_pre_hooks for block in net.blocks)
+
+    with pytest.raises(UserError, match="block 1 gives NaN or infinite activations in document") as expected:
+        broken(Alone())
+    for world in (2, 3):
+        answers = shared(world, broken)
+        assert [type(answer) for answer in answers] == [UserError] * world
+        assert {str(answer) for answer in answers} == {str(expected.value)}
+
+
+def test_a_fault_of_one_rank_is_told_by_all_of_them() -> None:
+    """Where it is no plugin's fault and no user's: the model fails on one process."""
+
+    def broken(ranks: Any) -> Any:
+        net, made = model(), of("cka and attn")()
+        if ranks.rank == 1:
+            net.blocks[1].register_forward_pre_hook(lambda *_: 1 / 0)
+        return Passes(made, dict.fromkeys(made, "data"), {"data": corpus()}, ranks)(net)
+
+    answers = shared(3, broken)
+    assert [type(answer) for answer in answers] == [UserError] * 3
+    assert {str(answer) for answer in answers} == {"ZeroDivisionError: division by zero"}
+    assert isinstance(answers[1].__cause__, ZeroDivisionError)
+
+
+# ---------------------------------------------------------------------- plugins that raise
+
+
+class Turn(SumSignal):
+    """Mean cosine distance between neighbouring blocks."""
+
+    def sums(self, lower: Tensor, upper: Tensor, content: Tensor) -> Tensor:
+        distance = 1 - torch.cosine_similarity(lower, upper, dim=-1)
+        return torch.stack([(distance * content).sum(1), content.sum(1)], dim=1)
+
+    def value(self, sums: Tensor) -> Tensor:
+        return sums[..., 0] / sums[..., 1]
+
+
+class Counted(Turn):
+    """Counts how often it is asked for a recorder."""
+
+    stages = ("first", "second")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Any:
+        self.asked.append(stage)
+        return super().recorder(stage, batch, fitted)
+
+
+def last(batch: Batch) -> bool:
+    """Whether a batch is the corpus's last one, which the second rank sees."""
+    return batch.keys == corpus()[-1].keys
+
+
+class RaisesInRecorder(Counted):
+    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Any:
+        if last(batch):
+            raise ValueError("no such stage")
+        return super().recorder(stage, batch, fitted)
+
+
+class RaisesInLayer(Counted):
+    def sums(self, lower: Tensor, upper: Tensor, content: Tensor) -> Tensor:
+        if len(content) == len(corpus()[-1].keys):
+            raise ValueError("no such layer")
+        return super().sums(lower, upper, content)
+
+
+class StatesThatDiffer(Counted):
+    """Sums of one field on one batch and of two on the other: the states are sound, and cannot be merged."""
+
+    def sums(self, lower: Tensor, upper: Tensor, content: Tensor) -> Tensor:
+        both = super().sums(lower, upper, content)
+        return both[:, :1] if len(content) == len(corpus()[-1].keys) else both
+
+
+class RaisesInFirstFit(Counted):
+    def fit(self, stage: str, state: State) -> Fitted | None:
+        raise ValueError(f"nothing to fit in {stage}")
+
+
+class RaisesInLastFit(Counted):
+    def fit(self, stage: str, state: State) -> Fitted | None:
+        return {"seen": torch.zeros(1)} if stage == "first" else super().fit(stage, state) or {}["seen"]
+
+
+class RefusesInFit(Counted):
+    def fit(self, stage: str, state: State) -> Fitted | None:
+        raise UserError("too few rows to fit anything.")
+
+
+OBSERVED = "plugin 'broken' raised while it observed a batch ({}); it was left out."
+FITTED = "plugin 'broken' raised while it was fitted ({}); it was left out."
+BROKEN = {
+    RaisesInRecorder: (OBSERVED.format("ValueError: no such stage"), 1),
+    RaisesInLayer: (OBSERVED.format("ValueError: no such layer"), 1),
+    StatesThatDiffer: ("plugin 'broken' raised while it observed a batch (the states of table 'sums' differ", 1),
+    RaisesInFirstFit: (FITTED.format("ValueError: nothing to fit in first"), 1),
+    RaisesInLastFit: (FITTED.format("KeyError: 'seen'"), 2),
+    RefusesInFit: ("broken was left out: too few rows to fit anything.", 1),
+}
+"""plugin -> how its sentence begins, and how many passes it has a part in"""
+
+
+@pytest.mark.parametrize("world", [1, 3])
+@pytest.mark.parametrize("kind", BROKEN, ids=lambda kind: kind.__name__)
+def test_a_plugin_that_raises_is_left_out_everywhere_and_the_others_go_on(kind: type[Counted], world: int) -> None:
+    asked: dict[int, list[str]] = {}
+
+    def with_broken(ranks: Any) -> Measurement | None:
+        broken = kind()
+        asked[ranks.rank] = broken.asked
+        return measure(lambda: {"broken": broken, **of("both kinds")()}, ranks=ranks)
+
+    found = of_first(shared(world, with_broken)) if world > 1 else with_broken(Alone())
+    assert found is not None
+    sentence, passes_made = BROKEN[kind]
+    assert list(found.failures) == ["broken"]
+    assert found.failures["broken"].startswith(sentence)
+    assert set().union(*map(set, asked.values())) == set(Counted.stages[:passes_made])
+    without = alone("both kinds")
+    assert without is not None
+    assert not list(t.differences(numbers(found), numbers(without)))
+
+
+def test_where_every_plugin_raises_nothing_is_left_to_evaluate() -> None:
+    found = measure(lambda: {"broken": RaisesInRecorder()})
+    assert found is not None
+    assert not found.measured
+    with pytest.raises(UserError, match=r"no signal is left to evaluate\. plugin 'broken' raised while it observed"):
+        told(found)
+
+
+def test_gradients_are_there_to_fit_with_and_fits_come_without_them() -> None:
+    """A training calls from where gradients are off; a probe is trained all the same."""
+
+    class Learns(Turn):
+        def fit(self, stage: str, state: State) -> Fitted | None:
+            weight = torch.ones(2, requires_grad=True)
+            (weight**2).sum().backward()
+            assert weight.grad is not None
+            return {"weight": weight, "gradient": weight.grad}
+
+    with torch.no_grad():
+        found = measure(lambda: {"learns": Learns()})
+    assert found is not None
+    assert not found.failures
+    fitted = found.measured["learns"].fitted
+    assert fitted is not None
+    assert fitted["gradient"].tolist() == [2.0, 2.0]
+    assert not fitted["weight"].requires_grad
