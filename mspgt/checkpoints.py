@@ -387,7 +387,7 @@ def _from_adapter(path: Path, options: RunOptions) -> LoadedModel:
     base = options.model or _base(path / "adapter_config.json")
     loaded = _architecture(replace(options, model=base, tokenizer=_tokenizer(path, replace(options, model=base))))
     try:
-        report = loaded.full.load_adapter(str(path), local_files_only=True)  # type: ignore[operator]
+        report = loaded.full.load_adapter(str(path), adapter_kwargs={"local_files_only": True})  # type: ignore[operator]
     except Exception as error:  # peft and transformers have no common base for what they raise
         raise UserError(
             f"{path}: the adapter cannot be put into {loaded.name} ({first_line(error)}): give "
