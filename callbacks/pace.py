@@ -95,8 +95,9 @@ class Pace:
         return self.last is not None and step < self.last
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Another training begins: what the one before took is not its own."""
         self.last = None
+        self._seconds, self._latest, self._skipped, self._before = 0.0, 0.0, 0, 0.0
 
     @property
     def overhead(self) -> Overhead:

@@ -66,7 +66,8 @@ class Watch:
         error, digest = None, ""
         try:
             self._signals = make_signals(config, device)
-            sources = {"data": data} | ({} if labels is None else {"labels": labels})
+            labelled = labels is not None and any("labels" in s.needs for s in self._signals.values())
+            sources = {"data": data} | ({"labels": labels} if labelled else {})
             self.model = self._describe(module, path, tokenizer, sources)
             self.notes = self._prove()
             self.corpora = {name: self._read(name, source) for name, source in sources.items()}

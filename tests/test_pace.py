@@ -335,3 +335,16 @@ def test_a_cap_that_is_no_share_is_refused_in_one_sentence(cap: Any) -> None:
     with pytest.raises(UserError) as refused:
         Pace(1, cap)
     assert str(refused.value) == (f"max_overhead={cap!r}: give a share of the training's time above 0, at most 1.")
+
+
+def test_another_training_does_not_inherit_what_the_one_before_took(clock: Clock) -> None:
+    pace = Pace(2, 0.5)
+    follow(pace, clock, 6, lambda _: 1.0)
+    pace.stop()
+    pace.start()
+    pace.forget()
+    assert pace.overhead.seconds == pace.overhead.skipped == 0
+    assert pace.at_start(0)
+    pace.evaluated(0, 1.0)
+    clock.now += 4.0
+    assert pace.overhead.share == 0.25
