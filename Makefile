@@ -11,20 +11,23 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
+# files of tests side by side, a core each: with more threads than cores they would wait for each other
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 .PHONY: run test check bench clean
 
 run: $(VENV)/ready
 	$(BIN)/mspgt run plugins=cka,probe,attn
 
 test: $(VENV)/ready-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # the packages that CKA is compared with stand apart, so that they cannot change what is tested
 bench: $(VENV)/ready-dev
