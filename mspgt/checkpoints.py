@@ -390,12 +390,19 @@ def _from_adapter(path: Path, options: RunOptions) -> LoadedModel:
         report = loaded.full.load_adapter(str(path), adapter_kwargs={"local_files_only": True})  # type: ignore[operator]
     except Exception as error:  # peft and transformers have no common base for what they raise
         raise UserError(
-            f"{path}: the adapter cannot be put into {loaded.name} ({first_line(error)}): give "
-            "model= the one that it was trained on."
+            f"{path}: the adapter cannot be put into {loaded.name} ({first_line(error).rstrip('. ')}): {_WHOLE}."
         ) from error
-    if missing := sorted(getattr(report, "missing_keys", ())):
-        raise UserError(f"{path}: the adapter lacks {_some(missing)}, which its configuration has: it is damaged.")
+    faults = [
+        f"{words} {_some(sorted(names))}"
+        for words, keys in (("it lacks", "missing_keys"), ("it also has", "unexpected_keys"))
+        if (names := getattr(report, keys, ()))
+    ]
+    if faults:  # transformers drops the one and draws the other at random
+        raise UserError(f"{path}: the adapter does not fit {loaded.name} ({'; '.join(faults)}): {_WHOLE}.")
     return models.describe(loaded.full, loaded.tokenizer, str(path), options.layers_path)
+
+
+_WHOLE = "give model= the one that it was trained on, or save the model with the adapter merged into it"
 
 
 def _base(path: Path) -> str:

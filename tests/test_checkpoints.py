@@ -573,17 +573,22 @@ def test_another_vocabulary_is_refused(base: Path) -> None:
 # ------------------------------------------------------------------------------------------- adapters
 
 
+def adapter(folder: Path, model: Any, **more: Any) -> tuple[Path, Any]:
+    """Write an adapter for a model; gives the folder, and the model with the adapter in it."""
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(3)
+    config = peft.LoraConfig(target_modules=["q_proj", "v_proj"], r=2, init_lora_weights=False, **more)
+    adapted = peft.get_peft_model(model, config).eval()
+    adapted.save_pretrained(folder)
+    return folder, adapted
+
+
 @pytest.fixture
 def adapted(tmp_path: Path, base: Path) -> tuple[Path, Any]:
     """The folder of an adapter for the model in `base`, and that model with it."""
-    peft = pytest.importorskip("peft")
     from transformers import AutoModelForCausalLM
 
-    torch.manual_seed(3)
-    config = peft.LoraConfig(target_modules=["q_proj", "v_proj", "up_proj"], r=2, init_lora_weights=False)
-    model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).eval()
-    model.save_pretrained(tmp_path / "checkpoint-5")
-    return tmp_path / "checkpoint-5", model
+    return adapter(tmp_path / "checkpoint-5", AutoModelForCausalLM.from_pretrained(base))
 
 
 def hidden(model: nn.Module) -> Tensor:
@@ -601,6 +606,19 @@ def test_an_adapter_acts_on_the_model_it_was_trained_on(adapted: tuple[Path, Any
     assert (loaded.n_layers, loaded.hidden_size) == (2, 16)
 
 
+def test_an_adapter_of_the_body_acts_on_a_model_with_a_head(tmp_path: Path, base: Path) -> None:
+    folder, model = adapter(tmp_path / "checkpoint-5", llama(99).model)
+    torch.testing.assert_close(hidden(load(folder, str(base)).full.eval()), hidden(model), rtol=0, atol=0)
+
+
+def test_embeddings_trained_with_an_adapter_come_with_it(tmp_path: Path, base: Path) -> None:
+    folder, model = adapter(tmp_path / "checkpoint-5", llama(99), modules_to_save=["embed_tokens"])
+    with torch.no_grad():
+        model.base_model.model.model.embed_tokens.modules_to_save["default"].weight.add_(1)
+    model.save_pretrained(folder)
+    torch.testing.assert_close(hidden(load(folder, str(base)).full.eval()), hidden(model), rtol=0, atol=0)
+
+
 def test_a_model_object_is_given_no_adapter(adapted: tuple[Path, Any]) -> None:
     folder, _ = adapted
     given_ = llama(99)
@@ -608,9 +626,27 @@ def test_a_model_object_is_given_no_adapter(adapted: tuple[Path, Any]) -> None:
     assert same(given_, llama(99))
 
 
-def test_an_adapter_of_another_model_is_refused(adapted: tuple[Path, Any]) -> None:
-    assert "checkpoint-5" in refused(lambda: load(adapted[0], llama(1, width=32), tokenizer=TOKENIZER))
-    assert "checkpoint-5" in refused(lambda: load(adapted[0], llama(1, blocks=3), tokenizer=TOKENIZER))
+@pytest.mark.parametrize(
+    ("blocks", "width", "said"), [(2, 32, "cannot be put into"), (4, 16, "it lacks"), (2, 16, "it also has")]
+)
+def test_an_adapter_of_another_model_is_refused(tmp_path: Path, blocks: int, width: int, said: str) -> None:
+    folder, _ = adapter(tmp_path / "checkpoint-5", llama(1, blocks=3))
+    message = refused(lambda: load(folder, llama(1, blocks=blocks, width=width), tokenizer=TOKENIZER))
+    assert said in message
+    assert "checkpoint-5" in message
+    assert "give model= the one that it was trained on" in message
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"cut off"])
+def test_a_damaged_adapter_is_refused(adapted: tuple[Path, Any], base: Path, name: str, content: bytes) -> None:
+    (adapted[0] / name).write_bytes(content)
+    assert "checkpoint-5" in refused(lambda: load(adapted[0], str(base)))
+
+
+def test_an_adapter_that_names_no_model_needs_one(adapted: tuple[Path, Any]) -> None:
+    (adapted[0] / "adapter_config.json").write_text("{}")
+    assert "does not say which model" in refused(lambda: load(adapted[0], tokenizer=TOKENIZER))
 
 
 # ------------------------------------------------------------------------------------------- revisions
