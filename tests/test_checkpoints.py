@@ -391,6 +391,13 @@ def test_the_names_around_a_model_do_not_matter(tmp_path: Path, base: Path, pref
     assert same(load(ckpt(tmp_path / "a.ckpt", prefixed(prefix, model) | others), str(base)).full, model)
 
 
+@pytest.mark.parametrize("wrapper", sorted(weights.WRAPPERS))
+def test_wrappers_around_the_blocks_do_not_matter(tmp_path: Path, base: Path, wrapper: str) -> None:
+    state = {name.replace("layers.1.", f"layers.1.{wrapper}."): v for name, v in prefixed("model.", llama(7)).items()}
+    assert any(wrapper in name for name in state)
+    assert same(load(ckpt(tmp_path / "a.ckpt", state), str(base)).full, llama(7))
+
+
 def test_a_model_object_stays_as_it_is(tmp_path: Path) -> None:
     given_, file = llama(1), ckpt(tmp_path / "a.ckpt", prefixed("model.", llama(7)))
     loaded = load(file, given_, tokenizer=TOKENIZER)
