@@ -1,37 +1,68 @@
-"""Sharing a corpus among the ranks of a training: every exchange happens on all ranks, whatever happened on one."""
+"""Sharing a corpus among the ranks of a training, beside the training's own communication."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import lightning as L
 import torch.distributed as dist
 
+from mspgt.errors import UserError
 from mspgt.passes import Alone, Ranks
+
+PATIENCE = timedelta(hours=12)
+"""more than the first rank ever takes to fit and evaluate while the others wait"""
 
 
 def ranks_of(trainer: L.Trainer) -> Ranks:
-    """The processes of a training; called by all of them at the same time."""
-    if trainer.world_size == 1 or not (dist.is_available() and dist.is_initialized()):
+    """The processes of a training; called by all of them at the same time.
+
+    Raises
+    ------
+    UserError: processes that cannot talk to each other on the CPU.
+    """
+    if trainer.world_size == 1:
         return Alone()
-    return Together()
+    if not (dist.is_available() and dist.is_initialized()):
+        raise UserError(
+            f"BoundaryDrift shares its corpus by torch.distributed, which {type(trainer.strategy).__name__} does not "
+            "use: train with strategy=ddp or on one device, or run `mspgt drift` over the checkpoints afterwards."
+        )
+    return Together(_beside(dist.group.WORLD))
+
+
+@lru_cache(maxsize=1)
+def _beside(world: Any) -> Any:
+    """A group of the same processes on the CPU; one for all trainings in these processes."""
+    return dist.new_group(backend="gloo", timeout=PATIENCE)
 
 
 class Together:
-    """The processes of the default group, talking over a group of their own on the CPU.
+    """All processes, talking over a group on the CPU.
 
     The training's own collectives stay as they are, in number and in order.
     """
 
-    def __init__(self) -> None:
-        self._group: Any = dist.new_group(backend="gloo")
+    def __init__(self, group: Any) -> None:
+        self._group = group
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
 
     def gather(self, value: Any) -> list[Any] | None:
-        """Every process's value in the first one, None in the others."""
-        found: list[Any] | None = [None] * self.world if self.rank == 0 else None
-        dist.gather_object(value, found, dst=0, group=self._group)
-        return found
+        """Every process's value in the first one, None in the others.
+
+        Values come one after the other: collected at once, each would take the room of the largest.
+        """
+        if self.rank > 0:
+            dist.send_object_list([value], dst=0, group=self._group)
+            return None
+        return [value, *(self._received(rank) for rank in range(1, self.world))]
+
+    def _received(self, rank: int) -> Any:
+        holder: list[Any] = [None]
+        dist.recv_object_list(holder, src=rank, group=self._group)
+        return holder[0]
 
     def exchange(self, value: Any) -> list[Any]:
         """Every process's value in each of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,8 @@ from mspgt.data.ready import Ready, is_ready
 from mspgt.errors import UserError
 from mspgt.evaluate import Evaluation
 from mspgt.inside import describe_inside
-from mspgt.models import LoadedModel
-from mspgt.passes import Measurement, Passes, Ranks
+from mspgt.passes import Measurement, Passes, Ranks, agreed
 from mspgt.recompute import data_block, evaluate_measured, make_signals
-
-Batches = Sequence[Batch]
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Outcome:
 
 
 class Watch:
-    """A model and its corpora, ready to be measured as often as wanted. The same in every process.
+    """A model and its corpora, ready to be measured as often as wanted; made by every process at the same time.
 
     Parameters
     ----------
@@ -46,9 +43,15 @@ class Watch:
     tokenizer: id, folder or object; the model's own where None.
     device: where signals may do heavy arithmetic.
 
+    Attributes
+    ----------
+    model: the transformer in `module`.
+    corpora: name ("data", "labels") -> batches in main memory.
+    notes: what a reader must know of them, one sentence each.
+
     Raises
     ------
-    UserError: no transformer, no tokenizer, an unusable corpus; the same in every process.
+    UserError: no transformer, no tokenizer, an unusable corpus, or not the same in every process; each raises the same.
     """
 
     def __init__(
@@ -63,120 +66,127 @@ class Watch:
         ranks: Ranks,
     ) -> None:
         self._config, self._ranks = config, ranks
-        error, digest = None, ""
-        try:
-            self._signals = make_signals(config, device)
-            labelled = labels is not None and any("labels" in s.needs for s in self._signals.values())
-            sources = {"data": data} | ({"labels": labels} if labelled else {})
-            self.model = self._describe(module, path, tokenizer, sources)
-            self.notes = self._prove()
-            self.corpora = {name: self._read(name, source) for name, source in sources.items()}
-            digest = _digest(self.corpora)
-        except Exception as raised:  # the other processes wait for an answer
-            error = raised
-        told = ranks.exchange((None if error is None else str(error), digest))
-        if error is not None:
-            raise error
-        for rank, (why, other) in enumerate(told):
-            if why is not None:
-                raise UserError(why)
-            if other != digest:
-                raise UserError(
-                    f"data= gives other batches on rank {rank} than on rank {ranks.rank}: give every rank the same "
-                    "held-out corpus, without a sampler that deals it or shuffles; the callback deals it itself."
-                )
-        self._passes = Passes(
-            self._signals, self._homes(), {name: batches for name, (batches, _) in self.corpora.items()}, ranks
-        )
+        self.notes: list[str] = []
+        self.corpora: dict[str, Sequence[Batch]] = {}
+        self._entries: dict[str, dict[str, Any]] = {}
+        """corpus -> what a manifest says of it"""
+        with agreed(ranks):
+            signals = make_signals(config, device)
+            labelled = {name for name, signal in signals.items() if "labels" in signal.needs}
+            home = {n: "labels" if labels is not None and n in labelled else "data" for n in signals}
+            sources = {"data": data} | ({"labels": labels} if "labels" in home.values() else {})
+            ready = {corpus: is_ready(source) for corpus, source in sources.items()}
+            self.model = describe_inside(
+                module,
+                path,
+                tokenizer,
+                needs_tokenizer=not all(ready.values()),
+                layers_path=config.options.layers_path,
+            )
+            self._prove(attention=any("attention" in signal.needs for signal in signals.values()))
+            for corpus, source in sources.items():
+                tasks = any(home[name] == corpus for name in labelled)
+                read = self._ready(corpus, source) if ready[corpus] else self._read(corpus, source, tasks)
+                self.corpora[corpus], self._entries[corpus] = read
+        self._require_the_same()
+        self._passes = Passes(signals, home, self.corpora, ranks)
 
     def evaluate(self) -> Outcome | None:
         """Measure the model as it is now; None in all processes but the first.
 
         Raises
         ------
-        UserError: it cannot be measured; in every process, or, where evaluation fails, in the first.
+        UserError: it cannot be measured or evaluated; the same in every process.
         """
-        measurement = self._passes(self.model)
-        return None if measurement is None else self._evaluate(measurement)
+        found, outcome = self._passes(self.model), None
+        with agreed(self._ranks):  # the others wait here: in a collective of the training they would lose patience
+            if found is not None:
+                outcome = self._outcome(found)
+        return outcome
 
     def manifest(self) -> dict[str, Any]:
         """What is watched, as the manifest of a run has it."""
         return {
             "model": self.model.facts,
-            "data": {name: entry for name, (_, entry) in self.corpora.items()},
+            "data": self._entries,
             "fingerprint": {"seed": self._config.options.seed, "model_sha256": None},
             "world_size": self._ranks.world,
         }
 
-    def _evaluate(self, found: Measurement) -> Outcome:
-        nothing: list[str] = []
+    def _outcome(self, found: Measurement) -> Outcome:
         evaluation = evaluate_measured(
-            found.measured, self.model.n_layers, self._config, found.failures, nothing.append
+            found.measured, self.model.n_layers, self._config, found.failures, say=lambda _: None
         )
         return Outcome(
             evaluation,
-            data_block(self.manifest()["data"], found.readings),
+            data_block(self._entries, found.readings),
             [*found.notes, *evaluation.notes],
             [*found.failures.values(), *evaluation.left_out],
         )
 
-    def _describe(self, module: nn.Module, path: str | None, tokenizer: Any, sources: Mapping[str, Any]) -> LoadedModel:
-        need = not all(map(is_ready, sources.values()))
-        return describe_inside(
-            module, path, tokenizer, needs_tokenizer=need, layers_path=self._config.options.layers_path
-        )
+    def _prove(self, attention: bool) -> None:
+        if note := prove(self.model.model, self.model.blocks, attention=attention).note:
+            self.notes.append(note)
 
-    def _prove(self) -> list[str]:
-        attention = any("attention" in s.needs for s in self._signals.values())
-        note = prove(self.model.model, self.model.blocks, attention=attention).note
-        return [note] if note else []
-
-    def _read(self, name: str, source: Any) -> tuple[Batches, dict[str, Any]]:
-        """A corpus in memory, and what a manifest says of it."""
-        o = self._config.options
-        if is_ready(source):
-            m = self.model
-            ready = Ready(
+    def _ready(self, corpus: str, source: Any) -> tuple[Sequence[Batch], dict[str, Any]]:
+        """Ready batches in memory, and what a manifest says of them."""
+        m, limit = self.model, self._config.options.limit
+        ready = (
+            source
+            if isinstance(source, Ready)
+            else Ready(
                 source,
-                corpus=name,
+                corpus=corpus,
                 special_ids=m.special_ids,
                 vocabulary=m.vocabulary,
                 longest=m.context_length,
-                limit=o.limit,
+                limit=limit,
             )
-            entry = {"name": ready.name, "sha256": ready.sha256, "limit": o.limit, "flags": list(ready.flags)}
-            self.notes += ready.notes
-            return ready.batches, entry
-        corpus = data.load(source, limit=o.limit, seed=o.seed, corpus=name)
+        )
+        self.notes += ready.notes
+        return ready.batches, _entry(ready.name, ready.sha256, limit, ready.flags)
+
+    def _read(self, corpus: str, source: Any, labelled: bool) -> tuple[Sequence[Batch], dict[str, Any]]:
+        """A corpus in memory, and what a manifest says of it."""
+        o = self._config.options
+        opened = data.load(source, limit=o.limit, seed=o.seed, corpus=corpus)
         reading = data.Reading(
-            corpus,
+            opened,
             self.model.tokenizer,
             max_length=min(o.max_length, self.model.context_length or o.max_length),
             batch_tokens=o.batch_tokens,
             context=o.context,
         )
-        labelled = any("labels" in s.needs for s in self._signals.values())
-        batches = list(reading.batches(corpus.tasks if labelled else ()))
+        batches = list(reading.batches(opened.tasks if labelled else ()))
+        if not batches:
+            raise UserError(f"{corpus}= holds nothing that can be read: {' '.join(reading.notes)}")
         self.notes += reading.notes
-        entry = {
-            "name": plain_value(corpus.name),
-            "sha256": corpus.sha256,
-            "limit": corpus.limit,
-            "flags": list(corpus.flags),
-        }
-        return batches, entry
+        return batches, _entry(plain_value(opened.name), opened.sha256, opened.limit, opened.flags)
 
-    def _homes(self) -> dict[str, str]:
-        """The corpus of each signal: labelled signals go to `labels` where it is given."""
-        labels = "labels" if "labels" in self.corpora else "data"
-        return {name: labels if "labels" in s.needs else "data" for name, s in self._signals.items()}
+    def _require_the_same(self) -> None:
+        """Refuse processes that have read something else than the first."""
+        digests = self._ranks.exchange({corpus: _digest(batches) for corpus, batches in self.corpora.items()})
+        for rank, corpus in ((rank, corpus) for rank, told in enumerate(digests) for corpus in told):
+            if digests[rank][corpus] != digests[0][corpus]:
+                raise UserError(
+                    f"{corpus}= gives other batches on rank {rank} than on rank 0: give every rank the same corpus, in "
+                    "the same order, and not one that a sampler deals to them; the callback deals it itself."
+                )
 
 
-def _digest(corpora: Mapping[str, tuple[Batches, Any]]) -> str:
-    """Hash of keys and tokens of all batches, in order."""
+def _entry(name: str, sha256: str, limit: int | None, flags: Sequence[str]) -> dict[str, Any]:
+    return {"name": name, "sha256": sha256, "limit": limit, "flags": list(flags)}
+
+
+def _digest(batches: Sequence[Batch]) -> str:
+    """Hash of everything in batches, in order."""
     digest = hashlib.sha256()
-    for batches, _ in corpora.values():
-        for batch in batches:
-            digest.update(repr(batch.keys).encode())
-            digest.update(batch.input_ids.numpy().tobytes())
+    for batch in batches:
+        tensors = [batch.input_ids, batch.attention_mask, batch.content, batch.sentence]
+        for task, labels in batch.labels.items():
+            digest.update(task.encode())
+            tensors += [labels.sequence, labels.slots, labels.target, labels.sentence, labels.word]
+        digest.update(repr(batch.keys).encode())
+        for tensor in tensors:
+            digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()

@@ -136,7 +136,6 @@ class Passes:
                     found.readings.setdefault(corpus, states[READING])
                     fitted = _fit(corpus, collector, states, found)
                 fitted, found.failures = self.ranks.broadcast((fitted, found.failures))
-        found.notes = list(dict.fromkeys(found.notes))
         return found if self.ranks.rank == 0 else None
 
     def _pass(self, model: LoadedModel, corpus: str, collector: Collector) -> dict[str, State] | None:
@@ -144,9 +143,9 @@ class Passes:
         with agreed(self.ranks):
             states = self._share(model, self.corpora[corpus], collector)
         told = self.ranks.exchange((collector.failures, collector.notes))
-        for failures, notes in told[: self.ranks.rank] + told[self.ranks.rank + 1 :]:
+        for failures, _ in reversed(told):  # where several processes have a sentence, the first's stands in all
             collector.failures.update(failures)
-            collector.notes += notes
+        collector.notes[:] = dict.fromkeys(note for _, notes in told for note in notes)
         parts = self.ranks.gather({name: s for name, s in states.items() if name not in collector.failures})
         return None if parts is None else collector.merged(parts)
 
