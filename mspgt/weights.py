@@ -51,7 +51,7 @@ class _Unread:
 class _UnreadItems:
     """The same for an object that is filled like a dictionary, which torch allows of its own dictionaries only."""
 
-    def __new__(cls, *parts: Any) -> Any:  # noqa: D102
+    def __new__(cls, *parts: Any) -> Any:
         return OrderedDict()
 
 
