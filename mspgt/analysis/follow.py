@@ -1,35 +1,48 @@
-"""The drift of a training run from its saved checkpoints: each is measured as a run is, and adds a point."""
+"""The drift of a training run from its saved checkpoints: each is measured as a run is, and adds a point.
+
+config.yaml, state/run.json      settings, and what must be the same to go on
+state/history.json               the points until now, written after each
+state/replicates-<step>.safetensors    curves of the last point for each bootstrap replicate
+state/step-<step>/               run directory of the checkpoint that is being measured
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from rich.console import Console
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mspgt import checkpoints, registry
 from mspgt.analysis.launch import rank
 from mspgt.analysis.session import Session, announce, begin, name_of, open_corpora
 from mspgt.checkpoints import Checkpoint
+from mspgt.config import flat
 from mspgt.drift_config import DriftConfig
-from mspgt.dynamics import Drift
+from mspgt.dynamics import Drift, load
 from mspgt.dynamics.history import History
 from mspgt.dynamics.prediction import prediction_3_2
+from mspgt.dynamics.schema import SCHEMA
 from mspgt.errors import MachineError, UserError
 from mspgt.files import writing
 from mspgt.models import LoadedModel
 from mspgt.provenance import command, provenance
 from mspgt.recompute import assess, make_signals
-from mspgt.rundir import RunDir, check_fingerprint, write_json
+from mspgt.rundir import LOCK, RunDir, check_fingerprint, write_json
 
 HISTORY = "history.json"
-MEASURE = ("data", "labels", "context", "limit", "max_length", "plugins", "prominence", "bootstrap", "seed", "dtype")
-"""settings that points have in common"""
+FREE = (
+    *("checkpoints", "revisions", "against", "preset", "data", "labels", "trust_remote_code", "device_map"),
+    *("batch_tokens", "accelerator", "devices", "num_nodes", "strategy", "out", "overwrite", "resume", "offline"),
+)
+"""settings that may be others when a drift goes on: numbers do not depend on them, or not on how they are named"""
 
 
 class Follow:
@@ -42,30 +55,31 @@ class Follow:
         """step that could not be measured -> why"""
         self.notes: list[str] = []
         self.facts: dict[str, Any] = {}
+        """what drift.json says beside the points, as the last of them was made"""
+        self.resumed = 0
+        """sequences that an interrupted drift had done"""
 
     def run(self) -> Drift:
         """All checkpoints that are not measured yet, the oldest first; then the figures and the page."""
         started = time.time()
         options = self.config.run.options
-        found = self._find()
+        others = [load(path) for path in self.config.options.against]  # a fault in one shows now, not after hours
+        self.found = self._find()
         self.trainer = begin(options)
         self.corpora = open_corpora(options, make_signals(self.config.run, "cpu"))
-        self._open(found)
-        done = {*self.failed, *(point["step"] for point in self.history.points)}
-        self.say(f"{len(found)} checkpoints, steps {found[0].step:,} to {found[-1].step:,}; out: {self.folder.path}")
-        if done:
-            self.say(f"going on: {len(done)} of them are done already")
-        self.sentences = announce(self.corpora, self.say)
-        first: LoadedModel | None = None
-        for number, checkpoint in enumerate(found, 1):
+        if not self.folder.anew:
+            self._take_up()
+        done = self._done
+        self._announce(done)
+        for number, checkpoint in enumerate(self.found, 1):
             if checkpoint.step not in done:
-                self.say(f"checkpoint {number} of {len(found)}: {checkpoint.name}, step {checkpoint.step:,}")
-                first = self._point(checkpoint, first) or first
+                self.say(f"checkpoint {number} of {len(self.found)}: {checkpoint.name}, step {checkpoint.step:,}")
+                self._point(checkpoint)
         if self.trainer.global_rank != 0:
             raise SystemExit(0)  # the first process concludes for all
         if not self.history.points:
-            raise UserError(f"no checkpoint could be measured. {' '.join(self.failed.values())}")
-        return self._conclude(started)
+            raise UserError(f"none of the checkpoints could be measured. {next(iter(self.failed.values()))}")
+        return self._conclude(started, others)
 
     def say(self, sentence: str) -> None:
         """Tell the user and the log."""
@@ -76,55 +90,68 @@ class Follow:
         if rank() == 0:
             self.folder.log(sentence)
 
-    # ------------------------------------------------------------------ the directory
-
     def _find(self) -> list[Checkpoint]:
         o = self.config.options
         if o.checkpoints is not None:
             return checkpoints.find(o.checkpoints, self.notes.append)
         return checkpoints.of_revisions(self.config.run.options, o.revisions or (), self.notes.append)
 
-    def _open(self, found: Sequence[Checkpoint]) -> None:
-        """Write settings and manifest, or take up the history of the drift to go on with."""
-        fingerprint = self._fingerprint()
-        if rank() > 0:
-            if not self.folder.anew:
-                self._take_up(found)
-            return
-        if not self.folder.anew:
-            check_fingerprint(self.folder.manifest()["fingerprint"], fingerprint, f"the drift in {self.folder.path}")
-            self._take_up(found)
-        self.folder.begin()
-        self.folder.write_manifest({"fingerprint": fingerprint, "checkpoints": [c.name for c in found]})
-        self.folder.write_config(self.config.as_dict())
+    def _announce(self, done: set[int]) -> None:
+        """Say what will be done."""
+        found = self.found
+        first, last = found[0].step, found[-1].step
+        many = f"{len(found)} checkpoints, steps {first:,} to {last:,}"
+        self.say(f"{many if found[1:] else f'1 checkpoint, step {first:,}'}; out: {self.folder.path}")
+        if done:
+            self.say(f"going on: {sum(c.step in done for c in found)} of {len(found)} are done already")
+        self.sentences = announce(self.corpora, self.say)
 
-    def _fingerprint(self) -> dict[str, Any]:
-        plain = self.config.run.as_dict()
-        found: dict[str, Any] = {"mspgt": version("mspgt"), **{key: plain[key] for key in MEASURE}}
-        found |= {f"corpus {name}": corpus.sha256 for name, corpus in self.corpora.items()}
-        for name in self.config.run.options.plugins:
-            found[f"plugin {name}"] = registry.signal(name).distribution
-            found |= {f"{name}.{key}": value for key, value in plain[name].items()}
-        return found | {"weights": plain.get("weights", {})}
+    # ------------------------------------------------------------------ the directory
 
-    def _take_up(self, found: Sequence[Checkpoint]) -> None:
+    @property
+    def _done(self) -> set[int]:
+        """Steps that need not be looked at again."""
+        return {*self.failed, *(point["step"] for point in self.history.points)}
+
+    def _take_up(self) -> None:
         """Go on from the points that an interrupted drift left, or from those of a training that has gone on since."""
+        old = self.folder.manifest()["fingerprint"]
+        check_fingerprint(old, self._fingerprint(), f"the drift in {self.folder.path}")
         path = self.folder.state / HISTORY
         if not path.is_file():
             return
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        latest = load_file(self.folder.state / kept["replicates"])
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            latest = load_file(self.folder.state / kept["replicates"])
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UserError(f"{path} is damaged ({error}); give overwrite=true to measure all anew.") from error
         self.history.load_state_dict(kept["history"] | {"latest": [latest]})
         self.facts = kept["facts"]
+        self.resumed = len(self.history.points) * self.facts["data"]["sequences"]
         last = self.history.points[-1]["step"]
-        self.failed = {int(step): why for step, why in kept["failed"].items() if int(step) < last}
-        done = {*self.failed, *(point["step"] for point in self.history.points)}
-        older = [c for c in found if c.step < last and c.step not in done]
+        self.failed = {int(step): why for step, why in kept["failed"].items()}
+        older = [c for c in self.found if c.step < last and c.step not in self._done]
         if older:
             raise UserError(
                 f"{older[0].name} is of step {older[0].step:,}, before step {last:,} that was measured last: changes "
                 "are measured from checkpoint to checkpoint in order; give overwrite=true, or another out."
             )
+
+    def _begin(self) -> None:
+        """Write settings and manifest: from now on, what was in the directory is replaced or gone on with."""
+        if self.folder.begun or rank() > 0:
+            return
+        self.folder.begin()
+        self.folder.clear_failures()
+        names = [checkpoint.name for checkpoint in self.found]
+        self.folder.write_manifest({"fingerprint": self._fingerprint(), "checkpoints": names})
+        self.folder.write_config(self.config.as_dict())
+
+    def _fingerprint(self) -> dict[str, Any]:
+        settings = flat(self.config.as_dict())
+        corpora = {f"corpus {name}": corpus.sha256 for name, corpus in self.corpora.items()}
+        plugins = {f"plugin {name}": registry.signal(name).distribution for name in self.config.run.options.plugins}
+        return {k: v for k, v in settings.items() if k not in FREE} | corpora | plugins | {"mspgt": version("mspgt")}
 
     def _keep(self) -> None:
         """Write the history, whole or not at all; what it refers to is written before and removed after."""
@@ -138,53 +165,71 @@ class Follow:
             if old.name != name:
                 old.unlink()
 
+    def _tidy(self) -> None:
+        """Remove what a kill left behind: of the states, only what is needed to go on stays."""
+        needed = {LOCK, "run.json", HISTORY, f"replicates-{self.history.step}.safetensors"}
+        for path in self.folder.state.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in needed:
+                path.unlink()
+
     # ------------------------------------------------------------------ one checkpoint
 
-    def _point(self, checkpoint: Checkpoint, first: LoadedModel | None) -> LoadedModel | None:
-        """Measure a checkpoint; one that cannot be is left out, and the others go on."""
+    def _point(self, checkpoint: Checkpoint) -> None:
+        """Add the point of a checkpoint; one that cannot be measured is left out, and the others go on."""
         began = time.perf_counter()
-        run = self.config.run
-        folder = self._folder(checkpoint)
+        folder = RunDir(self.folder.state / f"step-{checkpoint.step}", begun=False)
         try:
-            model = checkpoints.load(checkpoint, run.options)
-            if first is not None:
-                checkpoints.require_same(first, model)
-            session = Session(run, folder, self.console, self.trainer, self._log)
-            session.measure(model, self.corpora, self.sentences)
+            facts = self._observe(checkpoint, folder)
         except UserError as error:
             if isinstance(error, MachineError) or self.trainer.world_size > 1:  # the other processes cannot know
                 raise
-            self.failed[checkpoint.step] = f"{checkpoint.name} was left out: {error}"
-            self.say(self.failed[checkpoint.step])
-            shutil.rmtree(folder.path)
-            return None
-        if self.trainer.global_rank == 0:
-            device = str(self.trainer.strategy.root_device)
-            assessed = assess(folder, run, device, self._log)
-            self.history.add(
-                checkpoint.step,
-                assessed.evaluation,
-                loss=checkpoint.loss,
-                seconds=time.perf_counter() - began,
-                notes=assessed.notes,
-                left_out=assessed.left_out,
-            )
-            self.facts = {
-                "model": {**model.facts, "name": self._name},
-                "data": assessed.data,
-                "device": device,
-                "manifest": {key: folder.manifest()[key] for key in ("data", "fingerprint", "world_size")},
-            }
-            self._keep()
-            shutil.rmtree(folder.path)
-        return model
+            self._leave_out(checkpoint, error)
+        else:
+            if self.trainer.global_rank > 0:
+                return
+            self._add(checkpoint, folder, facts, began)
+        if self.folder.begun:
+            shutil.rmtree(folder.path, ignore_errors=True)
 
-    def _folder(self, checkpoint: Checkpoint) -> RunDir:
-        """Where the states of a checkpoint are until its point is made."""
-        path = self.folder.state / f"step-{checkpoint.step}"
-        (path / "state").mkdir(parents=True, exist_ok=True)
-        anew = not (path / "state" / "run.json").is_file()
-        return RunDir(path, anew=anew, begun=False)
+    def _observe(self, checkpoint: Checkpoint, folder: RunDir) -> dict[str, Any]:
+        """Load a checkpoint, and make its passes; what is to be known of it. The model is let go of again."""
+        model = checkpoints.load(checkpoint, self.config.run.options)
+        common = _common(model)
+        _require_same(model.name, common, self.facts.get("common", common))
+        self._begin()
+        folder.anew = not (folder.state / "run.json").is_file()
+        folder.state.mkdir(parents=True, exist_ok=True)
+        session = Session(self.config.run, folder, self.console, self.trainer, self._log)
+        self.resumed += session.measure(model, self.corpora, self.sentences)
+        return {"model": {**model.facts, "name": self._name}, "common": common}
+
+    def _add(self, checkpoint: Checkpoint, folder: RunDir, facts: dict[str, Any], began: float) -> None:
+        """Evaluate what was observed, and keep it as a point."""
+        device = str(self.trainer.strategy.root_device)
+        try:
+            assessed = assess(folder, self.config.run, device, self._log)
+        except MachineError:
+            raise
+        except UserError as error:
+            self._leave_out(checkpoint, error)
+            return
+        self.history.add(
+            checkpoint.step,
+            assessed.evaluation,
+            loss=checkpoint.loss,
+            seconds=time.perf_counter() - began,
+            notes=assessed.notes,
+            left_out=assessed.left_out,
+        )
+        manifest = {key: folder.manifest()[key] for key in ("data", "fingerprint", "world_size")}
+        self.facts = {**facts, "data": assessed.data, "device": device, "manifest": manifest}
+        self._keep()
+
+    def _leave_out(self, checkpoint: Checkpoint, error: UserError) -> None:
+        self.failed[checkpoint.step] = f"{checkpoint.name} was left out: {error}"
+        self.say(self.failed[checkpoint.step])
 
     @property
     def _name(self) -> str:
@@ -195,15 +240,17 @@ class Follow:
 
     # ------------------------------------------------------------------ the end
 
-    def _conclude(self, started: float) -> Drift:
+    def _conclude(self, started: float, others: Sequence[Drift]) -> Drift:
+        """Put all together, and write it."""
+        self._begin()  # where nothing was left to measure
         facts = self.facts
         manifest = {"model": facts["model"], **facts["manifest"]}
         given = {"started": started, "command": command(), "device": facts["device"]}
         contents = {
-            "schema": 1,
+            "schema": SCHEMA,
             "model": facts["model"],
             "data": facts["data"],
-            "provenance": provenance(manifest, given),
+            "provenance": provenance(manifest, given | {"sequences_resumed": self.resumed}),
             "settings": self.config.as_dict(),
             "bootstrap": self.history.bootstrap,
             "points": self.history.points,
@@ -214,11 +261,45 @@ class Follow:
             "notes": self.notes,
             "left_out": list(self.failed.values()),
         }
-        if against := self.config.options.against:
-            answer = prediction_3_2([Drift(contents), *against], names=[str(self.folder.path), *against])
-            contents["prediction_3_2"] = answer.as_dict()
+        if others:
+            names = ["this training", *self.config.options.against]
+            try:
+                contents["prediction_3_2"] = prediction_3_2([Drift(contents), *others], names=names).as_dict()
+            except UserError as error:
+                contents["left_out"] = [*self.failed.values(), f"prediction 3.2 was left out: {error}"]
         drift = Drift(contents)
         self.say("drawing figures and the page")
         drift.save(self.folder.path)
+        self._tidy()
         self.say(f"written: {self.folder.path / 'report.html'} and, beside it, drift.json, drift.csv and figures/")
         return drift
+
+
+def _common(model: LoadedModel) -> dict[str, Any]:
+    """What is the same in all checkpoints of a training run."""
+    vocabulary = json.dumps(model.tokenizer.get_vocab(), sort_keys=True)
+    return {
+        "blocks": model.n_layers,
+        "width": model.hidden_size,
+        "vocabulary": hashlib.sha256(vocabulary.encode()).hexdigest(),
+    }
+
+
+def _require_same(name: str, found: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another architecture or vocabulary than those before it.
+
+    Raises
+    ------
+    UserError: blocks, width or vocabulary differ.
+    """
+    for key, what in (("blocks", "blocks"), ("width", "as the width of its blocks")):
+        if found[key] != known[key]:
+            raise UserError(
+                f"{name} has {found[key]:,} {what}, those before it have {known[key]:,}: checkpoints of one training "
+                "run have the same architecture."
+            )
+    if found["vocabulary"] != known["vocabulary"]:
+        raise UserError(
+            f"the tokenizer of {name} has another vocabulary than those before it, and the corpus is read with one: "
+            "give tokenizer=."
+        )

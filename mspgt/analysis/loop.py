@@ -81,6 +81,11 @@ class Step(L.LightningModule):
                 if self.loaded.movable:
                     self.model.to(device)
 
+    def let_go(self) -> None:
+        """Hold the model no longer: Lightning keeps a module until it is given the next, and models are large."""
+        self._loaded.clear()
+        self._modules.clear()
+
     def transfer_batch_to_device(self, batch: Parcel, device: Any, dataloader_idx: int) -> Parcel:
         """Leave the batch where it is; a step moves what it needs."""
         return batch
@@ -186,11 +191,14 @@ def make_trainer(options: Machinery) -> L.Trainer:
 def predict(
     trainer: L.Trainer, module: Step, batches: Iterable[Item], done: set[Key], callbacks: list[L.Callback]
 ) -> None:
-    """One pass over a corpus; afterwards, whatever happens, the model is as it was."""
+    """One pass over a corpus; afterwards, whatever happens, the model is as it was, and nothing here holds it."""
     trainer.callbacks = callbacks
     loader = DataLoader(Dealt(batches, done, trainer), batch_size=None, num_workers=0)
-    with module.model_as_it_was(), _interruptible():
-        trainer.predict(module, dataloaders=loader, return_predictions=False)
+    try:
+        with module.model_as_it_was(), _interruptible():
+            trainer.predict(module, dataloaders=loader, return_predictions=False)
+    finally:
+        module.let_go()
 
 
 @contextmanager
