@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import pickle
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
 import lightning as L
+import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from mspgt.errors import UserError
 from mspgt.passes import Alone, Ranks
@@ -52,17 +57,27 @@ class Together:
     def gather(self, value: Any) -> list[Any] | None:
         """Every process's value in the first one, None in the others.
 
-        Values come one after the other: collected at once, each would take the room of the largest.
+        Values may be large: they come one after the other, and their tensors as they lie in memory.
         """
-        if self.rank > 0:
-            dist.send_object_list([value], dst=0, group=self._group)
-            return None
-        return [value, *(self._received(rank) for rank in range(1, self.world))]
+        if self.rank == 0:
+            return [value, *(self._receive(rank) for rank in range(1, self.world))]
+        self._send(value)
+        return None
 
-    def _received(self, rank: int) -> Any:
-        holder: list[Any] = [None]
-        dist.recv_object_list(holder, src=rank, group=self._group)
-        return holder[0]
+    def _send(self, value: Any) -> None:
+        packed, tensors = _pack(value)
+        dist.send_object_list([packed, [(t.shape, t.dtype) for t in tensors]], dst=0, group=self._group)
+        for tensor in filter(Tensor.numel, tensors):
+            dist.send(_bytes(tensor), dst=0, group=self._group)
+
+    def _receive(self, rank: int) -> Any:
+        told: list[Any] = [None, None]
+        dist.recv_object_list(told, src=rank, group=self._group)
+        packed, kinds = told
+        tensors = [torch.empty(shape, dtype=dtype) for shape, dtype in kinds]
+        for tensor in filter(Tensor.numel, tensors):
+            dist.recv(_bytes(tensor), src=rank, group=self._group)
+        return _unpack(packed, tensors)
 
     def exchange(self, value: Any) -> list[Any]:
         """Every process's value in each of them."""
@@ -75,3 +90,32 @@ class Together:
         holder = [value]
         dist.broadcast_object_list(holder, src=0, group=self._group)
         return holder[0]
+
+
+def _pack(value: Any) -> tuple[bytes, list[Tensor]]:
+    """A value as bytes, and the tensors in it, which the bytes refer to."""
+    tensors: list[Tensor] = []
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, item: Any) -> int | None:
+            if not isinstance(item, Tensor):
+                return None
+            tensors.append(item.detach().cpu().contiguous())
+            return len(tensors) - 1
+
+    file = io.BytesIO()
+    Pickler(file).dump(value)
+    return file.getvalue(), tensors
+
+
+def _unpack(packed: bytes, tensors: Sequence[Tensor]) -> Any:
+    class Unpickler(pickle.Unpickler):
+        def persistent_load(self, number: int) -> Tensor:
+            return tensors[number]
+
+    return Unpickler(io.BytesIO(packed)).load()
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    """The memory of a tensor, (byte,)."""
+    return tensor.view(-1).view(torch.uint8)
