@@ -131,17 +131,13 @@ class Watch:
     def _ready(self, corpus: str, source: Any) -> tuple[Sequence[Batch], dict[str, Any]]:
         """Ready batches in memory, and what a manifest says of them."""
         m, limit = self.model, self._config.options.limit
-        ready = (
-            source
-            if isinstance(source, Ready)
-            else Ready(
-                source,
-                corpus=corpus,
-                special_ids=m.special_ids,
-                vocabulary=m.vocabulary,
-                longest=m.context_length,
-                limit=limit,
-            )
+        ready = Ready(
+            source,
+            corpus=corpus,
+            special_ids=m.special_ids,
+            vocabulary=m.vocabulary,
+            longest=m.context_length,
+            limit=limit,
         )
         self.notes += ready.notes
         return ready.batches, _entry(ready.name, ready.sha256, limit, ready.flags)

@@ -91,6 +91,7 @@ class Measurement:
     """What all passes gave."""
 
     measured: dict[str, Measured] = field(default_factory=dict)
+    """signal -> what it measured, in the order in which they were given: sums over signals depend on it"""
     readings: dict[str, State] = field(default_factory=dict)
     """corpus -> tokens, sentences and labelled instances of its sequences"""
     failures: dict[str, str] = field(default_factory=dict)
@@ -136,6 +137,7 @@ class Passes:
                     found.readings.setdefault(corpus, states[READING])
                     fitted = _fit(corpus, collector, states, found)
                 fitted, found.failures = self.ranks.broadcast((fitted, found.failures))
+        found.measured = {name: found.measured[name] for name in self.signals if name in found.measured}
         return found if self.ranks.rank == 0 else None
 
     def _pass(self, model: LoadedModel, corpus: str, collector: Collector) -> dict[str, State] | None:

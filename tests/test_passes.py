@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import pickle
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,10 +26,9 @@ from mspgt.state import State
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)
-    t = importlib.import_module("drift_training")
+    t, in_threads = (importlib.import_module(name) for name in ("drift_training", "ranks_in_threads"))
 
-PATIENCE = 30.0
-"""seconds after which a rank that waits is lost"""
+shared = in_threads.shared
 BATCH_TOKENS = 1300
 """two batches of the corpus"""
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -83,77 +79,6 @@ def measure(signals: Signals, batches: Sequence[Batch] | None = None, ranks: Any
     made = signals()
     home = dict.fromkeys(made, "data")
     return Passes(made, home, {"data": corpus() if batches is None else batches}, ranks or Alone())(model())
-
-
-@dataclass
-class Room:
-    """Where ranks meet. One of them works at a time, so that what is global in a process is as in one of its own."""
-
-    world: int
-    barrier: threading.Barrier = field(init=False)
-    turn: threading.Lock = field(default_factory=threading.Lock)
-    brought: dict[int, tuple[str, bytes]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.barrier = threading.Barrier(self.world, timeout=PATIENCE)
-
-
-@dataclass(frozen=True)
-class Thread:
-    """One rank of several, in a thread; what it is given is a copy, as between processes."""
-
-    room: Room
-    rank: int
-
-    @property
-    def world(self) -> int:
-        return self.room.world
-
-    def _meet(self, kind: str, value: Any) -> list[Any]:
-        room = self.room
-        room.brought[self.rank] = kind, pickle.dumps(value)
-        room.turn.release()
-        try:
-            room.barrier.wait()
-            brought = [room.brought[rank] for rank in range(self.world)]
-            room.barrier.wait()
-        finally:
-            room.turn.acquire()
-        assert {other for other, _ in brought} == {kind}, "ranks make the same calls in the same order"
-        return [pickle.loads(value) for _, value in brought]
-
-    def gather(self, value: Any) -> list[Any] | None:
-        found = self._meet("gather", value)
-        return found if self.rank == 0 else None
-
-    def exchange(self, value: Any) -> list[Any]:
-        return self._meet("exchange", value)
-
-    def broadcast(self, value: Any) -> Any:
-        return self._meet("broadcast", value)[0]
-
-
-def shared(world: int, work: Callable[[Any], Any]) -> list[Any]:
-    """What each rank answers or raises; no rank is left waiting for another."""
-    room = Room(world)
-    answers: list[Any] = [None] * world
-
-    def one(rank: int) -> None:
-        with room.turn:
-            try:
-                answers[rank] = work(Thread(room, rank))
-            except Exception as error:
-                answers[rank] = error
-                if not isinstance(error, UserError):
-                    room.barrier.abort()
-
-    threads = [threading.Thread(target=one, args=(rank,), daemon=True) for rank in range(world)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(2 * PATIENCE)
-    assert not any(thread.is_alive() for thread in threads), "a rank hangs"
-    return answers
 
 
 def of_first(answers: Sequence[Any]) -> Measurement:
@@ -230,12 +155,12 @@ def test_one_process_finds_what_a_run_finds(name: str, tmp_path: Path, monkeypat
 
 
 def test_signals_with_more_passes_than_others_have_all_of_them() -> None:
-    found = measure(of("both kinds"))
+    found = measure(lambda: dict(reversed(of("both kinds")().items())))
     assert found is not None
-    assert {name: m.signal.stages for name, m in found.measured.items()} == {
-        "cka": ("observe",),
-        "attn": ("match", "observe"),
-    }
+    assert [(name, m.signal.stages) for name, m in found.measured.items()] == [
+        ("attn", ("match", "observe")),  # in the order given, not in that of being done
+        ("cka", ("observe",)),
+    ]
     others = alone("cka and attn")
     assert others is not None
     keys = tuple(sorted(key for batch in corpus() for key in batch.keys))
@@ -427,6 +352,23 @@ def test_a_plugin_that_raises_is_left_out_everywhere_and_the_others_go_on(kind: 
     without = alone("both kinds")
     assert without is not None
     assert not list(t.differences(numbers(found), numbers(without)))
+
+
+def test_where_a_plugin_raises_on_several_ranks_all_of_them_tell_what_the_first_did() -> None:
+    class RaisesByRank(Turn):
+        """Says on which rank it raises."""
+
+        rank = 0
+
+        def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Any:
+            raise ValueError(f"no luck on {self.rank}")
+
+    def with_broken(ranks: Any) -> Measurement | None:
+        broken = RaisesByRank()
+        broken.rank = ranks.rank
+        return measure(lambda: {"broken": broken, **of("both kinds")()}, corpus(300), ranks)
+
+    assert "no luck on 0" in of_first(shared(3, with_broken)).failures["broken"]
 
 
 def test_where_every_plugin_raises_nothing_is_left_to_evaluate() -> None:
