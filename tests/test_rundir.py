@@ -45,7 +45,7 @@ def test_a_run_that_stopped_before_its_manifest_is_replaced(tmp_path: Path) -> N
 
 def test_a_finished_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     run = fresh(str(tmp_path / "r"), overwrite=False, stem="x")
-    for name in (CONFIG, RESULTS[0]):
+    for name in (CONFIG, RESULTS["run"]):
         (run.path / name).write_text("{}", encoding="utf-8")
     (run.path / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="overwrite=true"):
