@@ -282,7 +282,8 @@ def test_replicates_are_those_of_the_intervals():
     found = evaluate(measured, 16, RULE)
     for name, block in found.signals.items():
         low, high = percentile_interval(found.replicates.curves[name], 0.95)
-        assert block["low"] == low.tolist() and block["high"] == high.tolist()
+        assert block["low"] == low.tolist()
+        assert block["high"] == high.tolist()
     for rule, pairs in found.replicates.pairs.items():
         assert pairs.shape == (RULE.bootstrap, 2)
         assert np.all((pairs[:, 0] > 0) == (pairs[:, 1] > 0))
