@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mspgt.errors import UserError, unknown
+from mspgt.errors import UserError, first_line, unknown
 from mspgt.forward import forward_pass, model_inputs, tiny_batch, undisturbed
 
 
@@ -68,11 +68,6 @@ def hidden_size(model: nn.Module, blocks: list[nn.Module]) -> int:
     """The width of the residual stream, seen in a tiny forward pass; 0 where the first block did not run."""
     shape = _trace(model, [blocks[:1]]).shapes.get(id(blocks[0]), ())
     return shape[-1] if shape else 0
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first, for a message of one sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(". ")
 
 
 @dataclass

@@ -54,3 +54,8 @@ def not_fitted(name: str, error: Exception) -> str:
     if isinstance(error, UserError):
         return left_out(name, error)
     return f"plugin {name!r} raised while it was fitted ({type(error).__name__}: {error}); it was left out."
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, for a message of one sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(". ")

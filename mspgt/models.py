@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mspgt.blocks import body_of, find_blocks, first_line, hidden_size, is_causal, original
+from mspgt.blocks import body_of, find_blocks, hidden_size, is_causal, original
 from mspgt.built_in import MODELS
-from mspgt.errors import UserError, unknown
+from mspgt.errors import UserError, first_line, unknown
 from mspgt.forward import counts_positions, input_device, vocabulary_size
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -123,7 +123,7 @@ def load(
                 "revision, quantization, dtype and device_map say how to load a model: with a model object, load it "
                 "that way and give the object alone."
             )
-        full, name = model, name_of(model)
+        full, name, own = model, name_of(model), {}
         tokenizer = checkpoint_of(model) if tokenizer is None else tokenizer
         if not tokenizer:
             raise UserError(f"the {name} given as model= does not say where its tokenizer lies: give tokenizer= too.")
@@ -136,9 +136,10 @@ def load(
         name = str(model)
         source = str(MODELS[name].path()) if name in MODELS else name
         options = {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": offline}
+        own = {"revision": revision} if tokenizer is None else {}
         tokenizer = source if tokenizer is None else tokenizer
         full = _load_model(source, options, quantization, dtype, device_map)
-    loaded = load_tokenizer(tokenizer, name, trust_remote_code=trust_remote_code, offline=offline)
+    loaded = load_tokenizer(tokenizer, name, trust_remote_code=trust_remote_code, offline=offline, **own)
     return describe(full, loaded, name, layers_path)
 
 
@@ -257,13 +258,21 @@ def _check_complete(source: str, model: nn.Module, report: Any) -> None:
         )
 
 
-def load_tokenizer(tokenizer: Any, model: str, *, trust_remote_code: bool = False, offline: bool = False) -> Any:
+def load_tokenizer(
+    tokenizer: Any,
+    model: str,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    offline: bool = False,
+) -> Any:
     """Load a tokenizer, or take one that is loaded.
 
     Parameters
     ----------
     tokenizer: the name of a built-in model, a Hugging Face id, a directory, or a tokenizer object.
     model: the name of its model, for messages.
+    revision: of a Hugging Face id.
 
     Raises
     ------
@@ -276,7 +285,7 @@ def load_tokenizer(tokenizer: Any, model: str, *, trust_remote_code: bool = Fals
         try:
             with _quiet():
                 tokenizer = AutoTokenizer.from_pretrained(
-                    source, trust_remote_code=trust_remote_code, local_files_only=offline
+                    source, revision=revision, trust_remote_code=trust_remote_code, local_files_only=offline
                 )
         except Exception as error:
             raise UserError(

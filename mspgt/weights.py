@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from mspgt.errors import UserError
+from mspgt.errors import UserError, first_line
 
 WRAPPERS = frozenset({"_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"})
 """what torch.compile, activation checkpointing and FSDP put into the names of weights"""
@@ -238,4 +238,5 @@ def _listed(names: list[str]) -> str:
 
 
 def _said(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(". ")
+    """The first sentence of an error: what follows in torch's is advice for programmers."""
+    return first_line(error).partition(". ")[0]

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from mspgt import checkpoints, weights
-from mspgt.checkpoints import Checkpoint
+from mspgt.checkpoints import Checkpoint, common, require_same
+from mspgt.checkpoints.finding import _number
 from mspgt.config import RunOptions
 from mspgt.errors import UserError
 from mspgt.testing.tokenizers import byte_bpe
@@ -197,9 +198,9 @@ def test_without_anything_logged_there_is_no_loss(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=8, unique=True))
 def test_the_number_in_a_name_is_the_step(steps: list[int]) -> None:
     for step in steps:
-        assert checkpoints._number(f"checkpoint-{step}") == step
-        assert checkpoints._number(f"epoch=1-step={step}-v2") == step
-        assert checkpoints._number(f"stage1-step{step}-tokens3B") == step
+        assert _number(f"checkpoint-{step}") == step
+        assert _number(f"epoch=1-step={step}-v2") == step
+        assert _number(f"stage1-step{step}-tokens3B") == step
 
 
 def test_without_numbers_the_order_is_that_of_time_and_said(tmp_path: Path) -> None:
@@ -298,6 +299,21 @@ def test_a_damaged_state_of_the_trainer_is_refused(tmp_path: Path, text: str) ->
     save(llama(), tmp_path / "checkpoint-1")
     (tmp_path / "checkpoint-1" / "trainer_state.json").write_text(text)
     assert "trainer_state.json cannot be read" in refused(lambda: found(tmp_path))
+
+
+def test_a_damaged_file_goes_by_its_name(
+    lightning: tuple[Path, dict[int, dict[str, Tensor]], nn.Module], tmp_path: Path
+) -> None:
+    """It is left out when its turn comes; the others are measured."""
+    for file in lightning[0].rglob("*step=*.ckpt"):
+        shutil.copy(file, tmp_path)
+    before, _ = found(tmp_path)
+    path = tmp_path / before[1][1]
+    path.write_bytes(path.read_bytes()[:-100])
+    assert found(tmp_path)[0] == before
+    message = refused(lambda: load(path, llama(1), tokenizer=TOKENIZER))
+    assert message.startswith(f"{path} is damaged, or no checkpoint of Lightning (")
+    assert ". " not in message
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
@@ -558,7 +574,7 @@ def test_what_a_training_program_keeps_of_itself_is_passed_over(tmp_path: Path) 
 
 def test_checkpoints_of_one_training_are_the_same_model(base: Path) -> None:
     one, other = load(base), load(base)
-    checkpoints.require_same(one, other)
+    require_same(other.name, common(other), common(one))
 
 
 @pytest.mark.parametrize(
@@ -567,14 +583,14 @@ def test_checkpoints_of_one_training_are_the_same_model(base: Path) -> None:
 )
 def test_another_depth_or_width_is_refused(tmp_path: Path, base: Path, shape: dict[str, int], said: str) -> None:
     other = load(save(llama(0, **shape), tmp_path / "checkpoint-2"))
-    message = refused(lambda: checkpoints.require_same(load(base), other))
+    message = refused(lambda: require_same(other.name, common(other), common(load(base))))
     assert said in message
     assert "checkpoint-2" in message
 
 
 def test_another_vocabulary_is_refused(base: Path) -> None:
     other = load(base, tokenizer=byte_bpe(["entirely other words, and others again"], 290))
-    assert "tokenizer=" in refused(lambda: checkpoints.require_same(load(base), other))
+    assert "tokenizer=" in refused(lambda: require_same(other.name, common(other), common(load(base))))
 
 
 # ------------------------------------------------------------------------------------------- adapters
@@ -685,6 +701,14 @@ def test_revisions_come_in_the_order_of_their_steps_with_their_own_weights(hub: 
     assert notes == []
     for i, one in enumerate(ordered):
         assert same(checkpoints.load(one, options(hub, offline=True)).full, llama(i))
+
+
+def test_a_revision_is_read_with_its_own_tokenizer(hub: str, tmp_path: Path) -> None:
+    mine = byte_bpe(["entirely other words, and others again"], 290)
+    mine.save_pretrained(tmp_path / "hub/models--org--name/snapshots" / f"{1:040x}")
+    found = {c.name: checkpoints.load(c, options(hub, offline=True)) for c in revisions(hub, "step200", "step1000")[0]}
+    assert found["step1000"].tokenizer.get_vocab() == mine.get_vocab()
+    assert found["step200"].tokenizer.get_vocab() == TOKENIZER.get_vocab()
 
 
 def test_revisions_without_numbers_keep_the_order_given_and_it_is_said(hub: str) -> None:

@@ -187,17 +187,3 @@ def test_a_signal_of_another_package_is_followed_through_a_training(installed, t
     assert [float(row["mspgt/max/mine"]) for row in rows] == [
         p.findings.signals["mine"].value.max() for p in drift.points
     ]
-
-
-def test_a_signal_of_another_package_is_followed_over_checkpoints(installed, trainings, tmp_path):
-    installed({"mine": "mine_package:Turn"})
-    for step in (1, 2):
-        trainings.llama().save_pretrained(tmp_path / f"c/step{step}")
-        trainings.TOKENIZER.save_pretrained(tmp_path / f"c/step{step}")
-    import mspgt
-
-    found = mspgt.drift(
-        checkpoints=str(tmp_path / "c"), data=trainings.TEXTS, plugins="cka,mine", bootstrap=100, accelerator="cpu"
-    )
-    assert [*found.changes[0].signals] == ["cka", "mine"]
-    assert {row["signal"] for row in found.to_rows()} >= {"mine"}

@@ -8,11 +8,10 @@ state/step-<step>/               run directory of the checkpoint that is being m
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -32,7 +31,6 @@ from mspgt.dynamics.prediction import prediction_3_2
 from mspgt.dynamics.schema import SCHEMA
 from mspgt.errors import MachineError, UserError
 from mspgt.files import writing
-from mspgt.models import LoadedModel
 from mspgt.provenance import command, provenance
 from mspgt.recompute import assess, make_signals
 from mspgt.rundir import LOCK, RunDir, check_fingerprint, write_json
@@ -196,8 +194,8 @@ class Follow:
     def _observe(self, checkpoint: Checkpoint, folder: RunDir) -> dict[str, Any]:
         """Load a checkpoint, and make its passes; what is to be known of it. The model is let go of again."""
         model = checkpoints.load(checkpoint, self.config.run.options)
-        common = _common(model)
-        _require_same(model.name, common, self.facts.get("common", common))
+        common = checkpoints.common(model)
+        checkpoints.require_same(model.name, common, self.facts.get("common", common))
         self._begin()
         folder.anew = not (folder.state / "run.json").is_file()
         folder.state.mkdir(parents=True, exist_ok=True)
@@ -273,33 +271,3 @@ class Follow:
         self._tidy()
         self.say(f"written: {self.folder.path / 'report.html'} and, beside it, drift.json, drift.csv and figures/")
         return drift
-
-
-def _common(model: LoadedModel) -> dict[str, Any]:
-    """What is the same in all checkpoints of a training run."""
-    vocabulary = json.dumps(model.tokenizer.get_vocab(), sort_keys=True)
-    return {
-        "blocks": model.n_layers,
-        "width": model.hidden_size,
-        "vocabulary": hashlib.sha256(vocabulary.encode()).hexdigest(),
-    }
-
-
-def _require_same(name: str, found: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint of another architecture or vocabulary than those before it.
-
-    Raises
-    ------
-    UserError: blocks, width or vocabulary differ.
-    """
-    for key, what in (("blocks", "blocks"), ("width", "as the width of its blocks")):
-        if found[key] != known[key]:
-            raise UserError(
-                f"{name} has {found[key]:,} {what}, those before it have {known[key]:,}: checkpoints of one training "
-                "run have the same architecture."
-            )
-    if found["vocabulary"] != known["vocabulary"]:
-        raise UserError(
-            f"the tokenizer of {name} has another vocabulary than those before it, and the corpus is read with one: "
-            "give tokenizer=."
-        )

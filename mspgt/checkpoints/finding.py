@@ -1,10 +1,8 @@
-"""Checkpoints of a training run: find them, put them in the order of their steps, and load them one at a time."""
+"""Find the checkpoints of a training run, and put them in the order of their steps."""
 
 from __future__ import annotations
 
-import copy
 import glob
-import importlib.util
 import json
 import math
 import re
@@ -12,15 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from torch import nn
-
-from mspgt import models, weights
-from mspgt.blocks import first_line
+from mspgt import weights
 from mspgt.config import RunOptions
-from mspgt.errors import UserError
-from mspgt.models import LoadedModel
+from mspgt.errors import UserError, first_line
 from mspgt.wording import listed
 
 Note = Callable[[str], object]
@@ -53,9 +47,6 @@ class Checkpoint:
     kind: Kind
     loss: float | None
     """mean training loss since the checkpoint before, where transformers' Trainer logged it"""
-
-
-# ---------------------------------------------------------------------- finding them
 
 
 @dataclass(frozen=True)
@@ -113,7 +104,7 @@ def of_revisions(options: RunOptions, revisions: Sequence[str], note: Note) -> l
         _check_revision(options, revision)
     steps = {revision: step for revision in revisions if (step := _number(revision)) is not None}
     if unnumbered := [revision for revision in revisions if revision not in steps]:
-        note(f"no step can be told from {_some(unnumbered)}: steps are numbered from 1, in the order given.")
+        note(f"no step can be told from {some(unnumbered)}: steps are numbered from 1, in the order given.")
         steps = {revision: i for i, revision in enumerate(revisions, 1)}
     ordered = sorted(steps, key=lambda revision: steps[revision])
     for one, other in pairwise(ordered):
@@ -132,24 +123,22 @@ def _expand(source: str, note: Note) -> list[Path]:
     if not glob.has_magic(source):
         raise UserError(f"checkpoints={source}: there is no such directory or file.")
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-    found = [p for p in matches if _kind(p) is not None]
+    found = [p for p in matches if kind_of(p) is not None]
     if not found:
-        raise UserError(
-            f"checkpoints={source} matches {_some(p.name for p in matches)}, none of which is a checkpoint."
-        )
+        raise UserError(f"checkpoints={source} matches {some(p.name for p in matches)}, none of which is a checkpoint.")
     return found
 
 
 def _inside(folder: Path, note: Note) -> list[Path]:
     """The checkpoints in a folder; the folder itself where it holds none."""
-    itself = _kind(folder) is not None
+    itself = kind_of(folder) is not None
     children = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".")]
-    found = [p for p in children if _kind(p) is not None]
+    found = [p for p in children if kind_of(p) is not None]
     if not found and not itself and (folder / "checkpoints").is_dir():
         return _inside(folder / "checkpoints", note)
     if not found and not itself:
         raise UserError(
-            f"checkpoints={folder}: found {_some(p.name for p in children)}, expected folders with config.json and "
+            f"checkpoints={folder}: found {some(p.name for p in children)}, expected folders with config.json and "
             "weights, or .ckpt files of Lightning."
         )
     if not found:
@@ -164,7 +153,7 @@ def _inside(folder: Path, note: Note) -> list[Path]:
     return found
 
 
-def _kind(path: Path) -> Kind | Literal["parts"] | None:
+def kind_of(path: Path) -> Kind | Literal["parts"] | None:
     """What a path holds: a checkpoint, a checkpoint in parts, or neither."""
     if not path.is_dir():
         return "lightning" if path.suffix == ".ckpt" and path.is_file() else None
@@ -176,14 +165,24 @@ def _kind(path: Path) -> Kind | Literal["parts"] | None:
 
 
 def _read(path: Path) -> _Place:
-    kind = "lightning" if path.is_file() else _kind(path)
+    kind = "lightning" if path.is_file() else kind_of(path)
     if kind == "parts" or kind is None:
         raise UserError(
             f"{path} holds the weights in parts, as FSDP and DeepSpeed write them: make one file of them first, by "
             f"`python -m lightning.pytorch.utilities.consolidate_checkpoint {path}` or DeepSpeed's zero_to_fp32.py."
         )
-    step, log = (weights.read(path).step, ()) if kind == "lightning" else _trainer_state(path / TRAINER)
+    step, log = (_step(path), ()) if kind == "lightning" else _trainer_state(path / TRAINER)
     return _Place(path, kind, _number(path.name) if step is None else step, log)
+
+
+def _step(path: Path) -> int | None:
+    """The step in a file of Lightning. One that is damaged goes by its name: it is left out when its turn comes."""
+    try:
+        return weights.read(path).step
+    except UserError:
+        if _number(path.name) is None:
+            raise
+        return None
 
 
 def _trainer_state(path: Path) -> tuple[int | None, tuple[tuple[int, int, float], ...]]:
@@ -211,7 +210,7 @@ def _number(name: str) -> int | None:
 def _in_order(places: list[_Place], note: Note) -> list[tuple[int, _Place]]:
     """The checkpoints with their steps, each step once."""
     if unnumbered := [place.path.name for place in places if place.step is None]:
-        note(f"no step is known of {_some(unnumbered)}: steps are numbered from 1, in the order of time of change.")
+        note(f"no step is known of {some(unnumbered)}: steps are numbered from 1, in the order of time of change.")
         by_time = sorted(places, key=lambda place: (_changed(place.path), str(place.path)))
         return [(i, replace(place, log=())) for i, place in enumerate(by_time, 1)]
     holders = {folder for place in places for folder in place.path.parents}
@@ -266,148 +265,7 @@ def _check_revision(options: RunOptions, revision: str) -> None:
         ) from error
 
 
-def _some(names: Iterable[str]) -> str:
+def some(names: Iterable[str]) -> str:
+    """The first few of some names, and how many more there are."""
     names = list(names)
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "") or "nothing"
-
-
-# ---------------------------------------------------------------------- loading one
-
-
-def load(checkpoint: Checkpoint, options: RunOptions) -> LoadedModel:
-    """Load the weights of a checkpoint, and nothing else of it.
-
-    The tokenizer is `options.tokenizer`, else the checkpoint's own, else that of `options.model`. Lightning saves no
-    architecture: the weights are put into a fresh copy of `options.model`, which stays as it is.
-
-    Raises
-    ------
-    UserError: one sentence for each way in which this can fail.
-    """
-    if checkpoint.path is None:
-        return _load(options, options.model, options.tokenizer, revision=checkpoint.revision)
-    if checkpoint.kind == "lightning":
-        return _from_lightning(checkpoint.path, options)
-    if checkpoint.kind == "adapter":
-        return _from_adapter(checkpoint.path, options)
-    return _load(options, str(checkpoint.path), _tokenizer(checkpoint.path, options))
-
-
-def require_same(first: LoadedModel, other: LoadedModel) -> None:
-    """Refuse a checkpoint of another architecture or vocabulary than the first.
-
-    Raises
-    ------
-    UserError: blocks, width or vocabulary differ.
-    """
-    for what, one, two in (
-        ("blocks", first.n_layers, other.n_layers),
-        ("as the width of its blocks", first.hidden_size, other.hidden_size),
-    ):
-        if one != two:
-            raise UserError(
-                f"{other.name} has {two:,} {what}, {first.name} has {one:,}: checkpoints of one training run have the "
-                "same architecture; leave one of them out."
-            )
-    if first.tokenizer.get_vocab() != other.tokenizer.get_vocab():
-        raise UserError(
-            f"the tokenizers of {first.name} and {other.name} have different vocabularies, and the corpus is read with "
-            "one: give tokenizer=."
-        )
-
-
-def _load(options: RunOptions, model: Any, tokenizer: Any, **more: Any) -> LoadedModel:
-    keys = {
-        "quantization": options.quantization,
-        "trust_remote_code": options.trust_remote_code,
-        "dtype": options.dtype,
-        "device_map": options.device_map,
-        "layers_path": options.layers_path,
-        "offline": options.offline,
-    }
-    return models.load(model, tokenizer, **(keys | more))
-
-
-def _tokenizer(path: Path, options: RunOptions) -> Any:
-    """The tokenizer given, the checkpoint's own (None), or that of the model given."""
-    own = any(any(path.glob(pattern)) for pattern in ("tokenizer*", "vocab*", "*.model"))
-    if options.tokenizer is not None or own or options.model is None:
-        return options.tokenizer
-    if isinstance(options.model, nn.Module):
-        return getattr(getattr(options.model, "config", None), "_name_or_path", None) or None
-    return options.model
-
-
-def _from_lightning(path: Path, options: RunOptions) -> LoadedModel:
-    if options.model is None:
-        raise UserError(
-            f"{path} is a file of Lightning, which holds no architecture: give model=, the one that was trained (a "
-            "built-in name, a Hugging Face id, a folder, or in Python a model)."
-        )
-    if options.quantization is not None:
-        raise UserError(
-            f"quantization={options.quantization} needs Hugging Face checkpoints, and {path} is Lightning's."
-        )
-    loaded = _architecture(options)
-    if any(p.is_meta for p in loaded.model.parameters()):
-        raise UserError(f"device_map={options.device_map} leaves weights on disk, where {path} cannot replace them.")
-    weights.fill(loaded.full, loaded.model, weights.read(path).state, str(path))
-    return loaded
-
-
-def _architecture(options: RunOptions) -> LoadedModel:
-    """A fresh copy of the model that was given."""
-    given = options.model
-    if isinstance(given, nn.Module):
-        if getattr(given, "hf_device_map", None) or getattr(given, "is_quantized", False):
-            raise UserError("the model given as model= is sharded or quantised: give it whole, or by its name.")
-        return _load(options, copy.deepcopy(given), options.tokenizer)
-    if isinstance(given, (str, Path)) and (folder := Path(given).expanduser()).is_dir() and _kind(folder) is None:
-        return _from_config(folder, options)
-    return _load(options, given, options.tokenizer)
-
-
-def _from_config(folder: Path, options: RunOptions) -> LoadedModel:
-    """A model of a folder that has a configuration and no weights."""
-    from transformers import AutoConfig, AutoModel
-
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
-        model = AutoModel.from_config(config, trust_remote_code=options.trust_remote_code)
-    except Exception as error:  # formats and remote code: the library has no common base for them
-        raise UserError(f"model={folder} gives no architecture ({first_line(error)}).") from error
-    dtype = models.DTYPES.get(options.dtype)
-    return _load(options, model if dtype is None else model.to(dtype), options.tokenizer or str(folder), dtype="auto")
-
-
-def _from_adapter(path: Path, options: RunOptions) -> LoadedModel:
-    """The model that an adapter was trained on, with the adapter in it."""
-    if importlib.util.find_spec("peft") is None:
-        raise UserError(f"{path} is an adapter, and needs the package peft, which is not installed: pip install peft")
-    base = options.model or _base(path / "adapter_config.json")
-    loaded = _architecture(replace(options, model=base, tokenizer=_tokenizer(path, replace(options, model=base))))
-    try:
-        report = loaded.full.load_adapter(str(path), adapter_kwargs={"local_files_only": True})  # type: ignore[operator]
-    except Exception as error:  # peft and transformers have no common base for what they raise
-        raise UserError(
-            f"{path}: the adapter cannot be put into {loaded.name} ({first_line(error).rstrip('. ')}): {_WHOLE}."
-        ) from error
-    faults = [
-        f"{words} {_some(sorted(names))}"
-        for words, keys in (("it lacks", "missing_keys"), ("it also has", "unexpected_keys"))
-        if (names := getattr(report, keys, ()))
-    ]
-    if faults:  # transformers drops the one and draws the other at random
-        raise UserError(f"{path}: the adapter does not fit {loaded.name} ({'; '.join(faults)}): {_WHOLE}.")
-    return models.describe(loaded.full, loaded.tokenizer, str(path), options.layers_path)
-
-
-_WHOLE = "give model= the one that it was trained on, or save the model with the adapter merged into it"
-
-
-def _base(path: Path) -> str:
-    """The model that an adapter was trained on, as its configuration says."""
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} does not say which model the adapter belongs to ({first_line(error)}).") from error
