@@ -42,8 +42,8 @@ class BoundaryDrift(L.Callback):
     At the start, every `every_n_steps` optimizer steps and at the end the signals, their fusion, the bootstrap and the
     rules are those of `mspgt run`. The training stays the same to the last bit. What was found goes to the Trainer's
     loggers (`mspgt.callbacks.shown.scalars` lists the names), onto its progress bar, into its checkpoints, and to
-    `out`: drift.json and drift.csv at every evaluation, figures and a page at the end. An evaluation that fails is
-    told and left out; the training goes on.
+    `out`: drift.json, drift.csv and boundaries.csv at every evaluation, figures and a page at the end. An evaluation
+    that fails is told and left out; the training goes on. Only the first, before the first step, must succeed.
 
     The model is measured in evaluation mode and without autocast, in the precision of its weights.
 
@@ -73,8 +73,8 @@ class BoundaryDrift(L.Callback):
 
     Raises
     ------
-    UserError: bad settings, at once; an unusable corpus, no transformer, or a strategy that shards parameters, when
-        `Trainer.fit` begins.
+    UserError: bad settings, at once; an unusable corpus, no transformer, a strategy that shards parameters, or a
+        first evaluation that fails, when `Trainer.fit` begins.
     """
 
     def __init__(
