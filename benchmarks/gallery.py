@@ -19,14 +19,18 @@ from rich.console import Console
 
 import mspgt
 from mspgt import figures
-from mspgt.behaviour import Behaviour
+from mspgt.behaviour import Behaviour, table
 from mspgt.behaviour import figures as behaviour_figures
+from mspgt.behaviour.effects import Effect
 from mspgt.built_in import MODELS
 from mspgt.schema import RULES
+from mspgt.wording import NONE, amount, change
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "figures"
 NAMES = [name for name in MODELS if name != "minilm"]
 SCALES = ("local", "intermediate", "global")
+SIGMAS = (0.1, 0.3, 1.0)
+"""strengths of the dose-response curves of the first model"""
 
 
 def main(arguments: list[str]) -> None:
@@ -54,6 +58,17 @@ def main(arguments: list[str]) -> None:
         )
     write(behaviour_figures.figures(found[NAMES[0]])["changes"], "changes")
     print(change_table(found))
+    doses = mspgt.intervene(
+        run=str(root / NAMES[0]),
+        boundaries=None if results[NAMES[0]].verdict().accepted else "thirds",
+        sigma=SIGMAS,
+        samples=samples,
+        out=str(root / f"{NAMES[0]}-doses"),
+        resume=True,
+        console=console,
+    )
+    write(behaviour_figures.figures(doses)["dose-response"], "dose-response")
+    table.render(doses, Console(width=100))
 
 
 def write(figure: Figure, name: str) -> None:
@@ -87,24 +102,29 @@ def verdict_table(results: dict[str, mspgt.Result]) -> str:
 
 
 def change_table(found: dict[str, Behaviour]) -> str:
-    """Change of each metric by scale, in the manner of the paper's Table 2."""
+    """Change of each metric by scale, in the manner of the paper's Table 2, with intervals; then the verdicts."""
     lines = [f"| model | metric | baseline | {' | '.join(SCALES)} |", "|---|---|---|---|---|---|"]
     for name, behaviour in found.items():
         for metric in behaviour.metrics.values():
-            cells = []
-            for scale in SCALES:
-                effect = behaviour.effect(metric.name, scale)
-                change = effect.percent
-                shown = f"{change.value:+.1f} %" if change.value == change.value else f"{effect.difference.value:+.3g}"
-                cells.append(f"{shown}{effect.stars}")
-            baseline = behaviour.data["metrics"][metric.name]["values"]["baseline"]["mean"]
-            shown = "–" if baseline is None else f"{baseline:.3g}"
-            lines.append(f"| `{name}` | {metric.name} | {shown} | {' | '.join(cells)} |")
+            cells = [cell(behaviour.effect(metric.name, scale)) for scale in SCALES]
+            level = metric.values["baseline"].mean
+            baseline = amount(level.value) if level else NONE
+            lines.append(f"| `{name}` | {metric.name} | {baseline} | {' | '.join(cells)} |")
         for metric_name, reason in behaviour.not_measured.items():
             lines.append(f"| `{name}` | {metric_name} | not measured: {reason} | | | |")
-        verdicts = "; ".join(f"{answer.name.replace('_', ' ')}: {answer.verdict}" for answer in behaviour.answers)
-        lines.append(f"| `{name}` | verdicts | {verdicts} | | | |")
+    names = [answer.title for answer in next(iter(found.values())).answers]
+    lines += ["", f"| model | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for name, behaviour in found.items():
+        lines.append(f"| `{name}` | {' | '.join(answer.verdict for answer in behaviour.answers)} |")
     return "\n".join(lines) + "\n"
+
+
+def cell(effect: Effect) -> str:
+    """A change with its interval and stars, in per cent where that is defined."""
+    shown = effect.percent or effect.difference
+    ends = [f"{end:+.1f}" if effect.percent else f"{end:+.2g}" for end in (shown.low, shown.high)]
+    interval = f" [{', '.join(ends)}]" if shown.has_interval else ""
+    return f"{change(shown.value, percent=bool(effect.percent))}{effect.stars}{interval}"
 
 
 if __name__ == "__main__":

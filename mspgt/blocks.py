@@ -117,7 +117,10 @@ def _run(model: nn.Module, inputs: dict[str, Any]) -> None:
 
 
 def is_causal(model: nn.Module, last: nn.Module) -> bool:
-    """Change the last token: in a causal model the states before it stay the same."""
+    """Change the last token: in a causal model the states before it stay the same.
+
+    What is not finite counts as 0 here: the first batch of a corpus tells it, with its block and document.
+    """
     batch = tiny_batch(model)
     inputs = model_inputs(model, batch)
     inputs["attention_mask"] = torch.ones_like(inputs["attention_mask"])
@@ -134,7 +137,8 @@ def is_causal(model: nn.Module, last: nn.Module) -> bool:
         hook.remove()
     if len(seen) != 2:
         return False
-    change = (seen[0] - seen[1]).float().abs().amax(-1)  # (sequence, token)
+    before, after = (states.float().nan_to_num(0, 0, 0) for states in seen)
+    change = (before - after).abs().amax(-1)  # (sequence, token)
     return bool(change[:, :-1].max() <= 1e-3 * change[:, -1].max())
 
 

@@ -90,7 +90,8 @@ class Collector:
 
         def observe(layer: Layer) -> None:
             if layer.index > 0:
-                norm = torch.linalg.vector_norm(layer.hidden, dim=-1, dtype=torch.float32)
+                wide = torch.promote_types(layer.hidden.dtype, torch.float32)
+                norm = torch.linalg.vector_norm(layer.hidden, dim=-1, dtype=wide).float()
                 here = batch.content.device
                 rms.append(norm.to(here, non_blocking=here.type != "cpu"))  # on the CPU it is read unsynchronised
             for name in [n for n in recorders if n not in self.failures]:

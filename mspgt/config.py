@@ -75,7 +75,6 @@ class RunOptions:
     devices: str = option("1", "Lightning devices: a number, a list, or auto")
     num_nodes: int = option(1, "machines that share the run directory", low=1)
     strategy: str = option("auto", "Lightning strategy (auto, ddp, ...)")
-    precision: str | None = option(None, "Lightning precision (32-true, bf16-mixed, ...)")
     out: str | None = option(None, "run directory; a fresh one under runs/ where none")
     overwrite: bool = option(False, "replace a finished run in `out`")
     resume: bool = option(False, "go on with an interrupted run in `out`")

@@ -72,7 +72,6 @@ class InterveneOptions:
     devices: str = option("1", "Lightning devices: a number, a list, or auto")
     num_nodes: int = option(1, "machines that share the output directory", low=1)
     strategy: str = option("auto", "Lightning strategy (auto, ddp, ...)")
-    precision: str | None = option(None, "Lightning precision (32-true, bf16-mixed, ...)")
     out: str | None = option(None, "output directory; a fresh one under runs/ where none")
     overwrite: bool = option(False, "replace a finished experiment in `out`")
     resume: bool = option(False, "go on with an interrupted experiment in `out`; other metrics may be asked for")
@@ -153,9 +152,10 @@ def _place(directory: str) -> Path:
 
 
 def _entries(options: InterveneOptions) -> dict[str, registry.Entry]:
-    if options.intervention in options.metrics:
+    chosen = {options.intervention: registry.intervention(options.intervention)}
+    metrics = {name: registry.metric(name) for name in options.metrics}
+    if options.intervention in metrics:
         raise UserError(
             f"{options.intervention!r} names an intervention and a metric, whose options cannot be told apart."
         )
-    chosen = {options.intervention: registry.intervention(options.intervention)}
-    return chosen | {name: registry.metric(name) for name in options.metrics}
+    return chosen | metrics

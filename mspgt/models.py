@@ -404,8 +404,10 @@ def checkpoint_of(model: nn.Module) -> str:
 
 
 def name_of(model: nn.Module) -> str:
-    """What to call a loaded model: where it came from, or its class."""
-    return checkpoint_of(model) or type(original(model)).__name__
+    """What to call a loaded model: its built-in name, where it came from, or its class."""
+    source = checkpoint_of(model)
+    named = [name for name, one in MODELS.items() if source and Path(source) == one.path()]
+    return named[0] if named else source or type(original(model)).__name__
 
 
 # ---------------------------------------------------------------------- what can be said of a model

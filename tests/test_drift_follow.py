@@ -408,7 +408,7 @@ def test_a_checkpoint_older_than_the_last_measured_is_refused(
         ({"seed": 3}, "seed (0 there, 3 here)"),
         ({"cka.estimator": "biased"}, "cka.estimator ('debiased' there, 'biased' here)"),
         ({"weights.cka": 0.5}, "weights.cka (None there, 0.5 here)"),
-        ({"precision": "bf16-true"}, "precision (None there, 'bf16-true' here)"),
+        ({"dtype": "bfloat16"}, "dtype ('auto' there, 'bfloat16' here)"),
         ({"plugins": "cka"}, "plugin attn ("),
         ({"limit": 40}, "limit (None there, 40 here)"),
         ({"data": "grammar"}, "corpus data ("),

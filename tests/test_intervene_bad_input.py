@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,6 +51,8 @@ def say(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     ("keys", "said"),
     [
         (["metrics=trr"], "unknown metric 'trr'. Did you mean 'ttr'?"),
+        (["metrics=gaussian"], "unknown metric 'gaussian'"),
+        (["resume=true", "overwrite=true"], "give one of them"),
         (["metrics=ttr,ttr"], "names one twice"),
         (["intervention=gausian"], "Did you mean 'gaussian'?"),
         (["sample=5"], "Did you mean 'samples'?"),
@@ -187,6 +190,7 @@ class Faulty:
         "gave values of shape (2,) for 6 texts": lambda self, texts: np.zeros(2),
         "gave values of shape (6, 1) for 6 texts": lambda self, texts: np.zeros((len(texts), 1)),
         "raised ValueError: could not convert": lambda self, texts: ["good"] * len(texts),
+        "raised SystemExit: 7": lambda self, texts: sys.exit(7),
     }
 
 
@@ -271,14 +275,29 @@ def test_empty_texts_and_single_sentences_break_no_metric(
 
     generation_of = generation.generate
     monkeypatch.setattr(generation, "generate", written)
-    names = "ttr,self_bleu,length_variance,repetition,perplexity,divergence,coherence"
-    assert say(f"metrics={names}", "new_tokens=2")[0] == 0, load(tmp_path / "e").not_measured
+    names = "ttr,self_bleu,perplexity,divergence"
+    assert say(f"metrics={names},repetition,length_variance,coherence", "new_tokens=2")[0] == 3
     found = load(tmp_path / "e")
-    assert found.not_measured == {}
     assert [*found.metrics] == names.split(",")
     assert found.metrics["perplexity"].values["local"].n == 3
-    assert found.metrics["coherence"].values["local"].n == 0
     assert "3 of 6 texts are empty under local." in found.notes
+    none = "it has no value for any of the 24 texts, 12 of which are empty."  # each is two tokens of one sentence
+    assert found.not_measured == dict.fromkeys(("repetition", "length_variance", "coherence"), none)
+
+
+def test_a_weight_that_is_no_number_names_block_and_document(say: Say, tiny_llama: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    with torch.no_grad():
+        model.model.layers[4].mlp.down_proj.weight[0, 0] = float("nan")
+    model.save_pretrained(tmp_path / "broken")
+    AutoTokenizer.from_pretrained(tiny_llama).save_pretrained(tmp_path / "broken")
+    code, error = say(f"model={tmp_path / 'broken'}", "run=")
+    assert code == 2
+    assert "block 5" in error
+    assert "document" in error
 
 
 def test_a_disturbance_that_overflows_is_one_sentence(say: Say) -> None:

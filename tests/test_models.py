@@ -92,6 +92,12 @@ def test_a_loaded_object_is_used_as_it_is(minilm: models.LoadedModel) -> None:
         models.load(model, minilm.tokenizer, quantization="4bit")
 
 
+def test_a_built_in_model_keeps_its_name_as_an_object() -> None:
+    path = models.MODELS["tiny-qwen-a"].path()
+    loaded = models.load(hf.AutoModelForCausalLM.from_pretrained(path), hf.AutoTokenizer.from_pretrained(path))
+    assert loaded.name == "tiny-qwen-a"
+
+
 @pytest.mark.parametrize(
     ("config", "causal"),
     [

@@ -212,6 +212,8 @@ def _start(place: Place, console: Console, kind: str, stem: str, work: Work[T]) 
         return _follow(RunDir(path, anew=not (place.resume and (path / CONFIG).is_file()), begun=False), work)
     if place.resume and place.out is None:
         raise UserError(RESUME_WHAT)
+    if place.resume and place.overwrite:
+        raise UserError("resume=true goes on with what is in out=, overwrite=true replaces it: give one of them.")
     out = None if place.out is None else Path(place.out).expanduser()
     if place.resume and out is not None and (out / CONFIG).is_file():
         require_kind(out, kind)

@@ -121,7 +121,6 @@ class Experiment:
             "model_sha256": self.weights,
             "tokenizer_sha256": models.tokenizer_sha256(m),
             "dtype": m.dtype,
-            "precision": o.precision,
             "context": r.context,
             "max_length": r.max_length,
             "layers_path": r.layers_path,

@@ -1,4 +1,4 @@
-"""Lightning's predict loop around the Collector: devices, strategies and precision come from here, numbers do not."""
+"""Lightning's predict loop around the Collector: devices and strategies come from here, numbers do not."""
 
 from __future__ import annotations
 
@@ -150,8 +150,6 @@ class Machinery(Protocol):
     def num_nodes(self) -> int: ...  # noqa: D102
     @property
     def strategy(self) -> str: ...  # noqa: D102
-    @property
-    def precision(self) -> str | None: ...  # noqa: D102
 
 
 def make_trainer(options: Machinery) -> L.Trainer:
@@ -159,7 +157,7 @@ def make_trainer(options: Machinery) -> L.Trainer:
 
     Raises
     ------
-    UserError: Lightning refuses accelerator, devices, strategy or precision.
+    UserError: Lightning refuses accelerator, devices or strategy.
     """
     quiet_libraries()
     devices: Any = options.devices
@@ -171,7 +169,6 @@ def make_trainer(options: Machinery) -> L.Trainer:
             devices=devices,
             num_nodes=options.num_nodes,
             strategy=options.strategy,
-            precision=options.precision,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -183,8 +180,8 @@ def make_trainer(options: Machinery) -> L.Trainer:
         absent = "No supported gpu backend" in why or "is not available" in why
         advice = "; give accelerator=cpu, or see `mspgt doctor` for what this machine has." if absent else ""
         raise UserError(
-            f"accelerator={options.accelerator} devices={options.devices} strategy={options.strategy} "
-            f"precision={options.precision}: {why.rstrip('!.') if advice else why}{advice}"
+            f"accelerator={options.accelerator} devices={options.devices} strategy={options.strategy}: "
+            f"{why.rstrip('!.') if advice else why}{advice}"
         ) from error
 
 

@@ -157,7 +157,6 @@ class Session:
             "model_sha256": models.content_sha256(m),
             "tokenizer_sha256": models.tokenizer_sha256(m),
             "dtype": m.dtype,
-            "precision": self.options.precision,
             "context": self.options.context,
             "max_length": self.longest,
             "layers_path": self.options.layers_path,

@@ -99,7 +99,7 @@ class Measuring:
             kept = np.flatnonzero(~left_out).tolist()
             with guarded(name):
                 chosen = {c: [found[i] for i in kept] for c, found in texts.items()}
-                return {c: _mean(_checked(name, metric.measure(t), len(kept))) for c, t in chosen.items()}
+                return {c: _mean(_checked(metric.measure(t), len(kept))) for c, t in chosen.items()}
 
         return Measured(name, metric.level, metric.direction, values, swapped, without)
 
@@ -121,12 +121,20 @@ class Measuring:
         values, companions = {}, {}
         for number, (condition, texts) in enumerate(self.texts.items()):
             progress(name, number, len(self.texts))
-            values[condition] = _checked(name, metric.measure(texts), len(texts))
+            values[condition] = _checked(metric.measure(texts), len(texts))
             companions[condition] = {key: float(value) for key, value in metric.companions(texts).items()}
         progress(name, len(self.texts), len(self.texts))
+        if not any(np.isfinite(found).any() for found in values.values()):
+            raise NotMeasured(name, self._undefined())
         self.values[name], self.companions[name] = values, companions
         block = {"fingerprint": fingerprint, "values": values, "companions": companions}
         write_atomically(path, json.dumps(plain(block), allow_nan=False))
+
+    def _undefined(self) -> str:
+        """Why a metric may have no value for any text."""
+        texts = [text.text for condition in self.texts.values() for text in condition]
+        empty = sum(not text.strip() for text in texts)
+        return f"it has no value for any of the {len(texts):,} texts, {empty:,} of which are empty."
 
 
 @contextmanager
@@ -142,17 +150,17 @@ def guarded(name: str) -> Iterator[None]:
     except (MachineError, NotMeasured):
         raise
     except UserError as error:
-        raise NotMeasured(name, str(error).removeprefix(f"{name}: ")) from error
-    except Exception as error:
+        raise NotMeasured(name, " ".join(str(error).removeprefix(f"{name}: ").split())) from error
+    except (Exception, SystemExit) as error:
         what = " ".join(str(error).split())
         whose = registry.metric(name).distribution
         raise NotMeasured(name, f"the metric of {whose} raised {type(error).__name__}: {what}") from error
 
 
-def _checked(name: str, values: Any, count: int) -> Values:
+def _checked(values: Any, count: int) -> Values:
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (count,):
-        raise UserError(f"{name}: measure() gave values of shape {array.shape} for {count} texts.")
+        raise ValueError(f"measure() gave values of shape {array.shape} for {count} texts")
     return np.where(np.isfinite(array), array, np.nan)
 
 
