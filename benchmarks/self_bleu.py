@@ -72,12 +72,13 @@ def main(length: int = 100, hypotheses: int = 4, swaps: int = 20) -> None:
         equal = values[:hypotheses].tolist() == expected
         row = (f"{own:.4f}", f"{theirs:.1f}", f"{theirs / own:,.0f}", str(equal), f"{prepare:.3f}", f"{1e3 * swap:.2f}")
         table.add_row(f"{samples:,}", *row)
+    met = theirs / own >= TARGET_RATIO and swap <= TARGET_SWAP
     console = Console(width=120)
-    console.print(table)
+    console.print(table, f"nltk timed on {hypotheses} of the texts")
     console.print(
-        f"nltk timed on {hypotheses} of the texts. Wanted at 1,000 texts: {TARGET_RATIO:,} times nltk", end=", "
+        f"goal at 1,000 texts: {TARGET_RATIO:,} times nltk, {1e3 * TARGET_SWAP:.0f} ms a swap: "
+        f"{'met' if met else 'missed'}"
     )
-    console.print(f"{1e3 * TARGET_SWAP:.0f} ms a swap.")
 
 
 if __name__ == "__main__":
