@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mspgt.errors import UserError
+from mspgt.wording import magnitude
 
 SCHEMA = 1
 BLOCKS = ("model", "data", "signals", "verdicts", "bootstrap", "provenance")
@@ -226,7 +227,7 @@ class Findings:
         if model.get("n_heads"):
             parts.append(f"{model['n_heads']} heads")
         if model.get("parameters"):
-            parts.append(f"{_magnitude(model['parameters'])} parameters")
+            parts.append(f"{magnitude(model['parameters'])} parameters")
         if model.get("dtype"):
             parts.append(str(model["dtype"]))
         family = f" ({model['family']})" if model.get("family") else ""
@@ -346,13 +347,6 @@ def _is_pair(ci: Any) -> bool:
 
 def _span(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}–{last}"
-
-
-def _magnitude(count: int) -> str:
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:.3g} {letter}"
-    return str(count)
 
 
 def _count(number: int, kind: str) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mspgt import models
 from mspgt.blocks import find_blocks
 from mspgt.errors import UserError
+from mspgt.models import pretrained
 
 LLAMA = hf.LlamaConfig(
     vocab_size=30522, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
@@ -227,7 +228,7 @@ def test_a_wrong_value_is_answered_with_the_allowed_ones(given: dict[str, str], 
 def test_quantization_without_bitsandbytes_gives_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"quantization=4bit needs .*pip install bitsandbytes"):
-        models._quantization("4bit")
+        pretrained._quantization("4bit")
 
 
 # ---------------------------------------------------------------------- blocks
