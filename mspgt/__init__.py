@@ -21,6 +21,7 @@ _HOME = {
     "Result": "mspgt.result",
     "Behaviour": "mspgt.behaviour",
     "Drift": "mspgt.dynamics",
+    "prediction_3_1": "mspgt.behaviour.prediction",
     "prediction_3_2": "mspgt.dynamics.prediction",
     "Signal": "mspgt.signal",
     "SumSignal": "mspgt.signal",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from mspgt.batch import Batch as Batch
     from mspgt.batch import Layer as Layer
     from mspgt.behaviour import Behaviour as Behaviour
+    from mspgt.behaviour.prediction import prediction_3_1 as prediction_3_1
     from mspgt.dynamics import Drift as Drift
     from mspgt.dynamics.prediction import prediction_3_2 as prediction_3_2
     from mspgt.errors import UserError as UserError
@@ -62,6 +64,7 @@ __all__ = [
     "drift",
     "intervene",
     "load",
+    "prediction_3_1",
     "prediction_3_2",
     "run",
 ]

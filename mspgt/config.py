@@ -174,6 +174,12 @@ def plain_options(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:
     return {key: plain_value(value) for key, value in dataclasses.asdict(options).items()}
 
 
+def deciding_options(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `plain_options` on which what is measured depends."""
+    deciding = {f.name for f in dataclasses.fields(entry.option_class()) if f.metadata["decides"]}
+    return {key: value for key, value in plain_options(entry, given).items() if key in deciding}
+
+
 def from_dict(plain: Mapping[str, Any]) -> RunConfig:
     """The settings that `as_dict` wrote."""
     return build(flat(plain))

@@ -46,6 +46,9 @@ class InterveneOptions:
         choices=("paper", "matched", "both"),
     )
     controls: bool = option(False, "also disturb as many blocks in windows outside each scale")
+    against: str | None = option(
+        None, "experiment directory of a model of another family: answers the paper's prediction 3.1"
+    )
     samples: int = option(1000, "prompts", low=2)
     prompts: Any = option(None, "corpus of the prompts, whatever data= takes; the run's where none")
     prompt_tokens: int = option(16, "tokens of a prompt, at most", low=1)
@@ -122,6 +125,8 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> Intervene
         _check_boundaries(options.boundaries)
     if options.run is not None and options.out is not None and _place(options.run) == _place(options.out):
         raise UserError(f"out={options.out} is the run itself: name another directory.")
+    if options.against is not None and options.out is not None and _place(options.against) == _place(options.out):
+        raise UserError(f"against={options.against} is out= itself: name the experiment of another model.")
     return InterveneConfig(options, plugins)
 
 

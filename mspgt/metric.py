@@ -45,6 +45,8 @@ class Metric:
     """"sample": a value depends on its own text alone; "corpus": on all texts of the condition"""
     direction: ClassVar[str] = "none"
     """which way is better: "higher", "lower" or "none" """
+    means: ClassVar[tuple[str, str] | None] = None
+    """what more and less of a metric without a better side is, such as ("longer", "shorter") """
     unit: ClassVar[str] = ""
     needs: ClassVar[frozenset[str]] = frozenset()
     """what else than texts: "scores" """

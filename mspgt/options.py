@@ -25,6 +25,7 @@ def option(
     choices: Sequence[str] = (),
     low: float | None = None,
     high: float | None = None,
+    decides: bool = True,
 ) -> Any:
     """Declare one option: its default, one sentence of meaning, and what values are allowed.
 
@@ -32,8 +33,9 @@ def option(
     ----------
     choices: the allowed words, for a text option.
     low, high: the inclusive range, for a number.
+    decides: whether what is measured depends on it; otherwise it may be another when work goes on.
     """
-    metadata = {"help": help, "choices": tuple(choices), "low": low, "high": high}
+    metadata = {"help": help, "choices": tuple(choices), "low": low, "high": high, "decides": decides}
     if isinstance(default, (list, dict, set)):
         raise TypeError("give tuples, not mutable values, as defaults of options")
     return dataclasses.field(default=default, metadata=metadata)

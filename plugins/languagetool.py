@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import queue
+import textwrap
 import threading
 import time
 import urllib.error
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mspgt.errors import UserError
 from mspgt.plugins.languagetool_server import LOCAL, START_SECONDS, Server
+from mspgt.plugins.options_metrics_models import address_of
 
 Categories = tuple[str, ...]
 """the category of each match in a text, such as ("GRAMMAR", "TYPOS")"""
@@ -55,7 +57,7 @@ class LanguageTool:
     def __init__(
         self, address: str | None, *, language: str, spelling: bool, timeout: float, clients: int, offline: bool
     ) -> None:
-        self._given = None if address is None else _normal(address)
+        self._given = None if address is None else address_of(address)
         self._fields = {"language": language} | ({} if spelling else {"disabledCategories": "TYPOS"})
         self._timeout, self._clients, self._offline = timeout, clients, offline
         self._server: Server | None = None
@@ -177,7 +179,8 @@ def _categories(answer: bytes) -> Categories:
 def _refusal(error: urllib.error.HTTPError, length: int) -> Exception:
     """What an HTTP status other than 200 means."""
     with error:
-        reason = error.read(4096).decode("utf-8", "replace").strip().partition("\n")[0][:200].rstrip(".")
+        reason = error.read(4096).decode("utf-8", "replace").strip().partition("\n")[0].rstrip(".")
+        reason = textwrap.shorten(reason, 300, placeholder=" ...")
     if error.code == 503:
         return _Lost("HTTP 503: too many requests at once; fewer clients= may help")
     if error.code == 413:
@@ -189,21 +192,6 @@ def _refusal(error: urllib.error.HTTPError, length: int) -> Exception:
         f"grammaticality: the LanguageTool server refuses a text of {length:,} characters (HTTP {error.code}: "
         f"{reason or error.reason})."
     )
-
-
-def _normal(address: str) -> str:
-    """The address without its path /v2, or one sentence on what is wrong with it."""
-    parts = urllib.parse.urlsplit(address if "://" in address else f"http://{address}")
-    try:
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise UserError(
-            f"grammaticality.server={address!r}: give the address of a LanguageTool server, such as "
-            "http://localhost:8081."
-        )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v2')}"
 
 
 def _in_parallel(

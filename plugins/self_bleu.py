@@ -33,7 +33,7 @@ class SelfBLEU(Metric):
 
     summary = "BLEU of each text against all the others; lower is more diverse"
     level = "corpus"
-    direction = "lower"
+    means = ("less diverse", "more diverse")
     unit = "share"
     Options = SelfBLEUOptions
 

@@ -22,7 +22,7 @@ class TypeTokenRatio(Metric):
 
     summary = "distinct words over words of a text"
     level = "sample"
-    direction = "higher"
+    means = ("more diverse", "less diverse")
     unit = "share"
     Options = TTROptions
 

@@ -131,15 +131,17 @@ def test_stars_are_those_of_the_corrected_p(p: float | None, stars: str) -> None
 @pytest.mark.parametrize(
     ("metric", "change", "verdict"),
     [
-        ("ttr", 1.0, "better"),
-        ("ttr", -1.0, "worse"),
-        ("ttr", 0.0, ""),
+        ("coherence", 1.0, "better"),
+        ("coherence", -1.0, "worse"),
+        ("coherence", 0.0, ""),
+        ("ttr", 1.0, "more diverse"),
+        ("ttr", -1.0, "less diverse"),
         ("perplexity", 1.0, "worse"),
         ("perplexity", -1.0, "better"),
         ("length_variance", 1.0, ""),
     ],
 )
-def test_better_and_worse_follow_the_direction_of_the_metric(metric: str, change: float, verdict: str) -> None:
+def test_what_a_change_means_follows_from_the_metric(metric: str, change: float, verdict: str) -> None:
     found = _with(metric, "local", difference={"value": change}, tests={"t": {"p_holm": 0.001}})
     assert found.metrics[metric].judge(found.effect(metric, "local")) == verdict
     unsure = _with(metric, "local", difference={"value": change}, tests={"t": {"p_holm": 0.5}})

@@ -53,9 +53,9 @@ def test_a_cell_is_the_change_its_stars_and_whether_that_is_better() -> None:
             effect["difference"]["value"] = -0.2
             effect["tests"]["t"]["p_holm"] = 0.004
     text = _shown(data, 100)
-    assert _row(text, "ttr").endswith("↓30.9%** worse")
+    assert _row(text, "ttr").endswith("↓30.9%** less diverse")
     below = text.splitlines()[text.splitlines().index(_row(text, "ttr")) + 1]
-    assert below.startswith("higher is better")
+    assert below.startswith("higher is more")
     assert below.endswith("[-33.0, -28.8]")
 
 
@@ -77,8 +77,8 @@ def test_what_was_not_measured_has_a_row_and_a_reason() -> None:
 
 
 def test_stars_directions_and_intervals_are_explained() -> None:
-    text = " ".join(_shown(example_interventions()).split())
-    for said in ("*p<.05, **p<.01, ***p<.001 after Holm's", "↑ up or ↓ down", "95% interval", "better and worse"):
+    text = " ".join(_shown(example_interventions(), 120).split())
+    for said in ("*p<.05, **p<.01, ***p<.001 after Holm's", "↑ up or ↓ down", "95% interval", "what a change means"):
         assert said in text
 
 

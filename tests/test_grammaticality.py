@@ -20,6 +20,7 @@ from mspgt.metric import Generated
 from mspgt.plugins import languagetool, languagetool_server
 from mspgt.plugins.grammaticality import Grammaticality
 from mspgt.plugins.languagetool import RETRIES
+from mspgt.plugins.options_metrics_models import address_of
 from mspgt.plugins.texts import words
 from mspgt.testing.metrics import PASSAGES, MetricConformance
 
@@ -261,7 +262,7 @@ def test_an_address_where_nothing_listens_is_one_sentence(monkeypatch):
     assert one_sentence(error, "refused", "server=")
 
 
-@pytest.mark.parametrize("address", ["ftp://localhost", "http://", "localhost:port", "localhost:99999", ""])
+@pytest.mark.parametrize("address", ["ftp://localhost", "http://", "localhost:port", "localhost:99999", "", "foo bar"])
 def test_what_cannot_be_an_address_is_refused_at_once(address):
     with pytest.raises(UserError) as error:
         Grammaticality(server=address)
@@ -270,7 +271,7 @@ def test_what_cannot_be_an_address_is_refused_at_once(address):
 
 @pytest.mark.parametrize("address", ["localhost:80", "http://localhost:80/", "http://localhost:80/v2/"])
 def test_an_address_is_read_as_it_is_given(address):
-    assert languagetool._normal(address) == "http://localhost:80"
+    assert address_of(address) == "http://localhost:80"
 
 
 def test_without_java_the_metric_says_so(made_up, monkeypatch):

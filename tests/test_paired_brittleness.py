@@ -108,7 +108,7 @@ def test_kappa_needs_three_strengths_and_says_so():
     assert numbers["kappa"] is None
     assert "needs 3 strengths or more; there are 2" in numbers["kappa_reason"]
     assert found["verdict"] == "undecided"
-    assert "undecided: needs two models or more" in found["reasons"][0]
+    assert "one model alone decides nothing" in found["reasons"][0]
 
 
 def test_without_standard_errors_there_is_no_kappa():
@@ -131,7 +131,7 @@ def compared(one, other, **options):
 def test_two_models_are_compared_by_the_planted_factor():
     strong = compared(-400.0, 20.0)
     assert strong["verdict"] == "supported"
-    ratio = strong["numbers"]["ratio"]
+    ratio = strong["numbers"]["gamma"]["ratio"]
     assert ratio["low"] < -20 < ratio["high"]
     assert compared(60.0, 30.0)["verdict"] == "contradicted"
     assert compared(150.0, 30.0)["verdict"] == "undecided"
@@ -141,7 +141,7 @@ def test_a_model_that_does_not_change_gives_an_unbounded_ratio_and_still_a_verdi
     found = compared(400.0, 0.0)
     assert found["verdict"] == "supported"
     assert any("ratio unbounded" in r for r in found["reasons"])
-    assert found["numbers"]["ratio"]["low"] is None
+    assert found["numbers"]["gamma"]["ratio"]["low"] is None
     nothing = compared(0.0, 0.0)
     assert nothing["verdict"] == "undecided"
 
@@ -154,3 +154,36 @@ def test_brittleness_without_a_common_strength_is_undecided():
     assert "no percentage of length_variance at a common sigma" in brittleness(models)["reasons"][0]
     with pytest.raises(UserError, match="two models; got 1: one"):
         brittleness({"one": models["one"]})
+
+
+def test_gamma_and_kappa_stand_in_the_first_sentence():
+    measured, names = dosed(30.0, (0.05, 0.1, 0.2))
+    names = names | {0.1: "local"}
+    measured.values["local"] = measured.values["local_0.1"]
+    found = brittleness_of([measured], Resampling(400), names, noise=True)
+    numbers = found["numbers"]["metrics"]["length_variance"]
+    gamma = next(g["percent"] for g in numbers["gamma"] if g["sigma"] == 0.1)
+    said = found["reasons"][0]
+    assert f"gamma of length_variance at sigma=0.1 is {gamma['value']:+.3g}% [{gamma['low']:.3g}, " in said
+    assert f"kappa {numbers['kappa']['percent']['value']:+.3g}% [" in said
+
+
+def doses(one, other):
+    models = {}
+    for i, (name, kappa) in enumerate({"llama": one, "qwen": other}.items()):
+        measured, names = dosed(kappa, (0.1, 0.2, 0.4), seed=i)
+        models[name] = brittleness_of([measured], Resampling(400, seed=i), names, noise=True)["numbers"]
+    return models
+
+
+def test_gamma_is_compared_at_the_strength_asked_for_and_kappa_beside_it():
+    models = doses(400.0, 20.0)
+    at = {sigma: brittleness(models, sigma=sigma)["numbers"] for sigma in (None, 0.1, 0.3)}
+    assert [at[sigma]["sigma"] for sigma in at] == [0.4, 0.1, 0.4]  # the largest where none is known
+    assert at[0.1]["gamma"]["verdict"] == at[0.1]["kappa"]["verdict"] == "supported"
+    ratio = at[0.1]["kappa"]["ratio"]
+    assert ratio["low"] < 20 < ratio["high"]
+    assert any("By kappa, llama over qwen" in reason for reason in brittleness(models)["reasons"])
+    first = compared(400.0, 20.0)
+    assert first["numbers"]["kappa"] is None
+    assert "kappa is not compared: llama has none (needs 3 strengths" in first["reasons"][-1]

@@ -212,5 +212,13 @@ def test_scales_of_unequal_size_without_a_matched_dose_are_said_to_be_confounded
 
 
 def test_notes_are_single_lines_about_what_the_results_name():
-    assert {"length_variance", "self_bleu", "grammaticality", "prediction_2_1", "gamma", "dose"} <= set(PAPER_NOTES)
+    assert {
+        "length_variance",
+        "self_bleu",
+        "grammaticality",
+        "prediction_2_1",
+        "prediction_3_1",
+        "coherence",
+        "dose",
+    } <= set(PAPER_NOTES)
     assert all("\n" not in note and note.endswith(".") for note in PAPER_NOTES.values())

@@ -19,9 +19,10 @@ from mspgt.analysis.loop import Observe, make_trainer, predict, quiet_libraries
 from mspgt.analysis.session import name_of
 from mspgt.analysis.shown import Shown
 from mspgt.analysis.source import Boundaries, Source
-from mspgt.behaviour import Behaviour
+from mspgt.behaviour import Behaviour, load
 from mspgt.behaviour.conclude import Facts, conclude, save
 from mspgt.behaviour.measure import Measuring
+from mspgt.behaviour.prediction import NAME, check_comparable, judged
 from mspgt.callbacks.accumulate import Accumulate
 from mspgt.callbacks.progress import Progressing
 from mspgt.collect import Collector
@@ -65,6 +66,9 @@ class Experiment:
         self.trainer = make_trainer(o)
         refuse_late_launch(self.trainer)
         self.source = Source.of(o)
+        self.against = None if o.against is None else load(o.against)
+        if self.against is not None:  # a fault in it shows now, not after hours
+            check_comparable({"intervention": o.intervention, "sigma": o.sigma}, self.against)
         self.make = partial(registry.create_intervention, o.intervention, self.config.intervention, seed=o.seed)
         for strength in o.sigma:
             self.make(strength=strength)  # a strength that is not allowed shows before anything is loaded
@@ -230,6 +234,8 @@ class Experiment:
             found = conclude(self.config, self._facts(texts), measuring)
         finally:
             measuring.close()
+        if self.against is not None:
+            found["verdicts"][NAME] |= judged(Behaviour(found), self.against)
         found["provenance"] = provenance(
             self.folder.manifest() | {"world_size": self.trainer.world_size}, given | {"device": device}
         )

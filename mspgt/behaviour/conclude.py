@@ -108,6 +108,7 @@ def _metric(measuring: Measuring, measured: Measured, values: Mapping[str, Any])
     return {
         "level": measured.level,
         "direction": measured.direction,
+        "means": metric.means,
         "unit": metric.unit,
         "summary": metric.summary,
         "values": values,

@@ -125,6 +125,8 @@ class Measured:
     level: str
     direction: str
     """which way is better: "higher", "lower" or "none" """
+    means: tuple[str, str] | None
+    """what more and less of it is, where neither is better"""
     unit: str
     """nothing where it would repeat the name"""
     note: str
@@ -134,10 +136,20 @@ class Measured:
     """condition -> further numbers beside the mean"""
 
     def judge(self, effect: Effect) -> str:
-        """ "better" or "worse" for a significant change of a metric that has a better side, otherwise nothing."""
-        if self.direction not in ("higher", "lower") or not effect.significant or not effect.difference.value:
+        """What a significant change is: "better", "worse" or what the metric says it means; otherwise nothing."""
+        change = effect.difference.value
+        if not effect.significant or not change:
             return ""
-        return "better" if (effect.difference.value > 0) == (self.direction == "higher") else "worse"
+        if self.direction in ("higher", "lower"):
+            return "better" if (change > 0) == (self.direction == "higher") else "worse"
+        return self.means[change < 0] if self.means else ""
+
+    @property
+    def side(self) -> str:
+        """Which way is better, or what more of it means; nothing if neither is said."""
+        if self.direction in ("higher", "lower"):
+            return f"{self.direction} is better"
+        return f"higher is {self.means[0]}" if self.means else ""
 
 
 @dataclass(frozen=True)
@@ -156,6 +168,12 @@ class Answer:
         """The first sentence of the first reason."""
         first = self.reasons[0] if self.reasons else ""
         return re.split(r"(?<=[\w)]\.) (?=[A-Z])", first)[0]
+
+    @property
+    def at_matched_dose(self) -> str:
+        """The verdict of the conditions of matched dose, or nothing."""
+        matched = self.numbers.get("matched")
+        return str(matched.get("verdict") or "") if isinstance(matched, Mapping) else ""
 
     @property
     def title(self) -> str:
@@ -181,11 +199,12 @@ def measured(name: str, block: Mapping[str, Any]) -> Measured:
         for condition, values in (block.get("companions") or {}).items()
         if isinstance(values, Mapping)
     }
-    unit = str(block.get("unit") or "")
+    unit, means = str(block.get("unit") or ""), block.get("means")
     return Measured(
         name,
         str(block.get("level") or "sample"),
         str(block.get("direction") or "none"),
+        (str(means[0]), str(means[1])) if isinstance(means, (list, tuple)) and len(means) == 2 else None,
         "" if unit.replace("_", " ") == name.replace("_", " ") else unit,
         str(block.get("note") or ""),
         levels,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mspgt import registry
-from mspgt.config import plain_options
+from mspgt.config import deciding_options
 from mspgt.errors import MachineError, UserError
 from mspgt.files import write_atomically
 from mspgt.intervene_config import InterveneConfig
@@ -111,7 +111,7 @@ class Measuring:
         self.metrics[name] = metric = registry.create_metric(
             name, options, seed=o.seed, device=self.device, offline=o.offline
         )
-        fingerprint = {"plugin": entry.distribution, "options": plain_options(entry, options)}
+        fingerprint = {"plugin": entry.distribution, "options": deciding_options(entry, options)}
         path = self.folder / f"{name}.json"
         kept = _read(path, fingerprint)
         if kept is not None and set(kept["values"]) == set(self.texts):

@@ -30,7 +30,7 @@ def changes(behaviour: Described) -> str:
     rows += [pieces.row(name, [NONE, *("not measured" for _ in main)]) for name in behaviour.not_measured]
     caption = (
         f"Change from the baseline in percent, ↑ up or ↓ down, with {behaviour.confidence:.0%} intervals; absolute "
-        f"where a percentage is undefined. {behaviour.stars}. Better and worse are said of significant changes. n: "
+        f"where a percentage is undefined. {behaviour.stars}. What a change means is said where it is significant. n: "
         "pairs of texts that both have a value, if not all have; with fewer than 10 nothing is tested."
     )
     if behaviour.untested:
@@ -61,9 +61,8 @@ def _footnotes(behaviour: Described) -> dict[str, list[str]]:
 def _metric(metric: Measured, notes: Sequence[int]) -> str:
     """The name of a metric with the numbers of its footnotes, its unit, its better side and its samples."""
     level = metric.values.get(BASELINE, Level())
-    side = f"{metric.direction} is better" if metric.direction in ("higher", "lower") else ""
     counted = "" if level.n is None else f"n = {level.n:,}"
-    about = " · ".join(filter(None, (metric.unit, side, counted)))
+    about = " · ".join(filter(None, (metric.unit, metric.side, counted)))
     mark = f"<sup>{', '.join(map(str, notes))}</sup>" if notes else ""
     return escape(metric.name) + mark + (f"<small>{escape(about)}</small>" if about else "")
 
@@ -82,7 +81,8 @@ def _change(effect: Effect, metric: Measured) -> str:
     dagger = '<span class="untested">†</span>' if effect.untested else ""
     said = f"{change(shown.value, percent=percent)}{effect.stars}{dagger}{f' {verdict}' if verdict else ''}"
     pairs = f"<small>{effect.pairs}</small>" if effect.pairs else ""
-    return (f'<span class="{verdict}">{said}</span>' if verdict else said) + _interval(shown, percent) + pairs
+    judged = verdict in ("better", "worse")
+    return (f'<span class="{verdict}">{said}</span>' if judged else said) + _interval(shown, percent) + pairs
 
 
 def _interval(estimate: Estimate, percent: bool = False) -> str:

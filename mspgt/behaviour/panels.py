@@ -116,6 +116,9 @@ def _strength_axis(ax: Any, strengths: Sequence[float]) -> None:
     positive = [s for s in strengths if s > 0]
     if positive and max(positive) / min(positive) > 3:
         ax.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
+        ax.set_xlabel("sigma, logarithmic", fontsize=7.5)
+    else:
+        ax.set_xlabel("sigma", fontsize=7.5)
     places = ax.xaxis.get_transform().transform(np.asarray(strengths))
     room = 0.14 * float(np.ptp(places))
     ticks: list[int] = []

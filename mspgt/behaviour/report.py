@@ -94,7 +94,7 @@ def _answer(answer: Answer) -> str:
         f'<span class="badge">{escape(answer.verdict)}</span></header>'
         + (f'<ul class="reasons">{reasons}</ul>' if reasons else "")
         + pieces.facts(plain)
-        + (pieces.folded("what the paper says", f'<p class="about">{escape(answer.note)}</p>') if answer.note else "")
+        + (f'<p class="about">{escape(answer.note)}</p>' if answer.note else "")
         + (pieces.folded("all numbers", pieces.facts(nested)) if nested else "")
         + "</article>"
     )

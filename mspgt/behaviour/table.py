@@ -64,7 +64,7 @@ def _scales(behaviour: Described, width: int) -> list[RenderableType]:
     if any(behaviour.effect(name, c).pairs for name in behaviour.metrics for c in behaviour.conditions):
         caption.append("n: pairs of texts that both have a value, if not all have")
     if judged:
-        caption.append("better and worse are said of significant changes")
+        caption.append("what a change means is said where it is significant")
     if behaviour.untested:
         caption.append(f"† not tested: {behaviour.untested}")
     if marked:
@@ -92,7 +92,7 @@ def _grid(behaviour: Described, marked: bool, judged: bool, intervals: bool) -> 
 
 
 def _name(metric: Measured) -> Text:
-    side = f"\n{metric.direction} is better" if metric.direction in ("higher", "lower") else ""
+    side = f"\n{metric.side}" if metric.side else ""
     return Text.assemble((metric.name, "bold"), (side, "dim"))
 
 
@@ -181,7 +181,8 @@ def _variants(behaviour: Described) -> list[RenderableType]:
     if controlled:
         meanings.append(f"less control: the difference from {DOSES['control']}, pp: in percent of the baseline")
     left = len(behaviour.variants) - len(first) - len(others)
-    further = [f"{left} further combinations are on the page and in the CSV file"] if left else []
+    many = "1 further combination is" if left == 1 else f"{left} further combinations are"
+    further = [f"{many} on the page and in the CSV file"] if left else []
     about = "Other strengths and doses" if behaviour.strengths else "Other doses"
     return [Text(about, style="bold"), table, Text("; ".join([*meanings, *further]), style="dim"), Text("")]
 
@@ -189,7 +190,9 @@ def _variants(behaviour: Described) -> list[RenderableType]:
 def _answer(answer: Answer) -> Text:
     style = COLOURS.get(answer.verdict, "yellow")
     reason = f": {answer.reason}" if answer.reason else ""
-    return Text.assemble((f"{answer.title} ", "bold"), (answer.verdict, style), reason)
+    matched = answer.at_matched_dose
+    other = f" At a matched dose it is {matched}." if matched not in ("", answer.verdict) else ""
+    return Text.assemble((f"{answer.title} ", "bold"), (answer.verdict, style), reason, other)
 
 
 def _line(label: str, sentence: str, style: str) -> Text:

@@ -16,7 +16,8 @@ from mspgt.schema import RULES, Findings, Verdict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mspgt.dynamics.prediction import Prediction, Run
+    from mspgt.dynamics.prediction import Run
+    from mspgt.paired.answers import Prediction
 
 
 class Drift(Recorded):

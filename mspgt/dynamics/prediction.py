@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -14,7 +13,7 @@ from mspgt.dynamics.chance import THRESHOLD, chance, exceeds
 from mspgt.dynamics.distance import Distance, Ints, distance
 from mspgt.dynamics.schema import Recorded
 from mspgt.errors import UserError
-from mspgt.paired.answers import answer, listed
+from mspgt.paired.answers import Prediction, listed
 from mspgt.paired.measured import number
 from mspgt.schema import BOUNDARIES, RULES, Boundary
 
@@ -30,32 +29,6 @@ POTENTIALLY = (
 )
 
 Run = Recorded | str | os.PathLike[str]
-
-
-@dataclass(frozen=True, repr=False)
-class Prediction:
-    """The answer on a prediction of the paper.
-
-    Attributes
-    ----------
-    verdict: supported, contradicted or undecided.
-    reasons: sentences; the first begins with the verdict.
-    numbers: plain JSON values, None where there is none.
-    """
-
-    verdict: str
-    reasons: tuple[str, ...]
-    numbers: Mapping[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The answer as it stands in drift.json."""
-        return answer(self.verdict, list(self.reasons), dict(self.numbers))
-
-    def __str__(self) -> str:
-        return self.reasons[0]
-
-    def __repr__(self) -> str:
-        return f"<{self}>"
 
 
 def prediction_3_2(runs: Sequence[Run], rule: str = "mspgt", names: Sequence[str] | None = None) -> Prediction:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from mspgt.paired.measured import Json
 
 
 def answer(verdict: str, reasons: list[str], numbers: Json) -> Json:
-    """A verdict as it stands in interventions.json; the first reason begins with the verdict."""
+    """A verdict as it stands in a file of results; the first reason begins with the verdict."""
     return {"verdict": verdict, "reasons": reasons, "numbers": numbers}
 
 
@@ -30,3 +32,29 @@ def listed(items: Sequence[str]) -> str:
 def shown(p: float) -> str:
     """A p-value in a sentence."""
     return "undefined" if p != p else f"{p:.3g}"
+
+
+@dataclass(frozen=True, repr=False)
+class Prediction:
+    """The answer on a prediction of the paper.
+
+    Attributes
+    ----------
+    verdict: supported, contradicted or undecided.
+    reasons: sentences; the first begins with the verdict.
+    numbers: plain JSON values, None where there is none.
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    numbers: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as it stands in a file of results."""
+        return answer(self.verdict, list(self.reasons), dict(self.numbers))
+
+    def __str__(self) -> str:
+        return self.reasons[0]
+
+    def __repr__(self) -> str:
+        return f"<{self}>"

@@ -39,6 +39,11 @@ class Comparison:
         return float(np.max([*self.p_over.values(), *([self.p_moves[self.scale]] if self.p_moves else [])]))
 
     @property
+    def deciding(self) -> float:
+        """The p of the verdict: where contradicted, the least that another scale changes the metric more."""
+        return min(self.p_more.values()) if self.verdict == "contradicted" else self.p
+
+    @property
     def above(self) -> bool:
         """Whether the scale is above both others, wherever zero is."""
         return all(p < ALPHA for p in self.p_over.values())

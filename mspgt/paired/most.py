@@ -63,10 +63,10 @@ def changes_most(statement: Statement, metric: Measured | None, resampling: Resa
     main = signed or absolute
     means = ", ".join(f"{s} {changes.mean(s):+.4g}" for s in SCALES)
     counted = f"n = {changes.n}" + (f" of {metric.samples}" if changes.n < metric.samples else "")
-    told = f"{_told(statement, main, changes)} ({means}; {counted}; p = {shown(main.p)})"
+    told = f"{_told(statement, main, changes)} ({means}; {counted}; p = {shown(main.deciding)})"
     reasons = [f"{main.verdict}: {told}. {statement.source}."]
     if signed and absolute.verdict != signed.verdict:
-        reasons.append(f"By absolute changes it is {absolute.verdict} (p = {shown(absolute.p)}).")
+        reasons.append(f"By absolute changes it is {absolute.verdict} (p = {shown(absolute.deciding)}).")
     if signed and ranks and ranks.verdict != signed.verdict:
         reasons.append(f"By ranks, which a few extreme texts cannot decide, it is {ranks.verdict}.")
     return answer(main.verdict, reasons, numbers)

@@ -11,9 +11,9 @@ from scipy import stats
 
 SCALES = ("local", "intermediate", "global")
 METRICS: dict[str, tuple[str, str, str, float, float, tuple[float, float, float]]] = {
-    "self_bleu": ("corpus", "lower", "", 0.412, 0.06, (-0.01, 0.113, 0.115)),
+    "self_bleu": ("corpus", "none", "", 0.412, 0.06, (-0.01, 0.113, 0.115)),
     "length_variance": ("sample", "none", "words²", 41.7, 30.0, (-3.1, 76.8, -4.8)),
-    "ttr": ("sample", "higher", "", 0.638, 0.05, (-0.002, 0.139, 0.197)),
+    "ttr": ("sample", "none", "", 0.638, 0.05, (-0.002, 0.139, 0.197)),
     "repetition": ("sample", "lower", "", 0.091, 0.08, (0.003, 0.018, 0.034)),
     "perplexity": ("sample", "lower", "nats per token", 2.66, 0.4, (0.08, 0.52, 1.69)),
     "divergence": ("sample", "none", "nat", 0.0, 0.0, (0.021, 0.094, 0.388)),
@@ -21,6 +21,8 @@ METRICS: dict[str, tuple[str, str, str, float, float, tuple[float, float, float]
     "grammaticality": ("sample", "lower", "errors per 100 words", 2.61, 2.2, (0.07, 0.31, 1.94)),
 }
 """name -> level, direction, unit, baseline mean, its standard deviation, differences by scale at a strength of 0.1"""
+MEANS = {"self_bleu": ("less diverse", "more diverse"), "ttr": ("more diverse", "less diverse")}
+"""name -> what more and less of it is"""
 UNDEFINED = {"length_variance": 38}
 """name -> texts without a value under a disturbance, which has no pairs for these"""
 TEXTS = {
@@ -129,7 +131,12 @@ def _metric(name: str, samples: int) -> dict[str, Any]:
     level, direction, unit, mean, sd, _ = METRICS[name]
     half = 1.96 * sd / math.sqrt(samples)
     baseline = {"mean": mean, "low": mean - half, "high": mean + half, "n": samples}
-    entry: dict[str, Any] = {"level": level, "direction": direction, "values": {"baseline": baseline}}
+    entry: dict[str, Any] = {
+        "level": level,
+        "direction": direction,
+        "means": MEANS.get(name),
+        "values": {"baseline": baseline},
+    }
     if unit:
         entry["unit"] = unit
     if name == "self_bleu":

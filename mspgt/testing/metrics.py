@@ -215,6 +215,7 @@ class MetricConformance:
         assert "\n" not in metric.summary
         assert metric.level in ("sample", "corpus")
         assert metric.direction in ("higher", "lower", "none")
+        assert metric.means is None or (metric.direction == "none" and len(metric.means) == 2)
         assert metric.needs <= {"scores"}
         assert all(described.help for described in describe(metric.Options))
         assert set(metric.exceptions) <= set(METRIC_LAWS)
