@@ -315,6 +315,12 @@ def _check_attention(layer: Layer, attention_mask: Tensor) -> None:
         )
     rows = torch.cat([chunk.sum(-1).cpu() for _, chunk in layer.attention()], dim=2)  # (sequence, head, query)
     content = attention_mask[:, None].expand_as(rows)
+    if not rows[content].isfinite().all():
+        raise UserError(
+            f"the attention of block {layer.index} is not finite, for short texts already: the weights are damaged, or "
+            "too large for their precision; give a sound checkpoint, or another dtype (float16 overflows where "
+            "bfloat16 does not)."
+        )
     if not torch.allclose(rows[content], torch.ones(()), atol=2e-2):
         raise UserError(
             f"the attention rows of block {layer.index} do not sum to one: load the model with "

@@ -58,4 +58,6 @@ def not_fitted(name: str, error: Exception) -> str:
 
 def first_line(error: Exception) -> str:
     """What an error says first, for a message of one sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(". ")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    first = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return first[:200].rstrip(". ")

@@ -155,11 +155,11 @@ def evaluate(measured: Mapping[str, Measured], n_layers: int, rule: Rule, progre
     bootstrap = {
         "replicates": rule.bootstrap if drawn else 0,
         "unit": "document",
-        "units": {corpus: len(set(u.of_document.values())) for corpus, u in units.items()},
+        "units": {corpus: len(set(u.of_document.values())) for corpus, u in units.items() if not refused[corpus]},
         "seed": rule.seed,
         "confidence": rule.confidence,
     }
-    replicates = _replicates(curves, decisions, weights)
+    replicates = _replicates(curves, decisions)
     return Evaluation(signals, verdicts, bootstrap, log.notes, log.left_out, log.seconds, replicates)
 
 
@@ -266,24 +266,17 @@ def _decisions(curves: Mapping[str, _Curve], weights: Mapping[str, float], rule:
     return {p.name: decide(gathered, p, rule.prominence, rule.confidence, rule.seed) for p in (PAPER, MSPGT)}
 
 
-def _replicates(
-    curves: Mapping[str, _Curve], decisions: Mapping[str, Decision], weights: Mapping[str, float]
-) -> Replicates:
-    """What was drawn; no pairs where a fused signal stands still in every replicate, as they would look too certain."""
+def _replicates(curves: Mapping[str, _Curve], decisions: Mapping[str, Decision]) -> Replicates:
+    """What was drawn."""
     drawn = {name: curve.replicates for name, curve in curves.items() if curve.replicates is not None}
     pairs = {name: d.pairs * (d.pairs[:, :1] > 0) for name, d in decisions.items() if d.pairs is not None}
-    return Replicates(drawn, pairs if all(name in drawn for name in curves if weights[name] > 0) else {})
+    return Replicates(drawn, pairs)
 
 
 def _gather(fused: Mapping[str, _Curve], weights: Mapping[str, float]) -> Curves:
-    """Stack the signals; one without replicates stands at its point value in every replicate."""
-    counts = [len(c.replicates) for c in fused.values() if c.replicates is not None]
-    replicates = None
-    if counts:
-        shape = (counts[0], len(next(iter(fused.values())).point))
-        replicates = np.stack(
-            [np.broadcast_to(c.point, shape) if c.replicates is None else c.replicates for c in fused.values()]
-        )
+    """Stack the signals; where one has no replicates there are none, as it would stand still in each of them."""
+    drawn = [c.replicates for c in fused.values() if c.replicates is not None]
+    replicates = np.stack(drawn) if len(drawn) == len(fused) else None
     shares = {name: c.report.details.get("noise_share") for name, c in fused.items()}
     return Curves(
         tuple(fused),

@@ -37,11 +37,11 @@ USAGE = {
 
 
 def show(names: Sequence[str], console: Console) -> None:
-    """Print lists or plugins by name; all lists where no name is given.
+    """Print lists, plugins or models by name; all lists where no name is given.
 
     Raises
     ------
-    UserError: a name that is neither a list nor a plugin.
+    UserError: a name that is no list, plugin or model.
     """
     lists: dict[str, Callable[[], Table]] = {
         **{f"{kind.word}s": partial(_plugins, kind) for kind in registry.KINDS},
@@ -50,10 +50,12 @@ def show(names: Sequence[str], console: Console) -> None:
     plugins = [entry for kind in registry.KINDS for entry in registry.plugins(kind).values()]
     for name in names or lists:
         found = [entry for entry in plugins if entry.name == name]
-        if name not in lists and not found:
-            raise unknown("name", name, [*lists, *(entry.name for entry in plugins)])
+        if name not in lists and name not in MODELS and not found:
+            raise unknown("name", name, [*lists, *MODELS, *(entry.name for entry in plugins)])
         if name in lists:
             console.print(lists[name](), "")
+        if name in MODELS:
+            _card(name, console)
         for entry in found:
             console.print(f"{entry.kind.word} {name}: {_summary(entry)} ({entry.distribution})", highlight=False)
             if entry.kind is registry.INTERVENTION:
@@ -61,7 +63,7 @@ def show(names: Sequence[str], console: Console) -> None:
             if lines := help_lines(entry.option_class(), f"{name}."):
                 console.print(_options(lines))
     if not names:
-        console.print("`mspgt ls NAME` lists a plugin's options.", highlight=False)
+        console.print("`mspgt ls NAME` lists a plugin's options, or shows a model's card.", highlight=False)
 
 
 def explain(verb: str, summary: str, console: Console) -> None:
@@ -128,6 +130,17 @@ def _models() -> Table:
     return table
 
 
+def _card(name: str, console: Console) -> None:
+    """A built-in model: where it lies, and its model card."""
+    from rich.markdown import Markdown
+
+    model = MODELS[name]
+    console.print(f"model {name}: {model.summary}\n{model.path()}", highlight=False, markup=False, soft_wrap=True)
+    card = model.path() / "README.md"
+    if card.is_file():
+        console.print(Markdown(card.read_text(encoding="utf-8").split("---\n", 2)[-1]))
+
+
 def _summary(entry: Entry) -> str:
     if entry.summary:
         return entry.summary
@@ -135,4 +148,4 @@ def _summary(entry: Entry) -> str:
         found: Any = entry.load()
     except UserError as error:
         return str(error)
-    return str(found.summary or (found.__doc__ or "").strip().partition("\n")[0])
+    return registry.summary_of(found)

@@ -19,13 +19,11 @@ def check_mergeable(parts: list[RunDir]) -> list[dict[str, Any]]:
     ------
     UserError: fingerprints differ, a run is unfinished, or a document stands in two parts.
     """
-    manifests = [part.manifest() for part in parts]
+    manifests = [part.complete_manifest() for part in parts]
     corpora = list(manifests[0]["data"])
     for part, manifest in zip(parts[1:], manifests[1:], strict=True):
         check_fingerprint(manifests[0]["fingerprint"], manifest["fingerprint"], f"the fingerprint of {part.path}")
     for manifest, part in zip(manifests, parts, strict=True):
-        if not manifest.get("complete"):
-            raise UserError(f"{part.path} is unfinished; run it with resume=true before merging.")
         if manifest["stages"] > 1:
             raise UserError(
                 f"{part.path} used a signal with {manifest['stages']} passes, the later of which depend on all "

@@ -68,7 +68,10 @@ def assess(run: RunDir, config: RunConfig, device: str, say: Say) -> Assessment:
                 raise
             except Exception as error:  # a plugin's own fault must not take the others down
                 left_out[name] = not_fitted(name, error)
-    evaluation = evaluate_measured(measured, manifest["model"]["n_layers"], config, left_out, say)
+    try:
+        evaluation = evaluate_measured(measured, manifest["model"]["n_layers"], config, left_out, say)
+    except UserError as error:  # what was not read may be why
+        raise type(error)(" ".join([str(error), *manifest["left_out"]])) from error
     return Assessment(
         evaluation,
         data_block(manifest["data"], readings),
@@ -140,8 +143,7 @@ def evaluate_run(path: str | Path, changes: Mapping[str, Any], say: Say) -> Resu
                 f"key {key!r} cannot change without new states; `mspgt evaluate` takes {', '.join(RULE_KEYS)} and "
                 "weights.<signal>."
             )
-    if not run.manifest().get("complete"):
-        raise UserError(f"{run.path} is unfinished; go on with it by `mspgt run ... out={run.path} resume=true` first.")
+    run.complete_manifest()
     given = {o.name: getattr(config.options, o.name) for o in describe(type(config.options))}
     signals = {f"{name}.{key}": value for name, options in config.signals.items() for key, value in options.items()}
     weights = {f"weights.{name}": value for name, value in config.weights.items()}
@@ -174,6 +176,7 @@ def _merged(parts: list[RunDir], manifests: list[dict[str, Any]], run: RunDir, s
     merge_runs(parts, run)
     manifest = dict(manifests[0])
     manifest["data"] = {corpus: _merge_data([m["data"][corpus] for m in manifests]) for corpus in manifests[0]["data"]}
+    manifest["sequences"] = {corpus: len(run.done(corpus, 0)) for corpus in manifest["data"]}
     for key in ("notes", "left_out"):
         manifest[key] = list(dict.fromkeys(sentence for m in manifests for sentence in m[key]))
     run.write_manifest(manifest)

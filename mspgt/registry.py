@@ -47,6 +47,11 @@ METRIC = Kind("metric", "mspgt.metric:Metric")
 KINDS = (SIGNAL, INTERVENTION, METRIC)
 
 
+def summary_of(plugin: type[Any]) -> str:
+    """One line about a plugin: its `summary`, else the first line of its docstring."""
+    return str(plugin.summary or (plugin.__doc__ or "").strip().partition("\n")[0])
+
+
 @dataclass(frozen=True)
 class Entry:
     """A registered plugin, not yet imported."""

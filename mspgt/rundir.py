@@ -126,6 +126,26 @@ class RunDir:
             raise UserError(f"{path} is damaged ({error}); run again with overwrite=true.") from error
         return found
 
+    def complete_manifest(self) -> dict[str, Any]:
+        """The manifest of a finished run whose states are all there.
+
+        Raises
+        ------
+        UserError: the run is unfinished, or states were taken away.
+        """
+        manifest = self.manifest()
+        if manifest.get("sequences") is None:
+            raise UserError(
+                f"{self.path} is unfinished; go on with it by `mspgt run ... out={self.path} resume=true` first."
+            )
+        for corpus, count in manifest["sequences"].items():
+            if missing := count - len(self.done(corpus, 0)):
+                raise UserError(
+                    f"{self.stage(corpus, 0)} lacks {missing:,} of the run's {count:,} sequences: put the files back "
+                    "that were taken away, or run the same command with resume=true to measure them again."
+                )
+        return manifest
+
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replace run.json whole or not at all."""
         write_json(self.state / "run.json", manifest)

@@ -178,7 +178,7 @@ def test_fewer_than_ten_documents_give_no_intervals_and_the_reason(documents):
     assert evaluation.bootstrap["replicates"] == 0
 
 
-def test_a_signal_without_document_intervals_stands_at_its_value_and_stops_acceptance():
+def test_a_signal_without_document_intervals_leaves_the_evidence_without_them_and_stops_acceptance():
     measured = three() | {"b": Measured(Frozen(), state(seed=1), None, "text")}
     evaluation = evaluate(measured, 16, RULE)
     assert set(evaluation.signals["b"]["low"]) == {None}
@@ -186,7 +186,8 @@ def test_a_signal_without_document_intervals_stands_at_its_value_and_stops_accep
     for verdict in evaluation.verdicts.values():
         assert not verdict["accepted"]
         assert any(reason.startswith("b cannot be resampled by document") for reason in verdict["reasons"])
-        assert verdict["p_two_peaks"] == 1.0
+        assert verdict["p_two_peaks"] is None
+        assert set(verdict["evidence"]["low"]) == {None}
 
 
 @pytest.mark.parametrize(("kind", "said"), [(Broken, "RuntimeError (no luck)"), (Misshapen, "it returned (1, 14)")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -184,8 +185,51 @@ def test_a_checkpoint_that_lacks_weights_is_refused(checkpoint: Path) -> None:
     weights = load_file(checkpoint / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"lacks or mis-shapes 1 .*layers\.1\.mlp\.up_proj\.weight"):
+    with pytest.raises(UserError, match=r"lacks model\.layers\.1\.mlp\.up_proj\.weight: it is damaged"):
         models.load(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"intermediate_size": 40}, r"mis-shapes model\.layers\.0\.mlp\.\w+\.weight and \d+ more: it is damaged"),
+        ({"vocab_size": 90}, r"mis-shapes lm_head\.weight and 1 more"),
+        ({"num_hidden_layers": 2}, r"has, beyond the blocks of config\.json, model\.layers\.2\."),
+        ({"num_hidden_layers": 4}, r"lacks model\.layers\.3\."),
+        ({"num_attention_heads": 5}, r"is not a multiple of the number of attention heads"),
+    ],
+)
+def test_weights_that_are_not_those_of_the_configuration_are_named(
+    checkpoint: Path, changed: dict[str, int], said: str
+) -> None:
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    (checkpoint / "config.json").write_text(json.dumps(config | changed), encoding="utf-8")
+    with pytest.raises(UserError, match=said):
+        models.load(checkpoint)
+
+
+def test_a_path_that_is_no_checkpoint_says_what_it_is(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"model\.safetensors' is a file; give a directory"):
+        models.load(checkpoint / "model.safetensors")
+    monkeypatch.setenv("HOME", str(checkpoint.parent))
+    assert models.load(f"~/{checkpoint.name}", "minilm").n_layers == 3
+    (checkpoint / "config.json").unlink()
+    with pytest.raises(UserError, match=r"there is no config\.json in this directory"):
+        models.load(checkpoint)
+
+
+@pytest.mark.parametrize("role", ["pad", "separator"])
+def test_a_control_token_that_a_model_is_given_must_have_a_vector(minilm: models.LoadedModel, role: str) -> None:
+    import copy
+
+    tokenizer = copy.deepcopy(minilm.tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "[FAR]"} if role == "pad" else {"sep_token": "[FAR]"})
+    model = minilm.full
+    if role == "pad":
+        with pytest.raises(UserError, match="tokens up to number 30,522"):
+            models.describe(model, tokenizer, "minilm")
+    else:  # the tokenizer still adds the separator it was made with
+        assert models.describe(model, tokenizer, "minilm").n_layers == 6
 
 
 def test_a_model_without_a_tokenizer_is_one_sentence(checkpoint: Path) -> None:

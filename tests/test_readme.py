@@ -70,6 +70,28 @@ def install(folder: Path) -> None:
     (info / "entry_points.txt").write_text(points, encoding="utf-8")
 
 
+def test_the_signal_of_another_package_obeys_the_laws_that_ship_for_it(tmp_path: Path) -> None:
+    """The README's own test of its own signal, run as its reader would."""
+    install(tmp_path)
+    laws = next(block for block in blocks("python") if "SignalConformance" in block)
+    (tmp_path / "test_turn.py").write_text("from my_package import Turn\n" + laws, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        "test_turn.py",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
 def test_the_signal_of_another_package_runs_and_gets_intervals(tiny_llama: Path, tmp_path: Path) -> None:
     install(tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -135,6 +135,23 @@ def test_evaluate_refuses_keys_that_need_new_states(reference: Path, capsys: pyt
     assert "without new states" in capsys.readouterr().err
 
 
+def test_states_that_were_taken_away_are_missed_and_measured_again(
+    mspgt_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r"
+    assert mspgt_run(f"out={out}", "batch_tokens=1000") == 0
+    before = mspgt.load(out)
+    shards = sorted((out / "state" / "data-0").glob("*.safetensors"))
+    shards[0].unlink()
+    written = (out / "result.json").read_bytes()
+    assert main(["evaluate", str(out), "bootstrap=150"]) == 2
+    assert "of the run's" in capsys.readouterr().err
+    assert (out / "result.json").read_bytes() == written
+    assert mspgt_run(f"out={out}", "batch_tokens=1000", "resume=true") == 0
+    assert mspgt.load(out).data["data"] == before.data["data"]
+    np.testing.assert_allclose(mspgt.load(out).signals["cka"].value, before.signals["cka"].value, rtol=1e-5)
+
+
 def write_corpus(path: Path, part: slice) -> None:
     from mspgt.data.conllu_writer import write
 

@@ -183,13 +183,13 @@ class Session:
             "stages": max(self._stages(c) for c in self.readings),
             "notes": [],
             "left_out": [],
-            "complete": False,
+            "sequences": None,
         }
 
     def _close(self) -> None:
         """Every pass is done: states are complete."""
         changes = {
-            "complete": True,
+            "sequences": {corpus: len(self.folder.done(corpus, 0)) for corpus in self.readings},
             "notes": list(dict.fromkeys(self.notes)),
             "left_out": [note for reading in self.readings.values() for note in reading.notes],
             "world_size": self.trainer.world_size,

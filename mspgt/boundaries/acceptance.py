@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mspgt.boundaries.fusion import Floats, by_spread, excess, fill, fuse, peaks_at_an_end
 from mspgt.boundaries.null import Coincidence, coincidence
 from mspgt.boundaries.peaks import Peak, prominent_peaks, two_of_each
-from mspgt.boundaries.support import Support, summarise
+from mspgt.boundaries.support import NAMED, Support, summarise
 
 SEVERITY = (
     "ok",
@@ -213,7 +213,7 @@ def narrow(case: Case) -> Iterator[Finding]:
         return
     if case.boundaries is None:
         return
-    for name, place in (("local-intermediate", case.support.lower), ("intermediate-global", case.support.upper)):
+    for name, place in case.support.places.items():
         if place is None:
             yield Finding("unstable", f"no replicate has two peaks, so the {name} boundary has no interval.")
         elif place.width >= MAXIMUM_WIDTH:
@@ -305,10 +305,13 @@ def competing_peaks(case: Case) -> Iterator[Finding]:
     """Other layers that a noticeable share of the replicates choose."""
     if case.support is None or case.boundaries is None:
         return
-    others = case.support.competing()
-    if others:
-        shown = ", ".join(f"{layer} ({case.support.inclusion[layer - 1]:.0%} of the replicates)" for layer in others)
-        yield Finding("ok", f"competing peaks at {shown}.")
+    for name, place in case.support.competing().items():
+        shown = ", ".join(f"{layer} ({share:.0%})" for layer, share in place.rivals[:NAMED])
+        yield Finding(
+            "ok",
+            f"the {name} boundary has competing peaks: {place.away:.0%} of the replicates put it far from "
+            f"{place.mode}, at {shown}.",
+        )
 
 
 PAPER = Procedure(

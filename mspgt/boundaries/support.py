@@ -14,9 +14,9 @@ from mspgt.boundaries.fusion import Floats
 NEAR = 2
 """layers within which two replicates speak of the same peak"""
 COMPETING = 0.10
-"""share of replicates further away above which their peaks are named as competing"""
+"""share of the replicates with two peaks further away above which their peaks are named as competing"""
 NAMED = 3
-"""competing peaks named at most"""
+"""competing peaks of a boundary named at most"""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Location:
     mode_share: float
     away: float
     """share of replicates further than `NEAR` layers from the mode"""
-    rivals: tuple[int, ...]
-    """the layers that these replicates choose"""
+    rivals: tuple[tuple[int, float], ...]
+    """(layer, share) of these replicates, the most frequent first"""
 
     @property
     def width(self) -> int:
@@ -56,11 +56,14 @@ class Support:
     upper: Location | None
     """None where no replicate has two peaks"""
 
-    def competing(self) -> list[int]:
-        """Layers that replicates choose instead of a boundary's mode, where more than a tenth do; the largest first."""
-        places = [place for place in (self.lower, self.upper) if place is not None]
-        rivals = {layer for place in places if place.away > COMPETING for layer in place.rivals}
-        return sorted(rivals, key=lambda layer: (-self.inclusion[layer - 1], layer))[:NAMED]
+    @property
+    def places(self) -> dict[str, Location | None]:
+        """Where each boundary is, by its name."""
+        return {"local-intermediate": self.lower, "intermediate-global": self.upper}
+
+    def competing(self) -> dict[str, Location]:
+        """The boundaries that more than a tenth of the replicates put elsewhere than at their mode."""
+        return {name: place for name, place in self.places.items() if place is not None and place.away > COMPETING}
 
 
 def summarise(pairs: NDArray[np.int64], transitions: int, confidence: float) -> Support:
@@ -93,5 +96,5 @@ def locate(layers: NDArray[np.int64], confidence: float) -> Location:
     far = np.abs(values - mode) > NEAR
     away = float(counts[far].sum() / len(layers))
     hpd = tuple(sorted(int(v) for v in values[order[:size]]))
-    rivals = tuple(int(v) for v in values[far])
+    rivals = tuple((int(values[i]), float(counts[i] / len(layers))) for i in order if far[i])
     return Location(int(low), int(high), hpd, mode, float(counts[order[0]] / len(layers)), away, rivals)

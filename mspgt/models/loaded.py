@@ -185,7 +185,8 @@ def _check_fit(body: nn.Module, tokenizer: Any, name: str) -> None:
     rows = vocabulary_size(body)
     if rows is None:
         return
-    control = {*tokenizer.all_special_ids}
+    fed = {*tokenizer("a").input_ids, tokenizer.pad_token_id or 0}  # of control tokens, those that a model is given
+    control = {*tokenizer.all_special_ids} - fed
     last = max((number for number in tokenizer.get_vocab().values() if number not in control), default=0)
     if last >= rows:
         raise UserError(

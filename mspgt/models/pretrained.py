@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib.util
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,7 @@ def load_pretrained(
     """
     from transformers import AutoConfig
 
-    if _looks_like_path(source) and not Path(source).expanduser().is_dir():
-        raise UserError(
-            f"model={source!r}: there is no such directory. Give a directory with config.json and weights, a Hugging "
-            f"Face id, or one of the built-in models: {', '.join(sorted(MODELS))}."
-        )
+    source = _existing(source)
     arguments: dict[str, Any] = {**options, "dtype": _dtype(dtype, device_map)}
     if quantization is not None:
         arguments["quantization_config"] = _quantization(quantization)
@@ -50,13 +47,37 @@ def load_pretrained(
     with _plain_errors(source, options["local_files_only"]), _quiet():
         config = AutoConfig.from_pretrained(source, **options)
         kind = _auto_class(config)
-        model, report = kind.from_pretrained(source, config=config, output_loading_info=True, **arguments)
+        arguments |= {"config": config, "output_loading_info": True, "ignore_mismatched_sizes": True}
+        model, report = kind.from_pretrained(source, **arguments)
     _check_complete(source, model, report)
     return model.to(device_map) if whole and quantization is None else model  # type: ignore[no-any-return]
 
 
 _PLANS = {"auto", "balanced", "balanced_low_0", "sequential"}
 """device maps that accelerate works out"""
+
+
+def _existing(source: str) -> str:
+    """A directory that holds a model, with its whole path, or an id of the Hub.
+
+    Raises
+    ------
+    UserError: a path where no model is.
+    """
+    path = Path(_place(source))
+    expected = (
+        "a directory with config.json and weights, a Hugging Face id, or one of the built-in models: "
+        f"{', '.join(sorted(MODELS))}"
+    )
+    if path.is_file():
+        raise UserError(f"model={source!r} is a file; give {expected}.")
+    if not path.is_dir():
+        if _looks_like_path(source):
+            raise UserError(f"model={source!r}: there is no such directory; give {expected}.")
+        return source
+    if not (path / "config.json").is_file():
+        raise UserError(f"model={source!r}: there is no config.json in this directory; give {expected}.")
+    return str(path)
 
 
 def _auto_class(config: Any) -> Any:
@@ -71,18 +92,40 @@ def _auto_class(config: Any) -> Any:
 
 
 def _check_complete(source: str, model: nn.Module, report: Any) -> None:
-    """A checkpoint must hold every weight of the blocks and of the embedding; heads and poolers may be missing."""
-    missing = set(report["missing_keys"]) | {str(key[0]) for key in report.get("mismatched_keys") or ()}
+    """A checkpoint must hold every weight of the blocks and of the embedding, and no further blocks.
+
+    Heads and poolers may be missing, but nothing may have another shape.
+    """
     body = body_of(model)
-    needed = [m for m in body.modules() if isinstance(m, nn.ModuleList)]
+    lists = {name: m for name, m in body.named_modules() if isinstance(m, nn.ModuleList)}
     embed = getattr(body, "get_input_embeddings", lambda: None)()
-    parts = {id(p) for m in [*needed, *([embed] if embed is not None else [])] for p in m.parameters()}
-    lacking = sorted(name for name, p in model.named_parameters() if name in missing and id(p) in parts)
-    if lacking:
-        raise UserError(
-            f"model={source!r}: the checkpoint lacks or mis-shapes {len(lacking)} of the model's weights, such as "
-            f"{lacking[0]}: it is damaged or belongs to another architecture; download it again."
-        )
+    parts = {id(p) for m in [*lists.values(), *([embed] if embed is not None else [])] for p in m.parameters()}
+    faults = {
+        "lacks": [name for name, p in model.named_parameters() if name in report["missing_keys"] and id(p) in parts],
+        "mis-shapes": [str(key[0]) for key in report.get("mismatched_keys") or ()],
+        "has, beyond the blocks of config.json,": [
+            key for key in map(str, report.get("unexpected_keys") or ()) if _is_further(key, lists)
+        ],
+    }
+    for what, names in faults.items():
+        if names:
+            raise UserError(
+                f"model={source!r}: the checkpoint {what} {min(names)}{_and_more(names)}: it is damaged or belongs to "
+                "another architecture; download it again."
+            )
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _is_further(key: str, lists: Mapping[str, nn.ModuleList]) -> bool:
+    """Whether a weight belongs to a block after the last one of a list."""
+    return any(
+        int(number) >= len(blocks)
+        for name, blocks in lists.items()
+        for number in re.findall(rf"(?:^|\.){re.escape(name)}\.(\d+)\.", key)
+    )
 
 
 def load_tokenizer(
@@ -108,7 +151,7 @@ def load_tokenizer(
     if isinstance(tokenizer, (str, Path)):
         from transformers import AutoTokenizer
 
-        source = str(MODELS[str(tokenizer)].path()) if str(tokenizer) in MODELS else str(tokenizer)
+        source = str(MODELS[str(tokenizer)].path()) if str(tokenizer) in MODELS else _place(str(tokenizer))
         try:
             with _quiet():
                 tokenizer = AutoTokenizer.from_pretrained(
@@ -149,6 +192,11 @@ def _quantization(kind: str) -> Any:
 def _require(package: str, what: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise UserError(f"{what} needs the package {package}, which is not installed: pip install {package}")
+
+
+def _place(source: str) -> str:
+    """A path with the home directory in place of its sign; an id as it is."""
+    return str(Path(source).expanduser()) if source.startswith("~") else source
 
 
 def _looks_like_path(source: str) -> bool:

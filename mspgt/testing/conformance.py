@@ -243,8 +243,9 @@ class SignalConformance:
         assert found.needs <= {"attention", "labels"}
         assert math.isfinite(found.weight)
         assert found.weight > 0
-        assert 0 < len(found.summary) <= 100
-        assert "\n" not in found.summary
+        summary = registry.summary_of(found)
+        assert 0 < len(summary) <= 100, "give a summary, or a docstring that begins with one line"
+        assert "\n" not in summary
         assert dataclasses.is_dataclass(found.Options)
         assert all(option.help for option in describe(found.Options))
         assert set(found.exceptions) <= set(LAWS), f"laws are {', '.join(LAWS)}"

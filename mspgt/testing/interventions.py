@@ -21,6 +21,7 @@ from torch import Tensor
 from mspgt.errors import UserError
 from mspgt.intervention import Intervention
 from mspgt.options import describe
+from mspgt.registry import summary_of
 from mspgt.testing.conformance import law
 from mspgt.testing.scene import Scene, padded_scene, planted_scene
 
@@ -206,8 +207,8 @@ class InterventionConformance:
         """What the class says of itself can be shown and used."""
         found = self.found()
         assert found.limits[0] <= 0 <= found.limits[1], "a strength of 0 is always allowed"
-        for text in (found.summary, found.strength_means):
-            assert 0 < len(text) <= 100
+        for text in (summary_of(found), found.strength_means):
+            assert 0 < len(text) <= 100, "give a summary, or a docstring that begins with one line"
             assert "\n" not in text
         assert dataclasses.is_dataclass(found.Options)
         assert all(option.help for option in describe(found.Options))

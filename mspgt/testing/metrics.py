@@ -22,6 +22,7 @@ import pytest
 from mspgt.errors import UserError
 from mspgt.metric import Generated, Metric, Values
 from mspgt.options import describe
+from mspgt.registry import summary_of
 
 METRIC_LAWS = ("alone", "order", "empty", "again", "swap", "companions", "inputs_untouched", "scores")
 """names of the laws, for `Metric.exceptions`"""
@@ -211,8 +212,9 @@ class MetricConformance:
     def test_the_declaration_is_sane(self, measured: Any) -> None:
         """A summary, a known level and direction, options that `--help` can show, known laws."""
         metric = measured[0]
-        assert metric.summary
-        assert "\n" not in metric.summary
+        summary = summary_of(type(metric))
+        assert 0 < len(summary) <= 100, "give a summary, or a docstring that begins with one line"
+        assert "\n" not in summary
         assert metric.level in ("sample", "corpus")
         assert metric.direction in ("higher", "lower", "none")
         assert metric.means is None or (metric.direction == "none" and len(metric.means) == 2)
