@@ -29,6 +29,8 @@ from mspgt.wording import NONE, amount, change
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "figures"
 NAMES = [name for name in MODELS if name != "minilm"]
 SCALES = ("local", "intermediate", "global")
+FAMILIES = ("tiny-llama-a", "tiny-qwen-a")
+"""models whose local scales are compared: two families, one training mixture"""
 SIGMAS = (0.1, 0.3, 1.0)
 """strengths of the dose-response curves of the first model"""
 
@@ -58,6 +60,8 @@ def main(arguments: list[str]) -> None:
         )
     write(behaviour_figures.figures(found[NAMES[0]])["changes"], "changes")
     print(change_table(found))
+    one, other = (found[name] for name in FAMILIES)
+    print("\n".join(mspgt.prediction_3_1([one, other]).reasons), "\n")
     doses = mspgt.intervene(
         run=str(root / NAMES[0]),
         boundaries=None if results[NAMES[0]].verdict().accepted else "thirds",

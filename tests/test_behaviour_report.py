@@ -135,6 +135,14 @@ def test_pairs_are_counted_where_some_texts_have_no_value(read: Page) -> None:
     assert "with fewer than 10 nothing is tested" in read.text
 
 
+def test_what_the_paper_says_stands_unfolded_beside_the_verdict() -> None:
+    data = example_interventions()
+    for name in data["verdicts"]:
+        data["verdicts"][name]["note"] = f"The paper says otherwise of {name}."
+    unfolded = re.sub(r"<details>.*?</details>", "", page(Behaviour(data)), flags=re.DOTALL)
+    assert all(f"The paper says otherwise of {name}." in unfolded for name in data["verdicts"])
+
+
 def test_noise_companions_settings_and_provenance_are_there(data: dict[str, Any], read: Page) -> None:
     for layer in data["noise"]:
         assert all(f"{layer[key]:.4f}" in read.text for key in ("std", "std_all", "added"))

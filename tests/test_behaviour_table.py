@@ -59,6 +59,15 @@ def test_a_cell_is_the_change_its_stars_and_whether_that_is_better() -> None:
     assert below.endswith("[-33.0, -28.8]")
 
 
+def test_a_verdict_that_a_matched_dose_changes_says_so() -> None:
+    data = example_interventions()
+    data["verdicts"]["prediction_2_1"]["numbers"]["matched"] = {"verdict": "undecided"}
+    data["verdicts"]["global_diversity"]["numbers"]["matched"] = {"verdict": "contradicted"}
+    text = " ".join(_shown(data).split())
+    assert text.count("At a matched dose it is") == 1
+    assert "length_variance most (p = 0.0004). At a matched dose it is undecided." in text
+
+
 def test_an_undefined_percentage_is_an_absolute_difference() -> None:
     data = example_interventions()
     entry = next(e for e in data["effects"] if (e["metric"], e["condition"]) == ("divergence", "global"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mspgt import registry
+from mspgt.config import deciding_options
 from mspgt.errors import UserError
 from mspgt.intervene_config import build
 
@@ -80,3 +81,10 @@ def test_a_metric_called_like_the_intervention_is_refused(monkeypatch: pytest.Mo
     with pytest.raises(UserError, match="'scale' names an intervention and a metric"):
         build({"run": "r", "intervention": "scale", "metrics": "scale"})
     assert build({"run": "r", "metrics": "scale"}).options.metrics == ("scale",)
+
+
+def test_how_a_server_is_reached_does_not_decide_what_is_measured() -> None:
+    entry = registry.metric("grammaticality")
+    usual = deciding_options(entry, {})
+    assert deciding_options(entry, {"server": "localhost:9", "clients": 4, "timeout": 5}) == usual
+    assert deciding_options(entry, {"spelling": False}) != usual

@@ -139,10 +139,12 @@ def test_other_metrics_are_measured_without_generating_again(
 def test_other_options_of_a_metric_are_measured_anew(intervene: Intervene, tmp_path: Path) -> None:
     assert intervene("metrics=ttr,repetition") == 0
     assert load(tmp_path / "e").metrics["ttr"].values["baseline"].n == 10
-    assert intervene("metrics=ttr", "ttr.variant=mattr", "ttr.window=50", "resume=true") == 0
+    assert intervene("metrics=ttr", "ttr.variant=mattr", "ttr.window=5", "resume=true") == 0
     after = load(tmp_path / "e")
     assert [*after.metrics] == ["ttr"]
-    assert after.metrics["ttr"].values["baseline"].n == 0  # none has 50 words
+    assert 0 < after.metrics["ttr"].values["baseline"].n < 10  # those with five words
+    assert intervene("metrics=ttr", "ttr.variant=mattr", "ttr.window=50", "resume=true") == 3  # none has 50 words
+    assert "no value for any of the" in load(tmp_path / "e").not_measured["ttr"]
 
 
 def test_a_metric_that_failed_is_measured_when_it_can_be(

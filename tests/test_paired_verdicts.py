@@ -118,6 +118,15 @@ def test_documents_of_like_prompts_widen_the_judgement():
     assert wrong["prompt"] > 2 * wrong["document"] + 10
 
 
+def test_the_p_that_is_told_is_that_of_the_verdict():
+    for shift, part in (((0.1, 1.0, 0.2), "p"), ((1.0, 0.1, 0.2), "p_more")):
+        found = judge(*shift)
+        signed = found["numbers"]["signed"]
+        deciding = signed["p"] if part == "p" else min(signed["p_more"].values())
+        assert f"p = {deciding:.3g})" in found["reasons"][0]
+        assert deciding < 0.05
+
+
 def test_samples_count_where_all_scales_are_defined():
     measured = planted(0, 1, 0, samples=50)
     measured.values["local"][:4] = np.nan
