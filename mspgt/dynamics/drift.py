@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mspgt.dynamics import export
-from mspgt.dynamics.schema import FILE, Recorded
+from mspgt.dynamics.schema import FILE, Recorded, contents
 from mspgt.errors import UserError
-from mspgt.files import read_kept, write_atomically
+from mspgt.files import write_atomically
 from mspgt.schema import RULES, Findings, Verdict
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ def load(path: str | os.PathLike[str]) -> Drift:
     ------
     UserError: there is none, it is not JSON, its schema is another, or a part is missing or damaged.
     """
-    data, file = read_kept(path, FILE, "drift", "training with `BoundaryDrift` or by `mspgt drift out=...`")
-    return Drift(data, where=str(file))
+    data, where = contents(path)
+    return Drift(data, where)
 
 
 def _outcome(verdict: Verdict) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from mspgt.boundaries.acceptance import MINIMUM_SHARE
 from mspgt.dynamics.chance import THRESHOLD, chance, exceeds
 from mspgt.dynamics.distance import Distance, Ints, distance
-from mspgt.dynamics.schema import Recorded
+from mspgt.dynamics.schema import Recorded, contents
 from mspgt.errors import UserError
 from mspgt.paired.answers import Prediction, listed
 from mspgt.paired.measured import number
@@ -76,9 +76,7 @@ def prediction_3_2(runs: Sequence[Run], rule: str = "mspgt", names: Sequence[str
 
 
 def _loaded(run: Run) -> Recorded:
-    from mspgt.dynamics.drift import load
-
-    return run if isinstance(run, Recorded) else load(run)
+    return run if isinstance(run, Recorded) else Recorded(*contents(run))
 
 
 def _names(given: Sequence[Run], drifts: Sequence[Recorded], names: Sequence[str] | None) -> list[str]:

@@ -6,6 +6,7 @@ shown exactly as it was on its day.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 
 from mspgt.dynamics.points import Change, Move, Point, change, point
 from mspgt.errors import UserError
+from mspgt.files import read_kept
 from mspgt.schema import STATUS, plain
 
-__all__ = ["FILE", "SCHEMA", "Change", "Move", "Point", "Recorded"]
+__all__ = ["FILE", "SCHEMA", "Change", "Move", "Point", "Recorded", "contents"]
 
 SCHEMA = 1
 FILE = "drift.json"
@@ -213,6 +215,17 @@ def _check(data: Mapping[str, Any], where: str) -> None:
     for key in ("notes", "left_out"):
         if not isinstance(data.get(key), (list, type(None))):
             raise UserError(f"{where} is damaged: {key} holds no list; {AGAIN}")
+
+
+def contents(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], str]:
+    """What a drift.json, given by its path or directory, holds, and the path of the file.
+
+    Raises
+    ------
+    UserError: there is none, or it is not JSON.
+    """
+    data, file = read_kept(path, FILE, "drift", "training with `BoundaryDrift` or by `mspgt drift out=...`")
+    return data, str(file)
 
 
 def _check_inside(drift: Recorded) -> None:
