@@ -23,7 +23,7 @@ from mspgt.wording import percentage
 def changes(behaviour: Described) -> Figure | None:
     """Change of each metric by scale, in percent and in standard deviations, with intervals and stars.
 
-    Bars that would dwarf all others are cut and bear their number. None if there is nothing to draw.
+    Bars and intervals that would dwarf all others are cut and bear their numbers. None if there is nothing to draw.
     """
     if not behaviour.variants or not behaviour.metrics:
         return None
@@ -54,7 +54,7 @@ def _bars(
     """Horizontal bars, a group per metric; what is missing is said where its bar would be."""
     conditions = behaviour.variants[0].conditions
     effects = {name: [behaviour.effect(name, c) for c in conditions.values()] for name in behaviour.metrics}
-    limit = _limit(get(effect).value for group in effects.values() for effect in group)
+    limit = _limit(_reach(get(effect)) for group in effects.values() for effect in group)
     height = 0.78 / len(conditions)
     reach, any_cut = [0.0], False
     for row, group in enumerate(effects.values()):
@@ -68,25 +68,38 @@ def _bars(
                 _say(ax, 0.0, y, missing)
                 continue
             end = float(np.clip(estimate.value, -limit, limit))
-            cut = end != estimate.value
+            cut = _reach(estimate) > limit
             any_cut |= cut
             ax.barh(y, end, 0.88 * height, color=colour_of(behaviour, scale), linewidth=0)
             tip = end
-            if cut:
+            if end != estimate.value:
                 _cut(ax, 0.93 * end, y, height)
-            elif estimate.has_interval:
-                low, high = (float(np.clip(v, -1.25 * limit, 1.25 * limit)) for v in (estimate.low, estimate.high))
-                ax.plot([low, high], [y, y], color=INK, linewidth=0.9, solid_capstyle="butt")
-                tip = high if end > 0 else low
-            text = f"{show(estimate.value)} {effect.stars}".rstrip() if cut else effect.stars
+            if estimate.has_interval and not cut:
+                ax.plot([estimate.low, estimate.high], [y, y], color=INK, linewidth=0.9, solid_capstyle="butt")
+                tip = estimate.high if end > 0 else estimate.low
+                reach += [estimate.low, estimate.high]
+            text = f"{_numbers(estimate, show)} {effect.stars}".rstrip() if cut else effect.stars
             if text:
                 _say(ax, tip, y, text, left=end < 0, colour=INK, size=6.5)
             reach.append(tip)
     _bar_axis(ax, reach, len(effects), room=0.3 if any_cut else 0.14)
 
 
+def _reach(estimate: Estimate) -> float:
+    """How far from zero a bar and its interval go."""
+    ends = (estimate.low, estimate.high) if estimate.has_interval else ()
+    return max(abs(value) for value in (estimate.value, *ends)) if estimate else 0.0
+
+
+def _numbers(estimate: Estimate, show: Callable[[float], str]) -> str:
+    """A number with its interval."""
+    if not estimate.has_interval:
+        return show(estimate.value)
+    return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"
+
+
 def _limit(values: Iterable[float]) -> float:
-    """Where bars are cut: nowhere, unless at most a quarter of them are over twice as long as the longest other."""
+    """Where bars are cut: nowhere, unless at most a quarter of them go over twice as far as the farthest other."""
     sizes = sorted(abs(value) for value in values if math.isfinite(value) and value)
     for i in range(len(sizes) - max(1, len(sizes) // 4), len(sizes)):
         if i > 0 and sizes[i] > 2 * sizes[i - 1]:

@@ -28,7 +28,7 @@ from mspgt.report import inline
 CAPTIONS = {
     "changes": "Left: change of each metric's mean in percent of the baseline. Right: the same in standard deviations "
     "of the paired differences, with the same intervals. Stars are Holm-corrected: *p<.05, **p<.01, ***p<.001. A "
-    "bar with a gap goes on; its number stands beside it.",
+    "bar with a gap goes on, and an interval that would dwarf the others is not drawn; their numbers stand there.",
     "dose-response": "Difference from the baseline in each metric's unit over the strength of the disturbance, with "
     "intervals; 0 at no disturbance.",
     "doses": "Difference from the baseline in each metric's unit at other doses, with intervals. "
