@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mspgt.boundaries.fusion import Floats, by_spread, excess, fill, fuse, peaks_at_an_end
 from mspgt.boundaries.null import Coincidence, coincidence
 from mspgt.boundaries.peaks import Peak, prominent_peaks, two_of_each
-from mspgt.boundaries.support import NAMED, Support, summarise
+from mspgt.boundaries.support import LEAST_NAMED, NAMED, Support, summarise
 
 SEVERITY = (
     "ok",
@@ -306,7 +306,8 @@ def competing_peaks(case: Case) -> Iterator[Finding]:
     if case.support is None or case.boundaries is None:
         return
     for name, place in case.support.competing().items():
-        shown = ", ".join(f"{layer} ({share:.0%})" for layer, share in place.rivals[:NAMED])
+        named = [(layer, share) for layer, share in place.rivals[:NAMED] if share >= LEAST_NAMED]
+        shown = ", ".join(f"{layer} ({share:.0%})" for layer, share in named)
         yield Finding(
             "ok",
             f"the {name} boundary has competing peaks: {place.away:.0%} of the replicates put it far from "

@@ -17,6 +17,8 @@ COMPETING = 0.10
 """share of the replicates with two peaks further away above which their peaks are named as competing"""
 NAMED = 3
 """competing peaks of a boundary named at most"""
+LEAST_NAMED = 0.01
+"""share of the replicates from which on a competing peak is named"""
 
 
 @dataclass(frozen=True)
