@@ -59,6 +59,14 @@ class Metric:
         self.seed, self.device, self.offline = seed, device, offline
         self.options: Any = parse(self.Options, options)
 
+    def probe(self) -> None:
+        """Look for what the metric needs (a server, a program), before anything is generated; takes seconds at most.
+
+        Raises
+        ------
+        mspgt.UserError: something is not there. The user is told at once; it is tried again when it is needed.
+        """
+
     def measure(self, texts: Sequence[Generated]) -> Values:
         """One value per text, in their order; NaN where the metric is undefined for a text (too short, say)."""
         raise NotImplementedError

@@ -54,6 +54,10 @@ class Grammaticality(Metric):
         )
         self._found: dict[str, Categories] = {}
 
+    def probe(self) -> None:
+        """See whether there will be a server."""
+        self._tool.probe()
+
     def measure(self, texts: Sequence[Generated]) -> Values:
         """(sample,) matches per 100 words of each text."""
         found = self._check(texts)

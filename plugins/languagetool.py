@@ -19,7 +19,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 
 from mspgt.errors import UserError
-from mspgt.plugins.languagetool_server import LOCAL, START_SECONDS, Server
+from mspgt.plugins.languagetool_server import LOCAL, START_SECONDS, Server, command
 from mspgt.plugins.options_metrics_models import address_of
 
 Categories = tuple[str, ...]
@@ -63,6 +63,26 @@ class LanguageTool:
         self._server: Server | None = None
         self._address: str | None = None
         self._retries = RETRIES
+
+    def probe(self) -> None:
+        """See whether there will be a server, without starting one.
+
+        Raises
+        ------
+        UserError: the given one does not answer, or there is no Java or no LanguageTool to start one from.
+        """
+        if self._given is None:
+            command(0, self._offline)
+            return
+        try:
+            self._open()
+        except _Lost as lost:
+            raise UserError(
+                f"grammaticality: the LanguageTool server at {self._given} does not answer ({lost}): start it, or give "
+                "another server=."
+            ) from lost
+        finally:
+            self._address = None
 
     def check(self, texts: Sequence[str]) -> list[Categories]:
         """The matches of each text, in the order of the texts; equal texts are asked once.

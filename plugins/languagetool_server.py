@@ -46,7 +46,7 @@ class Server:
         port = _free_port()
         self.address = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _GUARD, *_command(port, offline)],
+            [sys.executable, "-I", "-S", "-c", _GUARD, *command(port, offline)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -93,8 +93,13 @@ class Server:
         )
 
 
-def _command(port: int, offline: bool) -> list[str]:
-    """What starts the server, downloaded first if need be. It keeps its rules loaded between requests."""
+def command(port: int, offline: bool) -> list[str]:
+    """What starts the server, downloaded first if need be. It keeps its rules loaded between requests.
+
+    Raises
+    ------
+    UserError: there is no Java or no LanguageTool.
+    """
     from language_tool_python.config_file import LanguageToolConfig
     from language_tool_python.download_lt import LTP_DOWNLOAD_VERSION, LocalLanguageTool
 

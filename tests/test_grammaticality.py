@@ -281,6 +281,22 @@ def test_without_java_the_metric_says_so(made_up, monkeypatch):
     assert one_sentence(error, "java", "LTP_PATH")
 
 
+def test_what_is_missing_is_seen_before_anything_is_generated(made_up, tmp_path, monkeypatch):
+    before = children()
+    Grammaticality(offline=True).probe()
+    assert children() == before  # nothing was started
+    with pytest.raises(UserError) as error:
+        Grammaticality(server=f"localhost:{languagetool_server._free_port()}").probe()
+    assert one_sentence(error, "does not answer", "server=")
+    monkeypatch.setenv("LTP_PATH", str(tmp_path / "empty"))
+    with pytest.raises(UserError) as error:
+        Grammaticality(offline=True).probe()
+    assert one_sentence(error, "offline", "LTP_PATH")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError):
+        Grammaticality(offline=True).probe()
+
+
 def test_without_languagetool_an_offline_run_says_so(made_up, tmp_path, monkeypatch):
     monkeypatch.setenv("LTP_PATH", str(tmp_path / "empty"))
     with pytest.raises(UserError) as error:

@@ -209,8 +209,9 @@ def test_a_metric_that_fails_is_left_out_with_its_reason(
 
 
 def test_an_experiment_of_which_nothing_can_be_measured_still_has_its_texts(say: Say, tmp_path: Path) -> None:
-    code, _ = say("metrics=grammaticality", "grammaticality.server=http://localhost:9")
+    code, error = say("metrics=grammaticality", "grammaticality.server=http://localhost:9")
     assert code == 3
+    assert error.index("as it is now, grammaticality will not be measured") < error.index("comparing conditions")
     found = load(tmp_path / "e")
     assert found.metrics == {}
     assert "server" in found.not_measured["grammaticality"]

@@ -21,7 +21,7 @@ from mspgt.analysis.shown import Shown
 from mspgt.analysis.source import Boundaries, Source
 from mspgt.behaviour import Behaviour, load
 from mspgt.behaviour.conclude import Facts, conclude, save
-from mspgt.behaviour.measure import Measuring
+from mspgt.behaviour.measure import Measuring, NotMeasured, guarded
 from mspgt.behaviour.prediction import NAME, check_comparable, judged
 from mspgt.callbacks.accumulate import Accumulate
 from mspgt.callbacks.progress import Progressing
@@ -84,6 +84,7 @@ class Experiment:
         check_length(self.model, max(len(p.ids) for p in self.prompts), o.new_tokens)
         resumed = self._open()
         self._announce(resumed)
+        self._probe()
         self._statistics()
         self._generate()
         if self.trainer.global_rank != 0:
@@ -114,6 +115,22 @@ class Experiment:
         self.folder.write_manifest(manifest)
         self.folder.write_config(self.config.as_dict())
         return resumed
+
+    def _probe(self) -> None:
+        """Say now which metrics lack something, and not after hours; it may be there when they are measured."""
+        if rank() > 0:
+            return
+        o, values = self.options, self.folder.state / "metrics"
+        for name in o.metrics:
+            try:
+                with guarded(name):
+                    metric = registry.create_metric(
+                        name, self.config.plugins[name], seed=o.seed, device="cpu", offline=o.offline
+                    )
+                    if not (values / f"{name}.json").is_file():
+                        metric.probe()
+            except NotMeasured as error:
+                self.say(f"as it is now, {name} will not be measured: {error}")
 
     def _manifest(self) -> dict[str, Any]:
         m, o, r = self.model, self.options, self.source.options
