@@ -208,7 +208,10 @@ def test_a_metric_that_fails_is_left_out_with_its_reason(
     assert (tmp_path / "e" / "generations.jsonl").stat().st_size > 0
 
 
-def test_an_experiment_of_which_nothing_can_be_measured_still_has_its_texts(say: Say, tmp_path: Path) -> None:
+def test_an_experiment_of_which_nothing_can_be_measured_still_has_its_texts(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mspgt.plugins.languagetool.PAUSE_SECONDS", 0.0)
     code, error = say("metrics=grammaticality", "grammaticality.server=http://localhost:9")
     assert code == 3
     assert error.index("as it is now, grammaticality will not be measured") < error.index("comparing conditions")
