@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import pickle
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 
 import lightning as L
@@ -38,10 +39,25 @@ def ranks_of(trainer: L.Trainer) -> Ranks:
     return Together(_beside(dist.group.WORLD))
 
 
-@lru_cache(maxsize=1)
+_GROUPS: dict[Any, Any] = {}
+"""the training's group -> ours; at most one"""
+
+
 def _beside(world: Any) -> Any:
     """A group of the same processes on the CPU; one for all trainings in these processes."""
-    return dist.new_group(backend="gloo", timeout=PATIENCE)
+    if world not in _GROUPS:
+        _release()
+        _GROUPS[world] = dist.new_group(backend="gloo", timeout=PATIENCE)
+    return _GROUPS[world]
+
+
+@atexit.register
+def _release() -> None:
+    """Let go of our group while its threads can still be stopped in order."""
+    while _GROUPS:
+        _, group = _GROUPS.popitem()
+        with suppress(Exception):  # it went with the training's group
+            dist.destroy_process_group(group)
 
 
 class Together:

@@ -183,6 +183,7 @@ def main(folder: Path) -> None:
         training(folder, "resumed", drift("resumed"), ckpt_path=folder / "resumed.ckpt")
     note(folder, "groups", len(groups))
     beside_a_group_that_cannot_speak(folder)
+    dist.destroy_process_group()  # with the interpreter still whole
 
 
 if __name__ == "__main__":

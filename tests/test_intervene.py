@@ -17,7 +17,7 @@ from mspgt.cli import main
 from mspgt.data.grammar import documents
 from mspgt.errors import PluginError
 
-METRICS = "ttr,self_bleu,length_variance,repetition,perplexity,divergence"
+METRICS = "ttr,self_bleu,repetition,perplexity,divergence"
 BASE = {"samples": 12, "new_tokens": 8, "bootstrap": 100, "swaps": 99, "accelerator": "cpu", "boundaries": "4,8"}
 SCALES = ("local", "intermediate", "global")
 FEW = list(documents(60, 0))
