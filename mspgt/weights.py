@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from mspgt.errors import UserError, first_line
+from mspgt.wording import some
 
 WRAPPERS = frozenset({"_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"})
 """what torch.compile, activation checkpointing and FSDP put into the names of weights"""
@@ -92,9 +93,9 @@ def _contents(path: Path) -> Any:
         return _load(path, foreign, _UnreadItems)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} cannot be read without running code that it brings, which is not done ({_listed(foreign)}): if it "
-            "is a Lightning checkpoint, load it where it was written and save its 'state_dict' and 'global_step' "
-            "alone, by torch.save."
+            f"{path} cannot be read without running code that it brings, which is not done ({some(foreign, NAMED)}): "
+            "if it is a Lightning checkpoint, load it where it was written and save its 'state_dict' and "
+            "'global_step' alone, by torch.save."
         ) from error
 
 
@@ -159,7 +160,7 @@ class _Fit:
 
     def describe(self) -> str:
         parts = {"lacks {}": self.missing, "has {}": self.differing, "also has {}": self.unknown}
-        said = " and ".join(words.format(_listed(names)) for words, names in parts.items() if names)
+        said = " and ".join(words.format(some(names, NAMED)) for words, names in parts.items() if names)
         under = f"under {self.prefix!r}" if self.prefix else "with no prefix"
         return f"what it holds of a {type(self.model).__name__} {under} {said}"
 
@@ -230,11 +231,6 @@ def _same(one: Tensor, other: Tensor) -> bool:
 def _plain(name: str) -> str:
     """The name of a weight without the names of wrappers."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _said(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 NONE = "–"
@@ -56,6 +56,13 @@ def change(value: float, *, percent: bool = False) -> str:
 def listed(items: Sequence[str]) -> str:
     """Names in a sentence: a, b and c."""
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
+def some(items: Iterable[str], most: int = 5) -> str:
+    """The first few of many names, and how many more there are: a, b and 3 more; nothing, if there are none."""
+    names = list(items)
+    further = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + further or "nothing"
 
 
 def words(name: str) -> str:

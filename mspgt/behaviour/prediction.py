@@ -9,7 +9,8 @@ from typing import Any
 from mspgt.behaviour.behaviour import Behaviour, load
 from mspgt.errors import UserError
 from mspgt.paired import brittleness
-from mspgt.paired.answers import Prediction, answer, listed
+from mspgt.paired.answers import Prediction, answer
+from mspgt.wording import listed
 
 NAME = "prediction_3_1"
 ALIKE = ("apply", "decoding", "temperature", "top_p", "prompt_tokens", "new_tokens", "dose")

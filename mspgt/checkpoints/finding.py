@@ -15,7 +15,7 @@ from typing import Literal
 from mspgt import weights
 from mspgt.config import RunOptions
 from mspgt.errors import UserError, first_line
-from mspgt.wording import listed
+from mspgt.wording import listed, some
 
 Note = Callable[[str], object]
 """takes a sentence about what was found"""
@@ -30,8 +30,6 @@ TRAINER = "trainer_state.json"
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 PARTS = (".metadata", "*.distcp", "zero_to_fp32.py", "mp_rank_*", "pytorch_model_fsdp_*")
 """what is in a folder where each process wrote its own part of the weights"""
-SHOWN = 5
-"""names that a message gives"""
 
 
 @dataclass(frozen=True)
@@ -263,9 +261,3 @@ def _check_revision(options: RunOptions, revision: str) -> None:
         raise UserError(
             f"revision {revision!r} of model={options.model} cannot be had ({first_line(error)})."
         ) from error
-
-
-def some(names: Iterable[str]) -> str:
-    """The first few of some names, and how many more there are."""
-    names = list(names)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "") or "nothing"

@@ -12,10 +12,11 @@ from typing import Any
 from torch import nn
 
 from mspgt import models, weights
-from mspgt.checkpoints.finding import Checkpoint, kind_of, some
+from mspgt.checkpoints.finding import Checkpoint, kind_of
 from mspgt.config import RunOptions
 from mspgt.errors import UserError, first_line
 from mspgt.models import LoadedModel
+from mspgt.wording import some
 
 
 def load(checkpoint: Checkpoint, options: RunOptions) -> LoadedModel:

@@ -13,9 +13,10 @@ from mspgt.dynamics.chance import THRESHOLD, chance, exceeds
 from mspgt.dynamics.distance import Distance, Ints, distance
 from mspgt.dynamics.schema import Recorded, contents
 from mspgt.errors import UserError
-from mspgt.paired.answers import Prediction, listed
+from mspgt.paired.answers import Prediction
 from mspgt.paired.measured import number
 from mspgt.schema import BOUNDARIES, RULES, Boundary
+from mspgt.wording import listed
 
 ARCHITECTURE = ("family", "n_layers", "hidden_size", "n_heads")
 """keys of `model` in which runs of one architecture agree"""

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import nn
 from mspgt.blocks import body_of
 from mspgt.built_in import MODELS
 from mspgt.errors import UserError, first_line, unknown
+from mspgt.wording import some
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -110,13 +111,9 @@ def _check_complete(source: str, model: nn.Module, report: Any) -> None:
     for what, names in faults.items():
         if names:
             raise UserError(
-                f"model={source!r}: the checkpoint {what} {min(names)}{_and_more(names)}: it is damaged or belongs to "
+                f"model={source!r}: the checkpoint {what} {some(sorted(names), 1)}: it is damaged or belongs to "
                 "another architecture; download it again."
             )
-
-
-def _and_more(names: Sequence[str]) -> str:
-    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def _is_further(key: str, lists: Mapping[str, nn.ModuleList]) -> bool:

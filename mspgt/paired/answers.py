@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mspgt.paired.measured import Json
+from mspgt.wording import listed
 
 
 def answer(verdict: str, reasons: list[str], numbers: Json) -> Json:
@@ -22,11 +23,6 @@ def undecided(reason: str, numbers: Json) -> Json:
 def not_measured(metric: str, *conditions: str) -> Json:
     """A statement about a metric or conditions that are not there."""
     return undecided(f"{metric} was not measured under {listed(conditions)}", {"metric": metric})
-
-
-def listed(items: Sequence[str]) -> str:
-    """Names in a sentence: a, b and c."""
-    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
 
 
 def shown(p: float) -> str:

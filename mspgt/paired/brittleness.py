@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mspgt.errors import UserError
-from mspgt.paired.answers import answer, listed, undecided
+from mspgt.paired.answers import answer, undecided
 from mspgt.paired.intervals import fieller
 from mspgt.paired.kappa import Response, square_law
 from mspgt.paired.measured import Json, Measured
 from mspgt.paired.resampling import Resampling
+from mspgt.wording import listed
 
 STRUCTURE = "length_variance"
 """the metric that stands for structure (section 4.2.1)"""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mspgt.paired.answers import answer, listed, not_measured, shown, undecided
+from mspgt.paired.answers import answer, not_measured, shown, undecided
 from mspgt.paired.greatest import Changes, Comparison
 from mspgt.paired.measured import SCALES, Json, Measured, number
 from mspgt.paired.resampling import Resampling
 from mspgt.paired.selection import selection, undefined
+from mspgt.wording import listed
 
 VERBS = {1: "raise", -1: "lower", 0: "change"}
 """direction -> what happens to a metric, without the -s"""
