@@ -79,6 +79,10 @@ def test_what_cannot_be_compared_is_one_sentence(tmp_path: Path) -> None:
     other.data["settings"] |= {"sigma": one.data["settings"]["sigma"], "intervention": "skip"}
     with pytest.raises(UserError, match="with one intervention; this one has gaussian, that on qwen2 skip"):
         prediction_3_1([one, other])
+    bare = experiment("qwen2", 4)
+    del bare.data["verdicts"][NAME]
+    with pytest.raises(UserError, match="the experiment on qwen2 holds no prediction_3_1"):
+        prediction_3_1([one, bare])
     assert "no percentage of coherence" in str(prediction_3_1([one, experiment("qwen2", 4)], metric="coherence"))
 
 

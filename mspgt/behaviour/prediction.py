@@ -77,8 +77,9 @@ def check_comparable(settings: Mapping[str, Any], other: Behaviour) -> None:
 
     Raises
     ------
-    UserError: another intervention, or no common strength.
+    UserError: another intervention, no common strength, or the other has no coefficients.
     """
+    _numbers(other)
     theirs = other.data["settings"]
     if settings["intervention"] != theirs["intervention"]:
         raise UserError(
@@ -95,10 +96,10 @@ def check_comparable(settings: Mapping[str, Any], other: Behaviour) -> None:
 
 def _numbers(experiment: Behaviour) -> dict[str, Any]:
     """gamma and kappa of an experiment."""
-    found = experiment.data["verdicts"].get(NAME)
-    if not found:
+    found = next((answer.numbers for answer in experiment.answers if answer.name == NAME), {})
+    if not isinstance(found.get("metrics"), Mapping):
         raise UserError(f"the experiment on {experiment.model} holds no {NAME}: run `mspgt intervene` anew.")
-    return {"metrics": found["numbers"]["metrics"]}
+    return {"metrics": found["metrics"]}
 
 
 def _circumstances(found: Sequence[Behaviour], names: Sequence[str]) -> list[str]:
