@@ -17,12 +17,12 @@ import torch
 from rich.console import Console
 from rich.table import Table as Shown
 
-from mspgt.batch import Key
-from mspgt.evaluate import Evaluation, Measured, Rule, evaluate
-from mspgt.plugins.attn import READINGS, AttentionDrift
-from mspgt.plugins.cka import CKA
-from mspgt.plugins.probe import Probe
-from mspgt.state import State, Table
+from mspgt.core.key import Key
+from mspgt.core.state import State, Table
+from mspgt.measure.evaluate import Evaluation, Measured, Rule, evaluate
+from mspgt.plugins.signals.attention.attention import READINGS, AttentionDrift
+from mspgt.plugins.signals.cka.cka import CKA
+from mspgt.plugins.signals.probe.probe import Probe
 from mspgt.testing import measure, planted_cka_layers, planted_corpus, planted_steps
 
 TARGET = 5.0

@@ -27,12 +27,13 @@ from rich.table import Table
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel
 
-from mspgt.batch import Batch, Key
-from mspgt.blocks import find_blocks
-from mspgt.capture import Capture
-from mspgt.collect import Collector
-from mspgt.plugins.attn import AttentionDrift
-from mspgt.plugins.cka import CKA
+from mspgt.contracts.batch import Batch
+from mspgt.core.key import Key
+from mspgt.measure.collector import Collector
+from mspgt.models.blocks import find_blocks
+from mspgt.models.capture import Capture
+from mspgt.plugins.signals.attention.attention import AttentionDrift
+from mspgt.plugins.signals.cka.cka import CKA
 
 LENGTHS = (32, 128, 512)
 TOKENS = 2048

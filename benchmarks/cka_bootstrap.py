@@ -17,9 +17,9 @@ import torch
 from rich.console import Console
 from rich.table import Table as Shown
 
-from mspgt.batch import Key
-from mspgt.plugins.cka import CKA
-from mspgt.state import State, Table, Units
+from mspgt.core.key import Key
+from mspgt.core.state import State, Table, Units
+from mspgt.plugins.signals.cka.cka import CKA
 
 THREADS = 2
 REPLICATES = 1000

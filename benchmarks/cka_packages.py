@@ -34,11 +34,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from mspgt import data, models
-from mspgt.batch import Batch, Key
-from mspgt.capture import Capture
-from mspgt.plugins.cka import CKA
-from mspgt.plugins.hsic import cka, hsic_debiased, linear_gram
-from mspgt.state import Units, merge
+from mspgt.contracts.batch import Batch
+from mspgt.core.key import Key
+from mspgt.core.state import Units, merge
+from mspgt.models.capture import Capture
+from mspgt.plugins.signals.cka.cka import CKA
+from mspgt.plugins.signals.cka.hsic import cka, hsic_debiased, linear_gram
 
 LENGTH = 12
 THREADS = 1

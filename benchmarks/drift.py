@@ -22,16 +22,17 @@ from train_reference import Training, fit, hardware
 from transformers.utils import logging
 
 import mspgt
-from mspgt.analysis.loop import quiet_libraries
 from mspgt.callbacks import BoundaryDrift
-from mspgt.config import key_values
-from mspgt.dynamics import Drift, table
-from mspgt.dynamics.multiples import compare
-from mspgt.dynamics.prediction import prediction_3_2
-from mspgt.errors import unknown
-from mspgt.figures import svg
-from mspgt.files import write_atomically
-from mspgt.options import option, parse
+from mspgt.config.keys import key_values
+from mspgt.core.errors import unknown
+from mspgt.core.files import write_atomically
+from mspgt.core.options import option, parse
+from mspgt.experiments.loop import quiet_libraries
+from mspgt.results.drift import Drift
+from mspgt.results.prediction_3_2 import prediction_3_2
+from mspgt.show.drift import table
+from mspgt.show.drift.multiples import compare
+from mspgt.show.run.figures import svg
 
 TRAININGS = {
     "everyday-1": Member("llama", EVERYDAY, 1001),

@@ -24,10 +24,10 @@ from rich.table import Table
 from train_reference import Training
 from transformers.utils import logging
 
-from mspgt.analysis.loop import quiet_libraries
 from mspgt.callbacks import BoundaryDrift
-from mspgt.config import key_values
-from mspgt.options import option, parse
+from mspgt.config.keys import key_values
+from mspgt.core.options import option, parse
+from mspgt.experiments.loop import quiet_libraries
 
 
 @dataclass(frozen=True)

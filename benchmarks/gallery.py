@@ -18,13 +18,14 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 import mspgt
-from mspgt import figures
-from mspgt.behaviour import Behaviour, table
-from mspgt.behaviour import figures as behaviour_figures
-from mspgt.behaviour.effects import Effect
-from mspgt.built_in import MODELS
-from mspgt.schema import RULES
-from mspgt.wording import NONE, amount, change
+from mspgt.core.phrases import NONE, amount, change
+from mspgt.models.built_in import MODELS
+from mspgt.results.intervention import Behaviour
+from mspgt.results.intervention.effects import Effect
+from mspgt.results.schema import RULES
+from mspgt.show.intervention import figures as behaviour_figures
+from mspgt.show.intervention import table
+from mspgt.show.run import figures
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "figures"
 NAMES = [name for name in MODELS if name != "minilm"]

@@ -21,13 +21,13 @@ from rich.table import Table
 from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from mspgt.contracts.intervention import LayerStatistics
 from mspgt.generate.conditions import plan, thirds
 from mspgt.generate.decode import Decoding, generate
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.prompts import Prompt
-from mspgt.intervention import LayerStatistics
 from mspgt.models import LoadedModel, describe
-from mspgt.plugins.gaussian import Gaussian
+from mspgt.plugins.interventions.gaussian import Gaussian
 
 TARGET = 0.85
 """of the tokens per second of transformers"""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from mspgt.data.document import Document
-from mspgt.data.grammar import cross_entropy, documents, entropies, recognise
+from mspgt.contracts.document import Document
+from mspgt.grammar import cross_entropy, documents, entropies, recognise
 
 
 def _rate(sentences: int, work: Callable[[], object]) -> float:

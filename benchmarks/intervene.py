@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mspgt
-from mspgt import registry
+from mspgt.contracts import registry
 
 GOAL = 300
 """seconds that 1,000 prompts may take on two cores"""

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mspgt.state import Units
+from mspgt.core.state import Units
 
 BLOCKS, WIDTH = 12, 256
 SMALL, LARGE = 1_000, 10_000

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from mspgt.noise import gaussian, gumbel
+from mspgt.core.random import gaussian, gumbel
 
 SECONDS = 1.0
 """for each shape"""

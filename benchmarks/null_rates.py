@@ -23,7 +23,7 @@ from rich.table import Table
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter
 
-from mspgt.boundaries import MSPGT, PAPER, Curves, Procedure, decide
+from mspgt.stats.boundaries import MSPGT, PAPER, Curves, Procedure, decide
 
 Floats = NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], Floats]

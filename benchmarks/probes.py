@@ -23,15 +23,15 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from mspgt import data, models
-from mspgt.capture import Capture
-from mspgt.collect import Collector
-from mspgt.plugins import probe_tasks
-from mspgt.plugins.f1 import f1, label_counts, micro_f1
-from mspgt.plugins.probe import Probe
-from mspgt.plugins.probe_rows import standardised
-from mspgt.plugins.probe_tasks import TEST, TRAIN, Task
-from mspgt.plugins.spans import Scheme, span_counts
-from mspgt.state import State, Units, merge
+from mspgt.core.state import State, Units, merge
+from mspgt.measure.collector import Collector
+from mspgt.models.capture import Capture
+from mspgt.plugins.signals.probe import tasks as probe_tasks
+from mspgt.plugins.signals.probe.f1 import f1, label_counts, micro_f1
+from mspgt.plugins.signals.probe.probe import Probe
+from mspgt.plugins.signals.probe.rows import standardised
+from mspgt.plugins.signals.probe.spans import Scheme, span_counts
+from mspgt.plugins.signals.probe.tasks import TEST, TRAIN, Task
 
 
 @dataclass

@@ -24,13 +24,12 @@ from rich.progress import track
 from rich.table import Table
 from torch.nn.functional import cross_entropy
 
-from mspgt import models
-from mspgt.config import help_lines, key_values
-from mspgt.data import grammar
-from mspgt.data.document import Document
-from mspgt.data.grammar.automaton import split_sentences
-from mspgt.errors import UserError
-from mspgt.options import option, parse
+from mspgt import grammar, models
+from mspgt.config.keys import help_lines, key_values
+from mspgt.contracts.document import Document
+from mspgt.core.errors import UserError
+from mspgt.core.options import option, parse
+from mspgt.grammar.automaton import split_sentences
 
 LARGEST_GAP, LEAST_ACCEPTED = 0.20, 0.90
 """what a reference model must reach: nats per token above the grammar, share of accepted sentences"""

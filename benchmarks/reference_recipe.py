@@ -25,8 +25,8 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
-from mspgt.data import grammar
-from mspgt.data.document import Document
+from mspgt import grammar
+from mspgt.contracts.document import Document
 
 SPECIAL = BEGIN, END, PAD = ("<s>", "</s>", "<pad>")
 """tokens 0, 1 and 2"""

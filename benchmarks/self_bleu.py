@@ -21,7 +21,7 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rich.console import Console
 from rich.table import Table
 
-from mspgt.plugins.self_bleu import Swaps, self_bleu
+from mspgt.plugins.metrics.self_bleu import Swaps, self_bleu
 
 TARGET_RATIO, TARGET_SWAP = 1000, 0.015
 """at 1,000 texts: times nltk, and seconds per swap"""

@@ -30,10 +30,10 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers.utils import logging
 
-from mspgt.analysis.loop import quiet_libraries
-from mspgt.config import key_values
-from mspgt.errors import UserError, unknown
-from mspgt.options import option, parse
+from mspgt.config.keys import key_values
+from mspgt.core.errors import UserError, unknown
+from mspgt.core.options import option, parse
+from mspgt.experiments.loop import quiet_libraries
 
 STEPS, WARMUP, LEARNING_RATE = 4_000, 60, 5e-3
 LOGGED, TABLED = 100, 500
@@ -50,7 +50,7 @@ class Settings:
     seed: int | None = option(None, "seed of weights and documents; the model's own where none", low=0, high=2**32 - 1)
     every: int = option(200, "steps between checkpoints that an interrupted training goes on from", low=1)
     threads: int = option(2, "processor cores", low=1)
-    out: str = option("mspgt/reference", "folder that the model's folder is put into")
+    out: str = option("mspgt/models/reference", "folder that the model's folder is put into")
 
 
 class Training(L.LightningModule):

@@ -9,7 +9,8 @@ from typing import Any
 
 import lightning as L
 
-from mspgt.state import State, write_shard
+from mspgt.core.state import State
+from mspgt.measure.shards import write_shard
 
 FLUSH_BYTES, FLUSH_SECONDS = 16 << 20, 10.0
 

@@ -20,11 +20,11 @@ from mspgt.callbacks.settings import plain, settings
 from mspgt.callbacks.sharing import ranks_of
 from mspgt.callbacks.shown import OnBar, attempted, log_figure, log_scalars, said, words
 from mspgt.callbacks.watch import Watch
-from mspgt.config import plain_value
-from mspgt.dynamics import Drift
-from mspgt.errors import UserError
-from mspgt.forward import random_state
-from mspgt.passes import Alone, Ranks
+from mspgt.config.keys import plain_value
+from mspgt.core.errors import UserError
+from mspgt.measure.passes import Alone, Ranks
+from mspgt.models.forward import random_state
+from mspgt.results.drift import Drift
 
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 """strategies under which no process holds the whole model"""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mspgt.errors import UserError
-from mspgt.passes import Ranks
+from mspgt.core.errors import UserError
+from mspgt.measure.passes import Ranks
 
 
 @dataclass(frozen=True)

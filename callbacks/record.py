@@ -12,10 +12,10 @@ from typing import Any
 
 from mspgt.callbacks.pace import Overhead
 from mspgt.callbacks.watch import Outcome
-from mspgt.dynamics import Drift
-from mspgt.dynamics.history import History
-from mspgt.dynamics.schema import FILE, SCHEMA
-from mspgt.provenance import command, provenance
+from mspgt.core.provenance import command, provenance
+from mspgt.measure.history import History
+from mspgt.results.drift import Drift
+from mspgt.results.drift.schema import FILE, SCHEMA
 
 Json = dict[str, Any]
 

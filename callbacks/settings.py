@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mspgt import registry
-from mspgt.config import RunConfig, build
-from mspgt.errors import unknown
+from mspgt.config.run import RunConfig, build
+from mspgt.contracts import registry
+from mspgt.core.errors import unknown
 
 KEYS = (
     "context",

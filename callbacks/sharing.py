@@ -15,8 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from mspgt.errors import UserError
-from mspgt.passes import Alone, Ranks
+from mspgt.core.errors import UserError
+from mspgt.measure.passes import Alone, Ranks
 
 PATIENCE = timedelta(hours=12)
 """more than the first rank ever takes to fit and evaluate while the others wait"""

@@ -9,9 +9,9 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_warn
 
-from mspgt.boundaries import SEVERITY
-from mspgt.errors import UserError
-from mspgt.schema import BOUNDARIES
+from mspgt.core.errors import UserError
+from mspgt.results.schema import BOUNDARIES
+from mspgt.stats.boundaries import SEVERITY
 
 SHORT = dict(zip(BOUNDARIES, ("li", "ig"), strict=True))
 """key of a boundary -> what its scalars are called"""

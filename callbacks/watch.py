@@ -10,15 +10,16 @@ from typing import Any
 from torch import nn
 
 from mspgt import data
-from mspgt.batch import Batch
-from mspgt.capture import prove
-from mspgt.config import RunConfig, plain_value
+from mspgt.config.keys import plain_value
+from mspgt.config.run import RunConfig
+from mspgt.contracts.batch import Batch
+from mspgt.core.errors import UserError
 from mspgt.data.ready import Ready, is_ready
-from mspgt.errors import UserError
-from mspgt.evaluate import Evaluation
-from mspgt.inside import describe_inside
-from mspgt.passes import Measurement, Passes, Ranks, agreed
-from mspgt.recompute import data_block, evaluate_measured, make_signals
+from mspgt.measure.assess import data_block, evaluate_measured, make_signals
+from mspgt.measure.evaluate import Evaluation
+from mspgt.measure.passes import Measurement, Passes, Ranks, agreed
+from mspgt.models.capture import prove
+from mspgt.models.inside import describe_inside
 
 
 @dataclass(frozen=True)

@@ -14,41 +14,41 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "run": "mspgt.analysis",
-    "intervene": "mspgt.analysis",
-    "drift": "mspgt.analysis",
-    "load": "mspgt.loading",
-    "Result": "mspgt.result",
-    "Behaviour": "mspgt.behaviour",
-    "Drift": "mspgt.dynamics",
-    "prediction_3_1": "mspgt.behaviour.prediction",
-    "prediction_3_2": "mspgt.dynamics.prediction",
-    "Signal": "mspgt.signal",
-    "SumSignal": "mspgt.signal",
-    "Batch": "mspgt.batch",
-    "Layer": "mspgt.batch",
-    "Intervention": "mspgt.intervention",
-    "Metric": "mspgt.metric",
-    "UserError": "mspgt.errors",
+    "run": "mspgt.experiments",
+    "intervene": "mspgt.experiments",
+    "drift": "mspgt.experiments",
+    "load": "mspgt.results.loading",
+    "Result": "mspgt.results.result",
+    "Behaviour": "mspgt.results.intervention",
+    "Drift": "mspgt.results.drift",
+    "prediction_3_1": "mspgt.results.prediction_3_1",
+    "prediction_3_2": "mspgt.results.prediction_3_2",
+    "Signal": "mspgt.contracts.signal",
+    "SumSignal": "mspgt.contracts.signal",
+    "Batch": "mspgt.contracts.batch",
+    "Layer": "mspgt.contracts.batch",
+    "Intervention": "mspgt.contracts.intervention",
+    "Metric": "mspgt.contracts.metric",
+    "UserError": "mspgt.core.errors",
 }
 
 if TYPE_CHECKING:
-    from mspgt.analysis import drift as drift
-    from mspgt.analysis import intervene as intervene
-    from mspgt.analysis import run as run
-    from mspgt.batch import Batch as Batch
-    from mspgt.batch import Layer as Layer
-    from mspgt.behaviour import Behaviour as Behaviour
-    from mspgt.behaviour.prediction import prediction_3_1 as prediction_3_1
-    from mspgt.dynamics import Drift as Drift
-    from mspgt.dynamics.prediction import prediction_3_2 as prediction_3_2
-    from mspgt.errors import UserError as UserError
-    from mspgt.intervention import Intervention as Intervention
-    from mspgt.loading import load as load
-    from mspgt.metric import Metric as Metric
-    from mspgt.result import Result as Result
-    from mspgt.signal import Signal as Signal
-    from mspgt.signal import SumSignal as SumSignal
+    from mspgt.contracts.batch import Batch as Batch
+    from mspgt.contracts.batch import Layer as Layer
+    from mspgt.contracts.intervention import Intervention as Intervention
+    from mspgt.contracts.metric import Metric as Metric
+    from mspgt.contracts.signal import Signal as Signal
+    from mspgt.contracts.signal import SumSignal as SumSignal
+    from mspgt.core.errors import UserError as UserError
+    from mspgt.experiments import drift as drift
+    from mspgt.experiments import intervene as intervene
+    from mspgt.experiments import run as run
+    from mspgt.results.drift import Drift as Drift
+    from mspgt.results.intervention import Behaviour as Behaviour
+    from mspgt.results.loading import load as load
+    from mspgt.results.prediction_3_1 import prediction_3_1 as prediction_3_1
+    from mspgt.results.prediction_3_2 import prediction_3_2 as prediction_3_2
+    from mspgt.results.result import Result as Result
 
 __all__ = [
     "Batch",

@@ -32,7 +32,7 @@ def _train_tokenizer(folder: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    from mspgt.data.grammar import documents
+    from mspgt.grammar import documents
 
     texts = [s.text for d in islice(documents(400, 7), 40) for s in d.sentences]
     tokenizer = Tokenizer(models.BPE())

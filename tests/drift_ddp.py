@@ -21,12 +21,12 @@ import torch.distributed as dist
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import drift_training as t
 
-from mspgt.analysis.loop import quiet_libraries
 from mspgt.callbacks import BoundaryDrift, boundary_drift, pace
 from mspgt.callbacks.sharing import ranks_of
-from mspgt.dynamics import Drift
-from mspgt.errors import UserError
-from mspgt.plugins.attn import AttentionDrift
+from mspgt.core.errors import UserError
+from mspgt.experiments.loop import quiet_libraries
+from mspgt.plugins.signals.attention.attention import AttentionDrift
+from mspgt.results.drift import Drift
 
 RANK = int(os.environ.get("LOCAL_RANK", "0"))
 STEPS = 7

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from mspgt.callbacks import BoundaryDrift
-from mspgt.data.document import Document
-from mspgt.data.grammar import documents
+from mspgt.contracts.document import Document
+from mspgt.grammar import documents
 from mspgt.testing.tokenizers import byte_bpe
 
 VOCABULARY = 300

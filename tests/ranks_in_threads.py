@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mspgt.errors import UserError
+from mspgt.core.errors import UserError
 
 PATIENCE = 30.0
 """seconds after which a rank that waits is lost"""

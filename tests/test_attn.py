@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from mspgt import Layer, UserError
-from mspgt.blocks import find_blocks
-from mspgt.capture import Capture
-from mspgt.plugins.attn import AttentionDrift, _evenly_spaced
-from mspgt.plugins.divergence import LEAST_MASS, AttentionRows, jensen_shannon
-from mspgt.state import merge
+from mspgt.core.state import merge
+from mspgt.models.blocks import find_blocks
+from mspgt.models.capture import Capture
+from mspgt.plugins.signals.attention.attention import AttentionDrift, _evenly_spaced
+from mspgt.plugins.signals.attention.divergence import LEAST_MASS, AttentionRows, jensen_shannon
 from mspgt.testing import (
     Measurement,
     Planted,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mspgt.cli import main
+from mspgt.cli.main import main
 
 Say = Callable[..., tuple[int, str]]
 
@@ -113,7 +113,7 @@ def test_activations_that_are_not_finite_name_layer_and_document(say: Say, tiny_
 
 
 def test_a_plugin_that_raises_is_left_out_and_named(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mspgt.plugins.attn import AttentionDrift
+    from mspgt.plugins.signals.attention.attention import AttentionDrift
 
     def recorder(*_: object) -> object:
         raise RuntimeError("a fault of its own")
@@ -129,7 +129,7 @@ def test_a_plugin_that_raises_is_left_out_and_named(say: Say, tmp_path: Path, mo
 def test_a_full_disk_is_one_sentence_and_nothing_saved_is_lost(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import mspgt.state as state
+    import mspgt.core.state as state
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

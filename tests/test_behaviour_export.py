@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mspgt.behaviour import Behaviour
-from mspgt.behaviour.export import COLUMNS, to_csv, write_csv
+from mspgt.results.intervention import Behaviour
+from mspgt.results.intervention.export import COLUMNS, to_csv, write_csv
 from mspgt.testing.interventions_example import METRICS, example_interventions
 
 

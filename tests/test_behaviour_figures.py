@@ -15,12 +15,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mspgt.behaviour import Behaviour
-from mspgt.behaviour.bars import changes
-from mspgt.behaviour.drawing import COLOURS
-from mspgt.behaviour.figures import figures, save
-from mspgt.behaviour.panels import dose_response, doses
-from mspgt.figures import svg
+from mspgt.results.intervention import Behaviour
+from mspgt.show.intervention.bars import changes
+from mspgt.show.intervention.drawing import COLOURS
+from mspgt.show.intervention.figures import figures, save
+from mspgt.show.intervention.panels import dose_response, doses
+from mspgt.show.run.figures import svg
 from mspgt.testing.interventions_example import METRICS, SCALES, example_interventions
 
 STRENGTHS = (0.1, 0.02, 0.2)

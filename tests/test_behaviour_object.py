@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import mspgt
-from mspgt.behaviour import Behaviour
-from mspgt.behaviour.export import to_csv
-from mspgt.errors import UserError
-from mspgt.result import Result
+from mspgt.core.errors import UserError
+from mspgt.results.intervention import Behaviour
+from mspgt.results.intervention.export import to_csv
+from mspgt.results.result import Result
 from mspgt.testing.interventions_example import METRICS, example_interventions
 from mspgt.testing.results import example_result
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import mspgt
-from mspgt.behaviour import Behaviour
-from mspgt.behaviour.prediction import NAME, prediction_3_1
-from mspgt.errors import UserError
+from mspgt.core.errors import UserError
+from mspgt.results.intervention import Behaviour
+from mspgt.results.prediction_3_1 import NAME, prediction_3_1
 from mspgt.testing.interventions_example import example_interventions
 
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_compared_is_one_sentence(tmp_path: Path) -> None:
 @pytest.fixture
 def keys(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Keys of a small experiment; nothing is drawn."""
-    monkeypatch.setattr("mspgt.behaviour.figures.save", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.intervention.figures.save", lambda *_: None)
     return {"model": str(tiny_llama), "boundaries": "4,8", "samples": 12, "new_tokens": 12, "bootstrap": 100,
             "metrics": "ttr,length_variance", "accelerator": "cpu", "prompts": "grammar"}  # fmt: skip
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mspgt.behaviour import Behaviour
-from mspgt.behaviour.report import page, write
-from mspgt.figures import INK, MUTED, PAPER, SIGNAL_COLOURS
-from mspgt.pieces import facts, value_text
+from mspgt.results.intervention import Behaviour
+from mspgt.show.intervention.page import page, write
+from mspgt.show.pieces import facts, value_text
+from mspgt.show.run.figures import INK, MUTED, PAPER, SIGNAL_COLOURS
 from mspgt.testing.interventions_example import METRICS, TEXTS, example_interventions
 
 VOID = {"meta", "br", "link", "img", "hr"}

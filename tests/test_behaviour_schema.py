@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mspgt.behaviour import Behaviour, load
-from mspgt.behaviour.conditions import SCALES, variants
-from mspgt.errors import UserError
+from mspgt.core.errors import UserError
+from mspgt.core.phrases import amount, change, listed, magnitude, percentage, probability, runs
+from mspgt.results.intervention import Behaviour, load
+from mspgt.results.intervention.conditions import SCALES, variants
 from mspgt.testing.interventions_example import METRICS, example_interventions
-from mspgt.wording import amount, change, listed, magnitude, percentage, probability, runs
 
 
 @pytest.fixture(scope="module")

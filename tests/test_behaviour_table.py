@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from mspgt.behaviour import Behaviour
-from mspgt.behaviour.table import render
+from mspgt.results.intervention import Behaviour
+from mspgt.show.intervention.table import render
 from mspgt.testing.interventions_example import METRICS, example_interventions
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 from scipy.stats import median_abs_deviation
 
-from mspgt.boundaries import MSPGT, PAPER, SEVERITY, Curves, decide
-from mspgt.boundaries.acceptance import default_prominence
-from mspgt.boundaries.fusion import (
+from mspgt.stats.boundaries import MSPGT, PAPER, SEVERITY, Curves, decide
+from mspgt.stats.boundaries.acceptance import default_prominence
+from mspgt.stats.boundaries.fusion import (
     NORMALISATIONS,
     by_maximum,
     by_range,
@@ -24,9 +24,9 @@ from mspgt.boundaries.fusion import (
     fuse,
     peaks_at_an_end,
 )
-from mspgt.boundaries.peaks import prominent_peaks, two_of_each
-from mspgt.boundaries.support import locate, summarise
-from mspgt.boundaries.verdict import MEANING, meaning, verdict_block
+from mspgt.stats.boundaries.peaks import prominent_peaks, two_of_each
+from mspgt.stats.boundaries.support import locate, summarise
+from mspgt.stats.boundaries.verdict import MEANING, meaning, verdict_block
 
 NAMES = ("cka", "probe", "attn")
 WEIGHTS = np.array([1.0, 0.8, 0.6])

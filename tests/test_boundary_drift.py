@@ -20,15 +20,15 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
 import mspgt
-from mspgt import registry
 from mspgt.callbacks import BoundaryDrift
 from mspgt.callbacks.shown import scalars, words
-from mspgt.config import RunConfig
-from mspgt.dynamics import Drift
-from mspgt.errors import UserError
-from mspgt.plugins.attn import AttentionDrift
-from mspgt.plugins.cka import CKA
-from mspgt.result import Result
+from mspgt.config.run import RunConfig
+from mspgt.contracts import registry
+from mspgt.core.errors import UserError
+from mspgt.plugins.signals.attention.attention import AttentionDrift
+from mspgt.plugins.signals.cka.cka import CKA
+from mspgt.results.drift import Drift
+from mspgt.results.result import Result
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)

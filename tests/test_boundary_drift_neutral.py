@@ -21,8 +21,8 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
 )
 
-from mspgt.dynamics import Drift
-from mspgt.plugins.attn import AttentionDrift
+from mspgt.plugins.signals.attention.attention import AttentionDrift
+from mspgt.results.drift import Drift
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 import mspgt
 from mspgt.callbacks import BoundaryDrift
-from mspgt.dynamics import Drift
+from mspgt.results.drift import Drift
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)

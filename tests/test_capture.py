@@ -13,12 +13,13 @@ import transformers as hf
 from torch import Tensor, nn
 
 from mspgt import models
-from mspgt.attention import Recomputed, View
-from mspgt.batch import Batch, Key, Layer
-from mspgt.blocks import find_blocks
-from mspgt.built_in import MODELS
-from mspgt.capture import IMPLEMENTATION, Capture, prove
-from mspgt.errors import UserError
+from mspgt.contracts.batch import Batch, Layer
+from mspgt.core.errors import UserError
+from mspgt.core.key import Key
+from mspgt.models.attention import Recomputed, View
+from mspgt.models.blocks import find_blocks
+from mspgt.models.built_in import MODELS
+from mspgt.models.capture import IMPLEMENTATION, Capture, prove
 
 SMALL: dict[str, Any] = {
     "vocab_size": 97,

@@ -22,11 +22,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from mspgt import checkpoints, weights
-from mspgt.checkpoints import Checkpoint, common, require_same
-from mspgt.checkpoints.finding import _number
-from mspgt.config import RunOptions
-from mspgt.errors import UserError
+from mspgt.config.run import RunOptions
+from mspgt.core.errors import UserError
+from mspgt.models import checkpoints, weights
+from mspgt.models.checkpoints import Checkpoint, common, require_same
+from mspgt.models.checkpoints.finding import _number
 from mspgt.testing.tokenizers import byte_bpe
 
 VOCABULARY = 300

@@ -7,13 +7,14 @@ import pytest
 import torch
 from scipy.signal import find_peaks
 
-from mspgt.batch import Batch, Key, Layer
-from mspgt.errors import UserError
-from mspgt.plugins.cka import CKA
-from mspgt.plugins.cka_centred import Rows
-from mspgt.plugins.cka_measure import measure as measure_rows
-from mspgt.plugins.cka_rows import draw_tokens, whole_sentences
-from mspgt.state import Units, merge
+from mspgt.contracts.batch import Batch, Layer
+from mspgt.core.errors import UserError
+from mspgt.core.key import Key
+from mspgt.core.state import Units, merge
+from mspgt.plugins.signals.cka.centred import Rows
+from mspgt.plugins.signals.cka.cka import CKA
+from mspgt.plugins.signals.cka.rows import draw_tokens, whole_sentences
+from mspgt.plugins.signals.cka.sums import measure as measure_rows
 from mspgt.testing import Planted, measure, observe, planted_cka_layers, planted_corpus, planted_steps
 
 

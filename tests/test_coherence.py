@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer
 
-from mspgt.errors import UserError
-from mspgt.metric import Generated
-from mspgt.plugins.coherence import Coherence
+from mspgt.contracts.metric import Generated
+from mspgt.core.errors import UserError
+from mspgt.plugins.metrics.coherence import Coherence
 from mspgt.testing.metrics import MetricConformance
 
 STORY = "The river rose in the night. By morning the bridge was gone. Nobody could say where it went."
@@ -169,5 +169,5 @@ def test_nothing_is_printed(capfd):
 
 
 def test_options_are_declared_without_torch():
-    code = "import sys, mspgt.plugins.options_metrics_models; sys.exit('torch' in sys.modules)"
+    code = "import sys, mspgt.plugins.metrics.options; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from mspgt.batch import Batch, Key, Layer
-from mspgt.collect import READING, Collector
-from mspgt.errors import UserError
-from mspgt.signal import Fitted, Recorder, SumSignal
-from mspgt.state import State, Table
+from mspgt.contracts.batch import Batch, Layer
+from mspgt.contracts.signal import Fitted, Recorder, SumSignal
+from mspgt.core.errors import UserError
+from mspgt.core.key import Key
+from mspgt.core.state import State, Table
+from mspgt.measure.collector import READING, Collector
 
 SEQUENCES, TOKENS, DIM, LAYERS = 4, 12, 8, 3
 

@@ -15,12 +15,13 @@ import transformers as hf
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
-from mspgt.batch import Batch, Key, Layer
-from mspgt.blocks import body_of, find_blocks
-from mspgt.capture import Capture, prove
-from mspgt.forward import plain_output
-from mspgt.inside import describe_inside
+from mspgt.contracts.batch import Batch, Layer
+from mspgt.core.key import Key
 from mspgt.models import content_sha256, describe
+from mspgt.models.blocks import body_of, find_blocks
+from mspgt.models.capture import Capture, prove
+from mspgt.models.forward import plain_output
+from mspgt.models.inside import describe_inside
 
 IDS = torch.arange(48).reshape(4, 12) * 7 % 97
 MASK = torch.tensor([[True] * 9, [True] * 6 + [False] * 3])

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mspgt.config import PRESETS, build, from_dict, key_values, read_yaml, write_yaml
-from mspgt.errors import UserError
+from mspgt.config.keys import key_values, read_yaml, write_yaml
+from mspgt.config.run import PRESETS, build, from_dict
+from mspgt.core.errors import UserError
 
 
 def test_keys_go_before_file_before_preset(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Every registered signal obeys every law, with each of its main options; and the suite sees a law broken."""
 
-from mspgt import registry
+from mspgt.contracts import registry
 from mspgt.testing import SignalConformance
 
 pytest_plugins = ["pytester"]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mspgt.core.state import stable_code
 from mspgt.data import Document, Frame, Reading, Sentence, load
 from mspgt.data.align import Offsets
-from mspgt.state import stable_code
 from mspgt.testing.tokenizers import byte_bpe, metaspace, wordpiece
 
 TOKENIZERS = {

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mspgt.batch import Key
+from mspgt.core.errors import UserError
+from mspgt.core.key import Key
 from mspgt.data import Document, Reading, Sentence, load
 from mspgt.data.batching import LOOK_AHEAD
 from mspgt.data.windows import CHUNK
-from mspgt.errors import UserError
 from mspgt.testing.tokenizers import TEXT, byte_bpe, metaspace, wordpiece
 
 TOKENIZERS = {"wordpiece": wordpiece(), "byte_bpe": byte_bpe(), "metaspace": metaspace()}

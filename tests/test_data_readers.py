@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mspgt.core.errors import UserError
 from mspgt.data import TASKS, Document, Frame, Sentence, load
 from mspgt.data.conllu import COLUMNS, STANDARD, read, write
 from mspgt.data.corpus import GRAMMAR_SENTENCES
@@ -21,7 +22,6 @@ from mspgt.data.files import EXTENSIONS
 from mspgt.data.lines import CUT_FLAG, Identifiers, group
 from mspgt.data.segment import sentences
 from mspgt.data.wikitext import detokenise
-from mspgt.errors import UserError
 
 HEADER = f"# global.columns = {' '.join(COLUMNS)}\n"
 

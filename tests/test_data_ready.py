@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from mspgt.batch import Batch, Key
-from mspgt.collect import Collector
+from mspgt.contracts.batch import Batch
+from mspgt.core.errors import DuplicateSequence, UserError
+from mspgt.core.key import Key
 from mspgt.data import Document, Sentence
 from mspgt.data.ready import Ready, is_ready
-from mspgt.errors import DuplicateSequence, UserError
-from mspgt.plugins.cka import CKA
+from mspgt.measure.collector import Collector
+from mspgt.plugins.signals.cka.cka import CKA
 from mspgt.testing.planted import planted_batches
 
 IDS = torch.arange(10, 22).reshape(3, 4)
@@ -147,8 +148,8 @@ def test_the_limit_counts_sequences_and_stops_reading() -> None:
 
 
 def test_the_corpus_can_be_measured() -> None:
-    from mspgt.blocks import find_blocks
-    from mspgt.capture import Capture
+    from mspgt.models.blocks import find_blocks
+    from mspgt.models.capture import Capture
 
     torch.manual_seed(0)
     config = hf.LlamaConfig(

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 import mspgt
-from mspgt.analysis.experiment import Experiment
-from mspgt.analysis.session import Session
-from mspgt.cli import main
-from mspgt.config import build, key_values
-from mspgt.errors import Interrupted, UserError
+from mspgt.cli.main import main
+from mspgt.config.keys import key_values
+from mspgt.config.run import build
+from mspgt.core.errors import Interrupted, UserError
+from mspgt.experiments.intervene import Experiment
+from mspgt.experiments.run import Session
 
 Say = Callable[..., str]
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from mspgt import drift_config
-from mspgt.cli import main
-from mspgt.config import RunOptions, write_yaml
-from mspgt.drift_config import DriftOptions, build, from_dict
-from mspgt.errors import UserError
+from mspgt.cli.main import main
+from mspgt.config import drift as drift_config
+from mspgt.config.drift import DriftOptions, build, from_dict
+from mspgt.config.keys import write_yaml
+from mspgt.config.run import RunOptions
+from mspgt.core.errors import UserError
 
 
 @pytest.mark.parametrize("given", ["runs/a,runs/b", "runs/a, runs/b", ["runs/a", "runs/b"], (Path("runs/a"), "runs/b")])

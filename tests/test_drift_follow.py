@@ -21,9 +21,9 @@ import pytest
 import torch
 
 import mspgt
-from mspgt.cli import main
-from mspgt.dynamics import Drift
-from mspgt.errors import UserError
+from mspgt.cli.main import main
+from mspgt.core.errors import UserError
+from mspgt.results.drift import Drift
 
 HERE = Path(__file__).resolve().parent
 STEPS = (0, 100, 1000)
@@ -90,9 +90,9 @@ def whole(checkpoints: Path, corpus: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing in this process."""
-    for module in ("mspgt.figures", "mspgt.dynamics.figures"):
+    for module in ("mspgt.show.run.figures", "mspgt.show.drift.figures"):
         monkeypatch.setattr(f"{module}.save", lambda *_: None)
-    for module in ("mspgt.report", "mspgt.dynamics.report"):
+    for module in ("mspgt.show.run.page", "mspgt.show.drift.page"):
         monkeypatch.setattr(f"{module}.write", lambda *_: None)
 
 
@@ -244,7 +244,7 @@ def test_lightnings_checkpoints_give_what_was_seen_in_training(
 
 
 def test_one_model_is_in_memory_at_a_time(follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mspgt import checkpoints
+    from mspgt.models import checkpoints
 
     loaded: list[weakref.ref[Any]] = []
     real = checkpoints.load
@@ -332,7 +332,7 @@ def test_a_killed_process_is_gone_on_with(
 def test_ctrl_c_is_told_with_how_to_go_on(
     whole: Path, follow: Follow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from mspgt.collect import Collector
+    from mspgt.measure.collector import Collector
 
     real = Collector.observe
 
@@ -357,7 +357,7 @@ def test_ctrl_c_before_anything_is_measured_leaves_nothing(
     def pressed(*_: Any) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mspgt.checkpoints.load", pressed)
+    monkeypatch.setattr("mspgt.models.checkpoints.load", pressed)
     assert follow() == 130
     assert "nothing was computed yet" in said(capsys)
     assert not (tmp_path / "d").exists()
@@ -523,7 +523,7 @@ def test_a_checkpoint_of_another_kind_is_left_out(
 def test_signals_that_all_raise_leave_no_point(
     checkpoints: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mspgt.plugins.cka import CKA
+    from mspgt.plugins.signals.cka.cka import CKA
 
     def fails(*_: Any, **__: Any) -> NoReturn:
         raise RuntimeError("no luck")
@@ -594,7 +594,7 @@ def test_without_out_nothing_is_left_behind(
 
 def by_two(checkpoints: Path, **keys: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mspgt.cli", "drift", str(checkpoints), *words(devices=2, strategy="ddp", **keys)],
+        [sys.executable, "-m", "mspgt.cli.main", "drift", str(checkpoints), *words(devices=2, strategy="ddp", **keys)],
         capture_output=True,
         text=True,
         timeout=240,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from mspgt import cli
-from mspgt.cli import main
-from mspgt.dynamics import Drift
+from mspgt.cli import main as cli
+from mspgt.cli.main import main
+from mspgt.results.drift import Drift
 from mspgt.testing.tokenizers import TEXT, byte_bpe
 
 TOKENIZER = byte_bpe(vocabulary=300)
@@ -56,8 +56,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def verb(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Verb:
     """`mspgt drift` in the folder of `places`, into `tmp_path / "d"`, drawing nothing."""
     monkeypatch.chdir(places)
-    monkeypatch.setattr("mspgt.dynamics.figures.save", lambda *_: None)
-    monkeypatch.setattr("mspgt.dynamics.report.write", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.drift.figures.save", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.drift.page.write", lambda *_: None)
 
     def call(*words: str) -> int:
         given = {"data": "corpus.txt", "out": str(tmp_path / "d"), **KEYS}
@@ -99,8 +99,9 @@ def test_words_before_the_keys_are_checkpoints(words: tuple[str, ...], verb: Ver
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The checkpoints that a command would measure; it stops there."""
-    from mspgt import analysis, checkpoints
-    from mspgt.errors import UserError
+    from mspgt import experiments as analysis
+    from mspgt.core.errors import UserError
+    from mspgt.models import checkpoints
 
     found: list[Any] = []
 

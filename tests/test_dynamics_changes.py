@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mspgt.boundaries import MSPGT, PAPER
-from mspgt.boundaries.acceptance import pair
-from mspgt.boundaries.fusion import fuse
-from mspgt.boundaries.peaks import prominent_peaks, two_of_each
-from mspgt.boundaries.support import locate
-from mspgt.dynamics.changes import Snapshot, change, integer_interval, moves
-from mspgt.dynamics.points import change as read
+from mspgt.results.drift.points import change as read
+from mspgt.stats.boundaries import MSPGT, PAPER
+from mspgt.stats.boundaries.acceptance import pair
+from mspgt.stats.boundaries.fusion import fuse
+from mspgt.stats.boundaries.peaks import prominent_peaks, two_of_each
+from mspgt.stats.boundaries.support import locate
+from mspgt.stats.changes import Snapshot, change, integer_interval, moves
 from mspgt.testing import example_drift
 
 WEIGHTS = {"cka": 1.0, "probe": 0.8, "attn": 0.6}

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mspgt
-from mspgt.behaviour import Behaviour
-from mspgt.dynamics import Drift, load
-from mspgt.dynamics.export import COLUMNS, to_json
-from mspgt.errors import UserError
-from mspgt.result import Result
-from mspgt.schema import BOUNDARIES
+from mspgt.core.errors import UserError
+from mspgt.results.drift import Drift, load
+from mspgt.results.drift.export import COLUMNS, to_json
+from mspgt.results.intervention import Behaviour
+from mspgt.results.result import Result
+from mspgt.results.schema import BOUNDARIES
 from mspgt.testing import example_drift
 from mspgt.testing.interventions_example import example_interventions
 from mspgt.testing.results import example_result

@@ -19,13 +19,13 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from mspgt.dynamics import series
-from mspgt.dynamics.drawing import COLOUR_MAP
-from mspgt.dynamics.figures import compare, draw, figures, heat_map, save
-from mspgt.dynamics.schema import Recorded
-from mspgt.dynamics.steps import StepAxis, step_text
-from mspgt.errors import UserError
-from mspgt.figures import BOUNDARY_COLOURS, PAPER, png, svg
+from mspgt.core.errors import UserError
+from mspgt.results.drift.schema import Recorded
+from mspgt.show.drift import series
+from mspgt.show.drift.drawing import COLOUR_MAP
+from mspgt.show.drift.figures import compare, draw, figures, heat_map, save
+from mspgt.show.drift.steps import StepAxis, step_text
+from mspgt.show.run.figures import BOUNDARY_COLOURS, PAPER, png, svg
 from mspgt.testing.drift_example import example_drift
 
 RED, PURPLE = BOUNDARY_COLOURS.values()

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mspgt.dynamics.chance import chance, exceeds
-from mspgt.dynamics.distance import distance
-from mspgt.dynamics.drift import Drift
-from mspgt.dynamics.prediction import POTENTIALLY, Prediction, prediction_3_2
-from mspgt.errors import UserError
+from mspgt.core.errors import UserError
+from mspgt.results.drift.drift import Drift
+from mspgt.results.prediction_3_2 import POTENTIALLY, Prediction, prediction_3_2
+from mspgt.stats.chance import chance, exceeds
+from mspgt.stats.distance import distance
 from mspgt.testing import example_drift
 
 L = 28

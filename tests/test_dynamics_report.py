@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mspgt.dynamics.report import page, write
-from mspgt.dynamics.schema import Recorded
-from mspgt.figures import BOUNDARY_COLOURS, INK, MUTED, PAPER
+from mspgt.results.drift.schema import Recorded
+from mspgt.show.drift.page import page, write
+from mspgt.show.run.figures import BOUNDARY_COLOURS, INK, MUTED, PAPER
 from mspgt.testing.drift_example import example_drift
 
 VOID = {"meta", "br", "link", "img", "hr"}

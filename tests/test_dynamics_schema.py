@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mspgt.dynamics import Drift
-from mspgt.dynamics.schema import Move, Recorded
-from mspgt.dynamics.table import render
-from mspgt.errors import UserError
-from mspgt.result import Result
-from mspgt.schema import BOUNDARIES, RULES
+from mspgt.core.errors import UserError
+from mspgt.results.drift import Drift
+from mspgt.results.drift.schema import Move, Recorded
+from mspgt.results.result import Result
+from mspgt.results.schema import BOUNDARIES, RULES
+from mspgt.show.drift.table import render
 from mspgt.testing import example_drift
 from mspgt.testing.results import example_result
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from mspgt.dynamics import Drift
-from mspgt.dynamics.table import render
+from mspgt.results.drift import Drift
+from mspgt.show.drift.table import render
 from mspgt.testing import example_drift
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from mspgt.batch import Key
-from mspgt.boundaries import MSPGT, PAPER, Curves, decide
-from mspgt.errors import UserError
-from mspgt.evaluate import Measured, Rule, evaluate
-from mspgt.plugins.cka import CKA
-from mspgt.resample import evaluate_curves, multinomial_weights, ones, percentile_interval
-from mspgt.signal import Report, SumSignal
-from mspgt.state import State, Table, Units
+from mspgt.contracts.signal import Report, SumSignal
+from mspgt.core.errors import UserError
+from mspgt.core.key import Key
+from mspgt.core.state import State, Table, Units
+from mspgt.measure.evaluate import Measured, Rule, evaluate
+from mspgt.plugins.signals.cka.cka import CKA
+from mspgt.stats.bootstrap import evaluate_curves, multinomial_weights, ones, percentile_interval
+from mspgt.stats.boundaries import MSPGT, PAPER, Curves, decide
 from mspgt.testing import planted_cka_layers, planted_steps
 
 RULE = Rule({}, None, 200, 0)

@@ -15,10 +15,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mspgt import figures
-from mspgt.boundaries.fusion import NORMALISATIONS
-from mspgt.errors import UserError
-from mspgt.result import Result
+from mspgt.core.errors import UserError
+from mspgt.results.result import Result
+from mspgt.show.run import figures
+from mspgt.stats.boundaries.fusion import NORMALISATIONS
 from mspgt.testing.results import example_result
 
 RED, PURPLE = figures.BOUNDARY_COLOURS.values()

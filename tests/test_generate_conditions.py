@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from mspgt.errors import UserError
+from mspgt.core.errors import UserError
 from mspgt.generate.conditions import Condition, paper_boundaries, plan, scales, thirds
 
 layered = st.integers(3, 40).flatmap(

@@ -15,16 +15,16 @@ import transformers as hf
 from scipy.stats import chisquare
 from torch import Tensor, nn
 
-from mspgt.errors import UserError
+from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
+from mspgt.core.errors import UserError
+from mspgt.core.random import gumbel
 from mspgt.generate.conditions import BASELINE, Condition
 from mspgt.generate.decode import Continuation, Decoding, _Batch, generate
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.draw import Draw
 from mspgt.generate.prompts import Prompt
-from mspgt.intervention import Block, Intervention, LayerStatistics
 from mspgt.models import LoadedModel, describe
-from mspgt.noise import gumbel
-from mspgt.plugins.gaussian import Gaussian
+from mspgt.plugins.interventions.gaussian import Gaussian
 from mspgt.testing.tokenizers import byte_bpe
 
 BLOCKS, DIM, VOCABULARY = 3, 32, 400

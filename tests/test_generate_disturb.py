@@ -13,10 +13,10 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from mspgt.errors import PluginError, UserError
+from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
+from mspgt.core.errors import PluginError, UserError
 from mspgt.generate.conditions import Condition
 from mspgt.generate.disturb import Disturbance
-from mspgt.intervention import Block, Intervention, LayerStatistics
 from mspgt.models import LoadedModel, describe
 from mspgt.testing.tokenizers import byte_bpe
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import processors
 
+from mspgt.core.errors import UserError
 from mspgt.data import Corpus, Document, Sentence, load
-from mspgt.errors import UserError
 from mspgt.generate.prompts import take_prompts
 from mspgt.testing.tokenizers import byte_bpe, metaspace
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mspgt.errors import UserError
+from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
+from mspgt.core.errors import UserError
 from mspgt.generate import score as module
 from mspgt.generate.conditions import BASELINE, Condition
 from mspgt.generate.decode import Continuation
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.prompts import Prompt
 from mspgt.generate.score import Scores, score
-from mspgt.intervention import Block, Intervention, LayerStatistics
 from mspgt.models import LoadedModel, describe
 
 VOCABULARY, DIM, BLOCKS = 13, 16, 4

@@ -12,20 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mspgt.batch import Batch, Key, Layer
-from mspgt.capture import Capture
-from mspgt.collect import Collector
-from mspgt.errors import UserError
+from mspgt.contracts.batch import Batch, Layer
+from mspgt.core.errors import UserError
+from mspgt.core.key import Key
+from mspgt.core.state import State, merge
 from mspgt.generate import statistics
-from mspgt.generate.statistics import (
-    BANK,
-    ActivationStatistics,
-    Moments,
-    fold,
-    statistics_of,
-    summary,
-)
-from mspgt.state import State, merge, read_shard, write_shard
+from mspgt.generate.statistics import BANK, ActivationStatistics, Moments, fold, statistics_of, summary
+from mspgt.measure.collector import Collector
+from mspgt.measure.shards import read_shard, write_shard
+from mspgt.models.capture import Capture
 from mspgt.testing.planted import Planted, PlantedCorpus, planted_corpus
 
 

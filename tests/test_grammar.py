@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mspgt.contracts.document import Document, Sentence
+from mspgt.core.errors import UserError
 from mspgt.data.conllu_writer import write
 from mspgt.data.corpus import load
-from mspgt.data.document import Document, Sentence
-from mspgt.data.grammar import (
+from mspgt.grammar import (
     SCHEMATA,
     TOPICS,
     Mixture,
@@ -30,15 +31,14 @@ from mspgt.data.grammar import (
     recognise,
     score,
 )
-from mspgt.data.grammar.automaton import automaton, split_sentences, split_words
-from mspgt.data.grammar.lexicon import distribution, symbols
-from mspgt.data.grammar.mixture import emission, tables
-from mspgt.data.grammar.morphology import noun_forms, takes_an, verb_forms
-from mspgt.data.grammar.names import NAMES, gender
-from mspgt.data.grammar.probability import _Belief, _prefix, _score
-from mspgt.data.grammar.reference import CONCENTRATION, Urn, mentions, named, pronoun
-from mspgt.data.grammar.schemata import plans
-from mspgt.errors import UserError
+from mspgt.grammar.automaton import automaton, split_sentences, split_words
+from mspgt.grammar.lexicon import distribution, symbols
+from mspgt.grammar.mixture import emission, tables
+from mspgt.grammar.morphology import noun_forms, takes_an, verb_forms
+from mspgt.grammar.names import NAMES, gender
+from mspgt.grammar.probability import _Belief, _prefix, _score
+from mspgt.grammar.reference import CONCENTRATION, Urn, mentions, named, pronoun
+from mspgt.grammar.schemata import plans
 
 RELATIONS = (
     "nsubj obj iobj obl nmod case det amod advmod aux aux:pass nsubj:pass mark advcl acl acl:relcl ccomp xcomp conj "

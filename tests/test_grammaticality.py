@@ -15,13 +15,13 @@ import numpy as np
 import psutil
 import pytest
 
-from mspgt.errors import Interrupted, UserError
-from mspgt.metric import Generated
-from mspgt.plugins import languagetool, languagetool_server
-from mspgt.plugins.grammaticality import Grammaticality
-from mspgt.plugins.languagetool import RETRIES
-from mspgt.plugins.options_metrics_models import address_of
-from mspgt.plugins.texts import words
+from mspgt.contracts.metric import Generated
+from mspgt.core.errors import Interrupted, UserError
+from mspgt.plugins.metrics import languagetool, languagetool_server
+from mspgt.plugins.metrics.grammaticality import Grammaticality
+from mspgt.plugins.metrics.languagetool import RETRIES
+from mspgt.plugins.metrics.options import address_of
+from mspgt.plugins.metrics.texts import words
 from mspgt.testing.metrics import PASSAGES, MetricConformance
 
 REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "languagetool"
@@ -238,7 +238,9 @@ def test_an_interrupt_stops_the_server(made_up, interruption):
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, None])
 def test_the_server_dies_with_the_process_that_started_it(made_up, end):
     wait = "import time; time.sleep(60)" if end else ""
-    code = f"from mspgt.plugins.languagetool_server import Server; s = Server(True); print(1, flush=True); {wait}"
+    code = (
+        f"from mspgt.plugins.metrics.languagetool_server import Server; s = Server(True); print(1, flush=True); {wait}"
+    )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     started = []
     if end:

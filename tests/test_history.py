@@ -14,11 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mspgt.batch import Key
-from mspgt.dynamics.history import History
-from mspgt.evaluate import Evaluation, Measured, Rule, evaluate
-from mspgt.signal import Report, SumSignal
-from mspgt.state import State, Table
+from mspgt.contracts.signal import Report, SumSignal
+from mspgt.core.key import Key
+from mspgt.core.state import State, Table
+from mspgt.measure.evaluate import Evaluation, Measured, Rule, evaluate
+from mspgt.measure.history import History
 
 DOCUMENTS, LAYERS = 12, 14
 

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mspgt.plugins.cka_centred import Rows
-from mspgt.plugins.cka_measure import layer_matrix, measure
-from mspgt.plugins.cka_products import products_by_features, products_by_samples
-from mspgt.plugins.hsic import cka, hsic_biased, hsic_debiased, linear_gram
-from mspgt.plugins.hsic_units import distinct_tuples
-from mspgt.plugins.triples import GatherAffinity, GatherFeatures, GatherStored, choose
+from mspgt.plugins.signals.cka.centred import Rows
+from mspgt.plugins.signals.cka.hsic import cka, hsic_biased, hsic_debiased, linear_gram
+from mspgt.plugins.signals.cka.hsic_units import distinct_tuples
+from mspgt.plugins.signals.cka.products import products_by_features, products_by_samples
+from mspgt.plugins.signals.cka.sums import layer_matrix, measure
+from mspgt.plugins.signals.cka.triples import GatherAffinity, GatherFeatures, GatherStored, choose
 
 CPU = torch.device("cpu")
 
@@ -117,7 +117,7 @@ def test_tiles_do_not_matter_and_both_spaces_give_the_same_products(monkeypatch)
     member = torch.nn.functional.one_hot(unit).double()
     torch.testing.assert_close(whole[2], member.T @ ((x @ x.T) * (y @ y.T)) @ member, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(products_by_features(rows), whole, rtol=1e-5, atol=1e-4)
-    monkeypatch.setattr("mspgt.plugins.cka_centred.TILE", 13)
+    monkeypatch.setattr("mspgt.plugins.signals.cka.centred.TILE", 13)
     torch.testing.assert_close(products_by_samples(rows), whole, rtol=1e-5, atol=1e-4)
 
 
@@ -193,7 +193,7 @@ def test_replicates_are_evaluated_in_parts(monkeypatch):
     sums = sums_of(two_layers(n=30), torch.arange(30) // 5)
     weights = torch.randint(0, 4, (7, 6), generator=torch.Generator().manual_seed(0)) + 1.0
     whole = sums.cka(weights)
-    monkeypatch.setattr("mspgt.plugins.hsic_units.REPLICATES", 2)
+    monkeypatch.setattr("mspgt.plugins.signals.cka.hsic_units.REPLICATES", 2)
     torch.testing.assert_close(sums.cka(weights), whole)
     assert sums.cka(weights[:0]).shape == (0, 1)
 

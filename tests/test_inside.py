@@ -18,12 +18,13 @@ import transformers as hf
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from mspgt.batch import Batch, Key, Layer
-from mspgt.capture import Capture, prove
-from mspgt.errors import UserError
-from mspgt.forward import random_state
-from mspgt.inside import describe_inside, find_transformer
+from mspgt.contracts.batch import Batch, Layer
+from mspgt.core.errors import UserError
+from mspgt.core.key import Key
 from mspgt.models import LoadedModel
+from mspgt.models.capture import Capture, prove
+from mspgt.models.forward import random_state
+from mspgt.models.inside import describe_inside, find_transformer
 from mspgt.testing.tokenizers import byte_bpe, wordpiece
 
 SMALL: dict[str, Any] = {

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import mspgt
-from mspgt.behaviour import Behaviour, load
-from mspgt.behaviour.figures import figures
-from mspgt.cli import main
-from mspgt.data.grammar import documents
-from mspgt.errors import PluginError
+from mspgt.cli.main import main
+from mspgt.core.errors import PluginError
+from mspgt.grammar import documents
+from mspgt.results.intervention import Behaviour, load
+from mspgt.show.intervention.figures import figures
 
 METRICS = "ttr,self_bleu,repetition,perplexity,divergence"
 BASE = {"samples": 12, "new_tokens": 8, "bootstrap": 100, "swaps": 99, "accelerator": "cpu", "boundaries": "4,8"}
@@ -44,8 +44,8 @@ def reference(ran: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def intervene(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Intervene:
     """`mspgt.intervene` on that run, undrawn, into `tmp_path / "e"`, with further keys; None takes one away."""
-    monkeypatch.setattr("mspgt.behaviour.figures.save", lambda *_: None)
-    monkeypatch.setattr("mspgt.behaviour.report.write", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.intervention.figures.save", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.intervention.page.write", lambda *_: None)
 
     def call(**keys: Any) -> Behaviour:
         given = {"run": ran, "metrics": "ttr", "out": tmp_path / "e", "overwrite": True} | BASE | keys
@@ -312,9 +312,9 @@ def loaded(folder: Path) -> tuple[Any, Any]:
 def test_a_model_object_is_left_as_it_was(
     intervene: Intervene, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, broken: str | None
 ) -> None:
-    from mspgt.errors import Interrupted
-    from mspgt.plugins.gaussian import Gaussian
-    from mspgt.plugins.ttr import TypeTokenRatio
+    from mspgt.core.errors import Interrupted
+    from mspgt.plugins.interventions.gaussian import Gaussian
+    from mspgt.plugins.metrics.ttr import TypeTokenRatio
 
     def fail(*_: object) -> None:
         raise KeyboardInterrupt if broken == "interrupt" else RuntimeError("a fault of its own")

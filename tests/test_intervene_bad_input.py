@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import mspgt
-from mspgt.behaviour import load
-from mspgt.cli import main
-from mspgt.data.grammar import documents
+from mspgt.cli.main import main
+from mspgt.grammar import documents
+from mspgt.results.intervention import load
 
 Say = Callable[..., tuple[int, str]]
 
@@ -30,7 +30,7 @@ def ran(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def say(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
     """Experiment on the run into `tmp_path / "e"`; gives exit code and standard error. `key=` takes a key away."""
-    monkeypatch.setattr("mspgt.behaviour.figures.save", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.intervention.figures.save", lambda *_: None)
 
     def call(*keys: str) -> tuple[int, str]:
         base = {"run": str(ran), "boundaries": "4,8", "samples": "6", "new_tokens": "8", "bootstrap": "100",
@@ -198,7 +198,7 @@ class Faulty:
 def test_a_metric_that_fails_is_left_out_with_its_reason(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
-    monkeypatch.setattr("mspgt.plugins.ttr.TypeTokenRatio.measure", Faulty.faults[reason])
+    monkeypatch.setattr("mspgt.plugins.metrics.ttr.TypeTokenRatio.measure", Faulty.faults[reason])
     code, _ = say("metrics=ttr,repetition")
     assert code == 3
     found = load(tmp_path / "e")
@@ -211,7 +211,7 @@ def test_a_metric_that_fails_is_left_out_with_its_reason(
 def test_an_experiment_of_which_nothing_can_be_measured_still_has_its_texts(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mspgt.plugins.languagetool.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("mspgt.plugins.metrics.languagetool.PAUSE_SECONDS", 0.0)
     code, error = say("metrics=grammaticality", "grammaticality.server=http://localhost:9")
     assert code == 3
     assert error.index("as it is now, grammaticality will not be measured") < error.index("comparing conditions")
@@ -225,7 +225,7 @@ def test_an_experiment_of_which_nothing_can_be_measured_still_has_its_texts(
 def test_a_corpus_metric_that_fails_when_it_is_measured_anew_is_left_out(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    from mspgt.plugins.self_bleu import SelfBLEU
+    from mspgt.plugins.metrics.self_bleu import SelfBLEU
 
     measure, swapped = SelfBLEU.measure, SelfBLEU.swapped
 
@@ -261,7 +261,7 @@ def test_a_metric_that_cannot_let_go_spoils_nothing(say: Say, tmp_path: Path, mo
         closed.append(self)
         raise OSError("no such process")
 
-    monkeypatch.setattr("mspgt.metric.Metric.close", close)
+    monkeypatch.setattr("mspgt.contracts.metric.Metric.close", close)
     assert say("metrics=ttr,repetition")[0] == 0
     assert len(closed) == 2
     assert [*load(tmp_path / "e").metrics] == ["ttr", "repetition"]
@@ -270,7 +270,7 @@ def test_a_metric_that_cannot_let_go_spoils_nothing(say: Say, tmp_path: Path, mo
 def test_empty_texts_and_single_sentences_break_no_metric(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mspgt.analysis import generation
+    from mspgt.experiments import generation
     from mspgt.generate.decode import Continuation
 
     def written(*given: Any) -> list[Continuation]:

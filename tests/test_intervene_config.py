@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mspgt import registry
-from mspgt.config import deciding_options
-from mspgt.errors import UserError
-from mspgt.intervene_config import build
+from mspgt.config.intervene import build
+from mspgt.config.keys import deciding_options
+from mspgt.contracts import registry
+from mspgt.core.errors import UserError
 
 
 def test_defaults_are_the_papers_experiment() -> None:
@@ -37,7 +37,7 @@ def test_keys_go_before_a_file(tmp_path: Path) -> None:
 
 
 def test_what_is_written_down_can_be_given_again(tmp_path: Path) -> None:
-    from mspgt.config import write_yaml
+    from mspgt.config.keys import write_yaml
 
     config = build({"run": "r", "boundaries": "thirds", "sigma": "0.1,0.05", "gaussian.per_dim": "true",
                     "metrics": "ttr,self_bleu", "self_bleu.order": "3"})  # fmt: skip

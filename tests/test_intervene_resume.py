@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import pytest
 
 import mspgt
-from mspgt.behaviour import load
-from mspgt.cli import main
+from mspgt.cli.main import main
+from mspgt.results.intervention import load
 
 Intervene = Callable[..., int]
 SLOWLY = """
@@ -46,8 +46,8 @@ def base(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing in this process."""
-    monkeypatch.setattr("mspgt.behaviour.figures.save", lambda *_: None)
-    monkeypatch.setattr("mspgt.behaviour.report.write", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.intervention.figures.save", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.intervention.page.write", lambda *_: None)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def refuse(*_: object, **__: object) -> NoReturn:
 def test_two_processes_write_what_one_writes(base: dict[str, str], reference: Path, tmp_path: Path) -> None:
     keys = base | {"devices": "2", "strategy": "ddp", "out": str(tmp_path / "e")}
     done = subprocess.run(
-        [sys.executable, "-m", "mspgt.cli", "intervene", *(f"{k}={v}" for k, v in keys.items())],
+        [sys.executable, "-m", "mspgt.cli.main", "intervene", *(f"{k}={v}" for k, v in keys.items())],
         capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -130,8 +130,8 @@ def test_other_metrics_are_measured_without_generating_again(
     intervene: Intervene, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert intervene("metrics=ttr") == 0
-    monkeypatch.setattr("mspgt.analysis.generation.generate", refuse)
-    monkeypatch.setattr("mspgt.plugins.ttr.TypeTokenRatio.measure", refuse)
+    monkeypatch.setattr("mspgt.experiments.generation.generate", refuse)
+    monkeypatch.setattr("mspgt.plugins.metrics.ttr.TypeTokenRatio.measure", refuse)
     assert intervene("metrics=ttr,self_bleu,divergence", "resume=true") == 0
     assert numbers(tmp_path / "e") == numbers(reference)
 
@@ -151,7 +151,7 @@ def test_a_metric_that_failed_is_measured_when_it_can_be(
     intervene: Intervene, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("mspgt.plugins.ttr.TypeTokenRatio.measure", refuse)
+        patch.setattr("mspgt.plugins.metrics.ttr.TypeTokenRatio.measure", refuse)
         assert intervene() == 3
     assert [*load(tmp_path / "e").not_measured] == ["ttr"]
     assert intervene("resume=true") == 0

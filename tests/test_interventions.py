@@ -9,13 +9,13 @@ import pytest
 import torch
 from scipy import stats
 
-from mspgt import registry
-from mspgt.errors import UserError
-from mspgt.plugins.gaussian import Gaussian
-from mspgt.plugins.mean_ablate import MeanAblate
-from mspgt.plugins.resample import Resample
-from mspgt.plugins.scale import Scale
-from mspgt.plugins.skip import Skip
+from mspgt.contracts import registry
+from mspgt.core.errors import UserError
+from mspgt.plugins.interventions.gaussian import Gaussian
+from mspgt.plugins.interventions.mean_ablate import MeanAblate
+from mspgt.plugins.interventions.resample import Resample
+from mspgt.plugins.interventions.scale import Scale
+from mspgt.plugins.interventions.skip import Skip
 from mspgt.testing.interventions import InterventionConformance
 from mspgt.testing.scene import planted_scene
 
@@ -141,7 +141,7 @@ def test_the_registry_says_of_each_what_the_class_says():
 
 
 def test_options_are_declared_without_torch():
-    code = "import sys, mspgt.plugins.options_interventions; sys.exit('torch' in sys.modules)"
+    code = "import sys, mspgt.plugins.interventions.options; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

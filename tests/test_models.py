@@ -13,9 +13,9 @@ import transformers as hf
 from torch import Tensor, nn
 
 from mspgt import models
-from mspgt.blocks import find_blocks
-from mspgt.errors import UserError
+from mspgt.core.errors import UserError
 from mspgt.models import pretrained
+from mspgt.models.blocks import find_blocks
 
 LLAMA = hf.LlamaConfig(
     vocab_size=30522, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mspgt import noise
+from mspgt.core import random as noise
 
 WORD = 2**64
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mspgt.boundaries import MSPGT, PAPER
-from mspgt.boundaries import null as null_test
-from mspgt.boundaries.null import GUARD, best_pair, coincidence
+from mspgt.stats.boundaries import MSPGT, PAPER
+from mspgt.stats.boundaries import null as null_test
+from mspgt.stats.boundaries.null import GUARD, best_pair, coincidence
 
 WEIGHTS = np.array([1.0, 0.8, 0.6])
 

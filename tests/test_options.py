@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mspgt import registry
-from mspgt.errors import UserError
-from mspgt.options import NoOptions, describe, option, parse
+from mspgt.contracts import registry
+from mspgt.core.errors import UserError
+from mspgt.core.options import NoOptions, describe, option, parse
 
 
 @dataclass(frozen=True)

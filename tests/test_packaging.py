@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mspgt import registry
-from mspgt.cli import VERBS, main
-from mspgt.config import RunOptions
-from mspgt.intervene_config import InterveneOptions
-from mspgt.options import describe
+from mspgt.cli.main import VERBS, main
+from mspgt.config.intervene import InterveneOptions
+from mspgt.config.run import RunOptions
+from mspgt.contracts import registry
+from mspgt.core.options import describe
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -65,7 +65,7 @@ def test_the_constraints_pin_every_dependency() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["intervene", "--help"], ["ls"], ["ls", "cka"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom mspgt.cli import main\n"
+        "import sys\nfrom mspgt.cli.main import main\n"
         f"code = main({arguments!r})\n"
         "heavy = {'torch', 'transformers', 'lightning', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else code)"

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from mspgt.errors import UserError
-from mspgt.paired import brittleness
-from mspgt.paired.brittleness import brittleness_of
-from mspgt.paired.measured import Measured
-from mspgt.paired.resampling import Resampling
+from mspgt.core.errors import UserError
+from mspgt.stats.paired import brittleness
+from mspgt.stats.paired.brittleness import brittleness_of
+from mspgt.stats.paired.measured import Measured
+from mspgt.stats.paired.resampling import Resampling
 
 
 def dosed(kappa, strengths, *, samples=400, seed=0, base=10.0):

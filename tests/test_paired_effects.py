@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mspgt.errors import UserError
-from mspgt.paired.effects import difference, effects, percentage
-from mspgt.paired.hypothesis_tests import holm
-from mspgt.paired.intervals import fieller, metric_values
-from mspgt.paired.measured import Measured
-from mspgt.paired.resampling import Resampling
+from mspgt.core.errors import UserError
+from mspgt.stats.paired.effects import difference, effects, percentage
+from mspgt.stats.paired.hypothesis_tests import holm
+from mspgt.stats.paired.intervals import fieller, metric_values
+from mspgt.stats.paired.measured import Measured
+from mspgt.stats.paired.resampling import Resampling
 
 CONDITIONS = ("baseline", "local", "intermediate", "global", "random_window")
 PAIR = ("baseline", "local")

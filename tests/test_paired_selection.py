@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mspgt.paired import effects, notes
-from mspgt.paired.measured import SCALES, Measured
-from mspgt.paired.notes import unit_note
-from mspgt.paired.resampling import Resampling
-from mspgt.paired.selection import selection, selection_notes, undefined
-from mspgt.paired.verdicts import local_lexical, prediction_2_1
+from mspgt.stats.paired import effects, notes
+from mspgt.stats.paired.measured import SCALES, Measured
+from mspgt.stats.paired.notes import unit_note
+from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.selection import selection, selection_notes, undefined
+from mspgt.stats.paired.verdicts import local_lexical, prediction_2_1
 
 
 def missing(*shares, samples=400, seed=0, shift=(0.0, 0.0, 1.0, 0.0), name="length_variance"):

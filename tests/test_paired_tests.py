@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mspgt.paired.hypothesis_tests import Test, holm, paired_t, sign_test, swap_test, tost, wilcoxon
+from mspgt.stats.paired.hypothesis_tests import Test, holm, paired_t, sign_test, swap_test, tost, wilcoxon
 
 P = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 

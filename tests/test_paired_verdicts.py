@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from mspgt.paired import PAPER_NOTES, effects, verdicts
-from mspgt.paired.greatest import Changes, larger
-from mspgt.paired.measured import SCALES, Measured
-from mspgt.paired.resampling import Resampling
-from mspgt.paired.verdicts import global_coherence, global_diversity, local_lexical, prediction_2_1
+from mspgt.stats.paired import PAPER_NOTES, effects, verdicts
+from mspgt.stats.paired.greatest import Changes, larger
+from mspgt.stats.paired.measured import SCALES, Measured
+from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.verdicts import global_coherence, global_diversity, local_lexical, prediction_2_1
 
 NAMES = {"prediction_2_1", "global_coherence", "global_diversity", "local_lexical", "prediction_3_1"}
 

@@ -13,16 +13,17 @@ import torch
 from torch import Tensor
 
 import mspgt
-from mspgt import data, models, passes
-from mspgt.batch import Batch
-from mspgt.config import RunConfig, build
-from mspgt.errors import UserError
+from mspgt import data, models
+from mspgt.config.run import RunConfig, build
+from mspgt.contracts.batch import Batch
+from mspgt.contracts.signal import Fitted, Signal, SumSignal
+from mspgt.core.errors import UserError
+from mspgt.core.state import State
+from mspgt.measure import passes
+from mspgt.measure.assess import data_block, evaluate_measured, make_signals
+from mspgt.measure.passes import Alone, Measurement, Passes
 from mspgt.models import LoadedModel
-from mspgt.passes import Alone, Measurement, Passes
-from mspgt.recompute import data_block, evaluate_measured, make_signals
-from mspgt.result import Result
-from mspgt.signal import Fitted, Signal, SumSignal
-from mspgt.state import State
+from mspgt.results.result import Result
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)

@@ -13,13 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from mspgt.batch import Batch, Key, Labels, Layer
-from mspgt.errors import UserError
-from mspgt.plugins import probe_rows, probe_tasks
-from mspgt.plugins.f1 import label_counts, macro_f1, micro_f1, weigh
-from mspgt.plugins.probe import Probe
-from mspgt.plugins.probe_curve import EPSILON, jumps
-from mspgt.state import State, Table, Units, merge, stable_code
+from mspgt.contracts.batch import Batch, Labels, Layer
+from mspgt.core.errors import UserError
+from mspgt.core.key import Key
+from mspgt.core.state import State, Table, Units, merge, stable_code
+from mspgt.plugins.signals.probe import rows as probe_rows
+from mspgt.plugins.signals.probe import tasks as probe_tasks
+from mspgt.plugins.signals.probe.f1 import label_counts, macro_f1, micro_f1, weigh
+from mspgt.plugins.signals.probe.jumps import EPSILON, jumps
+from mspgt.plugins.signals.probe.probe import Probe
 
 EWT = Path(__file__).resolve().parents[2] / "shared" / "data" / "ewt" / "en_ewt-dev.conllup"
 NAMES = ("ADJ", "NOUN", "VERB", "X")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mspgt.plugins.probe_bank import Bank, Budget, Examples
+from mspgt.plugins.signals.probe.bank import Bank, Budget, Examples
 
 SEEDS = [[11, 12, 13], [21, 22, 23]]  # two layers, three members
 

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mspgt import drift_config, intervene_config, registry
-from mspgt.cli import VERBS
-from mspgt.config import build, key_values
+from mspgt.cli.main import VERBS
+from mspgt.config import drift as drift_config
+from mspgt.config import intervene as intervene_config
+from mspgt.config.keys import key_values
+from mspgt.config.run import build
+from mspgt.contracts import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -97,7 +100,7 @@ def test_the_signal_of_another_package_runs_and_gets_intervals(tiny_llama: Path,
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
     def mspgt(*arguments: str) -> str:
-        command = [sys.executable, "-m", "mspgt.cli", *arguments]
+        command = [sys.executable, "-m", "mspgt.cli.main", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mspgt import cli, models
-from mspgt.built_in import MODELS, BuiltIn
-from mspgt.data import Reading, align, grammar, load
-from mspgt.errors import UserError
+from mspgt import grammar, models
+from mspgt.cli import main as cli
+from mspgt.core.errors import UserError
+from mspgt.data import Reading, align, load
+from mspgt.models.built_in import MODELS, BuiltIn
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")

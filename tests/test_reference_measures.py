@@ -16,8 +16,8 @@ import pytest
 import torch
 from scipy import special, stats
 
-from mspgt import models
-from mspgt.data import Document, grammar
+from mspgt import grammar, models
+from mspgt.data import Document
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")

@@ -21,8 +21,8 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from mspgt.data import grammar
-from mspgt.errors import UserError
+from mspgt import grammar
+from mspgt.core.errors import UserError
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 NAME = "tiny-qwen-b"

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from mspgt import registry
-from mspgt.errors import PluginError, UserError
-from mspgt.intervention import Intervention
-from mspgt.metric import Metric
-from mspgt.signal import Signal
+from mspgt.contracts import registry
+from mspgt.contracts.intervention import Intervention
+from mspgt.contracts.metric import Metric
+from mspgt.contracts.signal import Signal
+from mspgt.core.errors import PluginError, UserError
 
 SIGNALS = list(registry.BUILT_IN[registry.SIGNAL].values())
 BUILT_IN = [entry for kind in registry.KINDS for entry in registry.BUILT_IN[kind].values()]
@@ -60,7 +60,7 @@ def test_a_wrong_option_is_the_users_error():
 
 
 def test_a_target_that_is_no_signal_is_named():
-    entry = registry.Entry("odd", "mspgt.errors:UserError", "odd-package 1.2")
+    entry = registry.Entry("odd", "mspgt.core.errors:UserError", "odd-package 1.2")
     with pytest.raises(PluginError, match=r"'odd' of odd-package 1\.2.*is not a mspgt\.Signal class"):
         entry.load()
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mspgt import figures
-from mspgt.details import sort_details
-from mspgt.report import page, write
-from mspgt.result import Result
+from mspgt.results.result import Result
+from mspgt.show.details import sort_details
+from mspgt.show.run import figures
+from mspgt.show.run.page import page, write
 from mspgt.testing.results import example_result
 
 VOID = {"meta", "br", "link", "img", "hr"}

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mspgt import resample
-from mspgt.batch import Key
-from mspgt.errors import PluginError
-from mspgt.signal import Signal
-from mspgt.state import Units
+from mspgt.contracts.signal import Signal
+from mspgt.core.errors import PluginError
+from mspgt.core.key import Key
+from mspgt.core.state import Units
+from mspgt.stats import bootstrap as resample
 
 
 def units_of(documents: int) -> Units:

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mspgt.errors import MachineError, UserError
-from mspgt.files import write_atomically
-from mspgt.result import Result, load
-from mspgt.schema import plain
+from mspgt.core.errors import MachineError, UserError
+from mspgt.core.files import write_atomically
+from mspgt.results.result import Result, load
+from mspgt.results.schema import plain
 from mspgt.testing.results import example_result
 
 

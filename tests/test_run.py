@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import mspgt
-from mspgt.cli import main
-from mspgt.data.grammar import documents
-from mspgt.errors import Interrupted
+from mspgt.cli.main import main
+from mspgt.core.errors import Interrupted
+from mspgt.grammar import documents
 
 Run = Callable[..., int]
 
@@ -57,7 +57,7 @@ def result(folder: Path) -> dict[str, Any]:
 
 
 def command(*keys: str) -> list[str]:
-    return [sys.executable, "-m", "mspgt.cli", "run", *keys]
+    return [sys.executable, "-m", "mspgt.cli.main", "run", *keys]
 
 
 def test_a_run_leaves_what_the_readme_promises(reference: Path) -> None:
@@ -212,7 +212,7 @@ def loaded(folder: Path) -> tuple[Any, Any]:
 def test_a_model_is_as_it_was_after_an_error(
     tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    from mspgt.collect import Collector
+    from mspgt.measure.collector import Collector
 
     def fail(*_: object) -> None:
         raise error
@@ -265,7 +265,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         "flush = a.Accumulate._flush\n"
         "def slowly(self, trainer):\n    flush(self, trainer); time.sleep(0.7)\n"
         "a.Accumulate._flush = slowly\n"
-        "import sys; from mspgt.cli import main; sys.exit(main(sys.argv[1:]))"
+        "import sys; from mspgt.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", slow, "run", "batch_tokens=500", *keys], stderr=subprocess.PIPE, text=True

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from mspgt.batch import Key
-from mspgt.collect import READING
-from mspgt.errors import MachineError, UserError
-from mspgt.files import writing
-from mspgt.rundir import CONFIG, RESULTS, RunDir, check_fingerprint, existing, fresh, kind_of, require_kind, write_json
-from mspgt.state import State, Table, write_shard
+from mspgt.core.errors import MachineError, UserError
+from mspgt.core.files import write_json, writing
+from mspgt.core.key import Key
+from mspgt.core.state import State, Table
+from mspgt.experiments.rundir import CONFIG, RESULTS, RunDir, existing, fresh, kind_of, require_kind
+from mspgt.measure.collector import READING
+from mspgt.measure.fingerprint import check_fingerprint
+from mspgt.measure.shards import write_shard
 
 
 def test_a_folder_that_is_no_run_is_never_cleared(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
     run = fresh(str(tmp_path / "r"), overwrite=False, stem="x")
     run.write_manifest({})
     code = (
-        "import sys; from pathlib import Path; from mspgt.rundir import RunDir, fresh\n"
+        "import sys; from pathlib import Path; from mspgt.experiments.rundir import RunDir, fresh\n"
         "with RunDir(Path(sys.argv[1])).locked():\n    print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(

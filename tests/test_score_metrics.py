@@ -6,9 +6,9 @@ import torch
 from scipy.stats import entropy
 from torchmetrics.text import Perplexity as Independent
 
-from mspgt.metric import Generated
-from mspgt.plugins.kl_divergence import Divergence
-from mspgt.plugins.perplexity import Perplexity
+from mspgt.contracts.metric import Generated
+from mspgt.plugins.metrics.divergence import Divergence
+from mspgt.plugins.metrics.perplexity import Perplexity
 from mspgt.testing.metrics import MetricConformance
 
 

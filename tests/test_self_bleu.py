@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, closest_ref_length, sentence_bleu
 
-from mspgt.metric import Generated
-from mspgt.plugins import ngrams
-from mspgt.plugins.bleu import closest_lengths, score, scores
-from mspgt.plugins.self_bleu import SelfBLEU, Swaps, self_bleu
-from mspgt.plugins.texts import tokens
+from mspgt.contracts.metric import Generated
+from mspgt.plugins.metrics import ngrams
+from mspgt.plugins.metrics.bleu import closest_lengths, score, scores
+from mspgt.plugins.metrics.self_bleu import SelfBLEU, Swaps, self_bleu
+from mspgt.plugins.metrics.texts import tokens
 
 METHOD1 = SmoothingFunction().method1
 QUIET = settings(max_examples=150, deadline=None, derandomize=True)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from lightning.pytorch.strategies import SingleDeviceStrategy, XLAStrategy
 from torch import Tensor
 
-from mspgt.batch import Key
 from mspgt.callbacks.sharing import _pack, _unpack, ranks_of
-from mspgt.errors import UserError
-from mspgt.passes import Alone
-from mspgt.state import State, Table
+from mspgt.core.errors import UserError
+from mspgt.core.key import Key
+from mspgt.core.state import State, Table
+from mspgt.measure.passes import Alone
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool)
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from mspgt import Layer, SumSignal, UserError
-from mspgt.errors import UserError as TheSameUserError
-from mspgt.signal import Signal
-from mspgt.state import Units
+from mspgt.contracts.signal import Signal
+from mspgt.core.errors import UserError as TheSameUserError
+from mspgt.core.state import Units
 from mspgt.testing import measure, observe, planted_corpus
 
 

@@ -12,9 +12,9 @@ from seqeval.metrics import f1_score
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from mspgt.errors import UserError
-from mspgt.plugins.f1 import f1, macro_f1, micro_f1, weigh
-from mspgt.plugins.spans import Scheme, span_counts, spans
+from mspgt.core.errors import UserError
+from mspgt.plugins.signals.probe.f1 import f1, macro_f1, micro_f1, weigh
+from mspgt.plugins.signals.probe.spans import Scheme, span_counts, spans
 
 TAGS = ("B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O")
 SCHEME = Scheme.of(TAGS)

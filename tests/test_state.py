@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-import mspgt.state
-from mspgt.batch import Key
-from mspgt.errors import DuplicateSequence, MachineError, UserError
-from mspgt.state import State, Table, Units, merge, read_header, read_shard, read_state, stable_code, write_shard
+import mspgt.core.state
+from mspgt.core.errors import DuplicateSequence, MachineError, UserError
+from mspgt.core.key import Key
+from mspgt.core.state import State, Table, Units, merge, stable_code
+from mspgt.measure.shards import read_header, read_shard, read_state, write_shard
 
 
 def state_of(keys, seed=0):
@@ -117,7 +118,7 @@ def test_large_columns_spill_to_mapped_files_and_stay_the_same(tmp_path, monkeyp
     keys = [Key("data", d, i) for d in "abc" for i in range(4)]
     parts = [state_of(keys[5:]), state_of(keys[:5])]
     in_memory = merge(parts)
-    monkeypatch.setattr(mspgt.state, "SPILL_BYTES", 16)
+    monkeypatch.setattr(mspgt.core.state, "SPILL_BYTES", 16)
     asked = []
     mapped = torch.from_file
     monkeypatch.setattr(torch, "from_file", lambda name, **kw: asked.append(name) or mapped(name, **kw))
@@ -199,7 +200,7 @@ def test_a_refused_write_leaves_what_was_there(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(mspgt.state.os, "fsync", full)
+    monkeypatch.setattr(mspgt.core.state.os, "fsync", full)
     with pytest.raises(MachineError, match=r"No space left.*resume=true") as caught:
         write_shard(path, {"signal": state_of([Key("data", "b", 0)])})
     assert caught.value.exit_code == 1

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from mspgt.result import Result
-from mspgt.table import render
+from mspgt.results.result import Result
+from mspgt.show.run.table import render
 from mspgt.testing.results import example_result
 
 

@@ -10,12 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nltk.util import ngrams
 
-from mspgt.errors import UserError
-from mspgt.metric import Generated
-from mspgt.plugins.length_variance import LengthVariance
-from mspgt.plugins.repetition import Repetition
-from mspgt.plugins.texts import is_cut, sentences, tokens, without_fragment, words
-from mspgt.plugins.ttr import TypeTokenRatio, mattr
+from mspgt.contracts.metric import Generated
+from mspgt.core.errors import UserError
+from mspgt.plugins.metrics.length_variance import LengthVariance
+from mspgt.plugins.metrics.repetition import Repetition
+from mspgt.plugins.metrics.texts import is_cut, sentences, tokens, without_fragment, words
+from mspgt.plugins.metrics.ttr import TypeTokenRatio, mattr
 
 QUIET = settings(max_examples=100, deadline=None, derandomize=True)
 

@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-from mspgt import registry
-from mspgt.errors import PluginError, UserError
+from mspgt.contracts import registry
+from mspgt.core.errors import PluginError, UserError
 from mspgt.testing import SignalConformance
 
 pytest_plugins = ["pytester"]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mspgt import registry
-from mspgt.behaviour import load
-from mspgt.cli import main
+from mspgt.cli.main import main
+from mspgt.contracts import registry
+from mspgt.results.intervention import load
 
 pytest_plugins = ["pytester"]
 

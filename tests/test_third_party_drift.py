@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import mspgt
-from mspgt import registry
-from mspgt.cli import main
-from mspgt.dynamics import Drift
+from mspgt.cli.main import main
+from mspgt.contracts import registry
+from mspgt.results.drift import Drift
 
 PACKAGE = '''
 import torch

@@ -13,12 +13,12 @@ import torch
 from torch.utils.data import DataLoader
 
 import mspgt
-from mspgt.batch import Batch
 from mspgt.callbacks.settings import settings
 from mspgt.callbacks.watch import Outcome, Watch
-from mspgt.errors import UserError
-from mspgt.passes import Alone, Ranks
-from mspgt.result import Result
+from mspgt.contracts.batch import Batch
+from mspgt.core.errors import UserError
+from mspgt.measure.passes import Alone, Ranks
+from mspgt.results.result import Result
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mspgt.contracts.document import TASKS, Document, Frame, Sentence
 from mspgt.data.corpus import Corpus, load
-from mspgt.data.document import TASKS, Document, Frame, Sentence
 
 if TYPE_CHECKING:
     from mspgt.data.batching import Reading

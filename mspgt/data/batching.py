@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mspgt.batch import Batch, Key
+from mspgt.contracts.batch import Batch
+from mspgt.core.errors import UserError, unknown
+from mspgt.core.key import Key
 from mspgt.data.align import Ints
 from mspgt.data.corpus import Corpus
 from mspgt.data.labels import Instances, collate
 from mspgt.data.windows import Tokenised, Windows, chunks
-from mspgt.errors import UserError, unknown
 
 LOOK_AHEAD = 2048
 """sequences among which those of like length are put together"""

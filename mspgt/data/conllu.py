@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from conllu.exceptions import ParseException
 from conllu.parser import parse_id_value, parse_int_value, parse_pair_value
 
+from mspgt.contracts.document import TASKS, Frame, Sentence
+from mspgt.core.errors import UserError
 from mspgt.data.conllu_writer import COLUMNS, write
-from mspgt.data.document import TASKS, Frame, Sentence
 from mspgt.data.lines import Mark, place
-from mspgt.errors import UserError
 
 __all__ = ["COLUMNS", "STANDARD", "read", "tasks", "write"]
 

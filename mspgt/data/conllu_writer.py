@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from mspgt.data.document import Document, Frame, Sentence
-from mspgt.errors import UserError
+from mspgt.contracts.document import Document, Frame, Sentence
+from mspgt.core.errors import UserError
 
 COLUMNS = (
     *("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC"),

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from mspgt.contracts.document import TASKS, Document
+from mspgt.core.errors import UserError
 from mspgt.data import files
-from mspgt.data.document import TASKS, Document
 from mspgt.data.hub import Hub
 from mspgt.data.python import Iterated
-from mspgt.errors import UserError
 
 GRAMMAR_SENTENCES = 2_000
 """read from the built-in generator, which never ends, where no limit is given"""
@@ -128,7 +128,7 @@ class Grammar:
 
     def documents(self) -> Iterator[Document]:
         """Generate the documents."""
-        from mspgt.data import grammar  # only a run that uses it pays for its tables
+        from mspgt import grammar  # only a run that uses it pays for its tables
 
         return grammar.documents(self.limit, self.seed)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mspgt.contracts.document import TASKS, Document, Sentence
+from mspgt.core.errors import UserError, unknown
 from mspgt.data import conllu, text
-from mspgt.data.document import TASKS, Document, Sentence
 from mspgt.data.lines import CUT_FLAG, Identifiers, Mark, group, read_lines
-from mspgt.errors import UserError, unknown
 
 EXTENSIONS = (".conllu", ".conllup", ".jsonl", ".tokens", ".txt")
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from mspgt.data.document import Document, Sentence
+from mspgt.contracts.document import Document, Sentence
+from mspgt.core.errors import UserError
 from mspgt.data.lines import CUT_FLAG, Identifiers, Mark, group
 from mspgt.data.segment import sentences
 from mspgt.data.text import is_title, read_row, read_wikitext
-from mspgt.errors import UserError
 
 SYNTAX = "owner/name, owner/name:config or owner/name:config:split"
 INSTALL = "pip install 'mspgt[datasets]'"

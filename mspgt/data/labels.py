@@ -14,10 +14,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from mspgt.batch import Labels
+from mspgt.contracts.batch import Labels
+from mspgt.contracts.document import Sentence
+from mspgt.core.state import stable_code
 from mspgt.data.align import Ints
-from mspgt.data.document import Sentence
-from mspgt.state import stable_code
 
 SLOTS = {"pos": 1, "dep": 2, "ner": 1, "srl": 2}
 """task -> token ranges that describe an instance"""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mspgt.data.document import Document, Sentence
-from mspgt.errors import MachineError, UserError
+from mspgt.contracts.document import Document, Sentence
+from mspgt.core.errors import MachineError, UserError
 
 CUT_EVERY = 20
 """sentences in each document that a corpus without document marks is cut into"""

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from mspgt.data.document import TASKS, Document, Sentence
+from mspgt.contracts.document import TASKS, Document, Sentence
+from mspgt.core.errors import UserError
 from mspgt.data.lines import Identifiers
 from mspgt.data.segment import check_text, sentences
 from mspgt.data.text import read_row
-from mspgt.errors import UserError
 
 _FIELDS = {"pos": "pos", "dep": "heads", "ner": "entities", "srl": "frames"}
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mspgt.batch import Batch, Key, Labels
+from mspgt.contracts.batch import Batch, Labels
+from mspgt.core.errors import DuplicateSequence, UserError
+from mspgt.core.key import Key
 from mspgt.data.batching import Counts
-from mspgt.errors import DuplicateSequence, UserError
 
 EXPECTED = "a Batch, a tensor of ids (sequence, token), or a mapping with 'input_ids'"
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from sentencex import segment
 
-from mspgt.data.document import Sentence
-from mspgt.errors import UserError
+from mspgt.contracts.document import Sentence
+from mspgt.core.errors import UserError
 
 _WIDE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 """white space beyond ASCII, over which the splitter stumbles before a full stop"""

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mspgt.data.document import Sentence
+from mspgt.contracts.document import Sentence
+from mspgt.core.errors import UserError
 from mspgt.data.lines import Mark, place
 from mspgt.data.segment import check_text, sentences
 from mspgt.data.wikitext import detokenise
-from mspgt.errors import UserError
 
 Lines = Iterable[tuple[int, str]]
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mspgt.contracts.document import Document, Sentence
 from mspgt.data.align import Ints, Offsets
-from mspgt.data.document import Document, Sentence
 
 CHUNK = 1024
 """sentences that are tokenised in one call"""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple
 
-from mspgt.errors import UserError, unknown
+from mspgt.core.errors import UserError, unknown
 
 BASELINE = "baseline"
 DOSES = ("paper", "matched", "both")

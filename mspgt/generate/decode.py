@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mspgt.errors import UserError
-from mspgt.forward import counts_positions, evaluation, random_state
+from mspgt.core.errors import UserError
 from mspgt.generate.conditions import Condition
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.draw import Decoding, Draw
 from mspgt.generate.prompts import Prompt
 from mspgt.models import LoadedModel
+from mspgt.models.forward import counts_positions, evaluation, random_state
 
 __all__ = ["Continuation", "Decoding", "check_generates", "check_length", "end_tokens", "generate"]
 

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mspgt.errors import PluginError, unknown
+from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
+from mspgt.core.errors import PluginError, unknown
 from mspgt.generate.conditions import Condition
 from mspgt.generate.groups import Added, Group, Groups
-from mspgt.intervention import Block, Intervention, LayerStatistics
 from mspgt.models import LoadedModel
 
 APPLY = ("all", "generated")

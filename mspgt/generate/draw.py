@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mspgt.errors import UserError, unknown
-from mspgt.noise import gumbel
+from mspgt.core.errors import UserError, unknown
+from mspgt.core.random import gumbel
 
 MODES = ("sample", "greedy")
 _EDGE = 1e-4

@@ -6,8 +6,8 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass
 from typing import Any
 
+from mspgt.core.errors import UserError
 from mspgt.data import Corpus
-from mspgt.errors import UserError
 
 Turn = tuple[int, int]
 """(round, number of the document)"""

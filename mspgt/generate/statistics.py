@@ -19,11 +19,11 @@ from operator import add
 import torch
 from torch import Tensor
 
-from mspgt.batch import Batch, Layer
-from mspgt.errors import UserError
-from mspgt.intervention import LayerStatistics
-from mspgt.signal import Fitted, Recorder, Signal
-from mspgt.state import State, Table, merge, stable_code
+from mspgt.contracts.batch import Batch, Layer
+from mspgt.contracts.intervention import LayerStatistics
+from mspgt.contracts.signal import Fitted, Recorder, Signal
+from mspgt.core.errors import UserError
+from mspgt.core.state import State, Table, merge, stable_code
 
 BANK = 256
 """tokens in the bank; all of them where the corpus has fewer"""

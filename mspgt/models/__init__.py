@@ -1,6 +1,6 @@
 """Models: load a language model with its tokenizer, and say what it is."""
 
-from mspgt.built_in import MODELS
+from mspgt.models.built_in import MODELS
 from mspgt.models.loaded import LoadedModel, checkpoint_of, content_sha256, describe, name_of, tokenizer_sha256
 from mspgt.models.loading import load
 from mspgt.models.pretrained import DTYPES, load_tokenizer

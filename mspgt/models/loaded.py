@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mspgt.blocks import body_of, find_blocks, hidden_size, is_causal, original
-from mspgt.built_in import MODELS
-from mspgt.errors import UserError
-from mspgt.forward import counts_positions, input_device, vocabulary_size
+from mspgt.core.errors import UserError
+from mspgt.models.blocks import body_of, find_blocks, hidden_size, is_causal, original
+from mspgt.models.built_in import MODELS
+from mspgt.models.forward import counts_positions, input_device, vocabulary_size
 
 
 @dataclass(frozen=True)

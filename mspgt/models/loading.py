@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from mspgt.built_in import MODELS
-from mspgt.errors import UserError
+from mspgt.core.errors import UserError
+from mspgt.models.built_in import MODELS
 from mspgt.models.loaded import LoadedModel, checkpoint_of, describe, name_of
 from mspgt.models.pretrained import load_pretrained, load_tokenizer
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from mspgt.blocks import body_of
-from mspgt.built_in import MODELS
-from mspgt.errors import UserError, first_line, unknown
-from mspgt.wording import some
+from mspgt.core.errors import UserError, first_line, unknown
+from mspgt.core.phrases import some
+from mspgt.models.blocks import body_of
+from mspgt.models.built_in import MODELS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -23,10 +23,11 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from mspgt import registry
-from mspgt.options import describe
-from mspgt.signal import Report, Signal
-from mspgt.state import State, merge, read_shard, write_shard
+from mspgt.contracts import registry
+from mspgt.contracts.signal import Report, Signal
+from mspgt.core.options import describe
+from mspgt.core.state import State, merge
+from mspgt.measure.shards import read_shard, write_shard
 from mspgt.testing.drive import Measurement, measure, observe, split, tensors_of
 from mspgt.testing.planted import PlantedCorpus, planted_corpus
 

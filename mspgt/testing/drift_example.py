@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mspgt.boundaries.fusion import fuse
-from mspgt.dynamics.changes import Snapshot, moves
-from mspgt.schema import BOUNDARIES
+from mspgt.results.schema import BOUNDARIES
+from mspgt.stats.boundaries.fusion import fuse
+from mspgt.stats.changes import Snapshot, moves
 from mspgt.testing.results import example_result
 
 Floats = NDArray[np.float64]

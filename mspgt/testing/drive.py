@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mspgt.batch import Layer
-from mspgt.signal import Fitted, Report, Signal
-from mspgt.state import State, Units, merge
+from mspgt.contracts.batch import Layer
+from mspgt.contracts.signal import Fitted, Report, Signal
+from mspgt.core.state import State, Units, merge
 from mspgt.testing.attention import PlantedAttention
 from mspgt.testing.planted import Planted, PlantedCorpus
 

@@ -18,10 +18,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mspgt.errors import UserError
-from mspgt.intervention import Intervention
-from mspgt.options import describe
-from mspgt.registry import summary_of
+from mspgt.contracts.intervention import Intervention
+from mspgt.contracts.registry import summary_of
+from mspgt.core.errors import UserError
+from mspgt.core.options import describe
 from mspgt.testing.conformance import law
 from mspgt.testing.scene import Scene, padded_scene, planted_scene
 
@@ -55,7 +55,7 @@ class InterventionConformance:
 
     def found(self) -> type[Intervention]:
         """The class under test."""
-        from mspgt import registry
+        from mspgt.contracts import registry
 
         chosen = self.intervention
         return registry.intervention(chosen).load() if isinstance(chosen, str) else chosen

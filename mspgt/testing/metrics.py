@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from mspgt.errors import UserError
-from mspgt.metric import Generated, Metric, Values
-from mspgt.options import describe
-from mspgt.registry import summary_of
+from mspgt.contracts.metric import Generated, Metric, Values
+from mspgt.contracts.registry import summary_of
+from mspgt.core.errors import UserError
+from mspgt.core.options import describe
 
 METRIC_LAWS = ("alone", "order", "empty", "again", "swap", "companions", "inputs_untouched", "scores")
 """names of the laws, for `Metric.exceptions`"""
@@ -70,7 +70,7 @@ class MetricConformance:
 
     def make(self) -> Metric:
         """A fresh metric; override to point it to a model or a server."""
-        from mspgt import registry
+        from mspgt.contracts import registry
 
         found = registry.metric(self.metric).load() if isinstance(self.metric, str) else self.metric
         made: Metric = found(seed=0, **self.options)

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mspgt.batch import Batch, Key, Labels, Layer
-from mspgt.state import stable_code
+from mspgt.contracts.batch import Batch, Labels, Layer
+from mspgt.core.key import Key
+from mspgt.core.state import stable_code
 from mspgt.testing.attention import PlantedAttention, drifting_attention
 
 CLASSES = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mspgt.boundaries.fusion import fuse
+from mspgt.stats.boundaries.fusion import fuse
 
 WEIGHTS = {"cka": 1.0, "probe": 0.8, "attn": 0.6}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mspgt.intervention import Block, Intervention, LayerStatistics
+from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Typed settings of each verb: defaults <- preset <- YAML file <- key=value."""

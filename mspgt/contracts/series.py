@@ -1,0 +1,156 @@
+"""What a signal or a result shows beside its curve: named series, and figures of them as descriptions.
+
+A description says what is there, never how it is drawn: tables, pages, figures and CSV files are made from it by
+`mspgt.show`. A series is stored with its description, so that a result is shown in full where the plugin that made it is
+not installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mspgt.core.errors import UserError
+
+FIRST = {"transition": 1, "block": 1, "layer": 0}
+"""axis over the depth of the model -> number of its first row; rows of any other axis are counted from 1"""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Declares a series: what its rows and columns are.
+
+    Attributes
+    ----------
+    name: under which the signal reports it.
+    axis: what a row is: "transition" (1..L-1, between block l and block l+1), "block" (1..L), "layer" (0..L, 0 being the
+        embeddings), or any other word, such as "epoch", whose rows are counted from 1.
+    unit: of the values, or nothing.
+    columns: what a column is, such as "task"; nothing where there is one column. Where it is one of the three axes over
+        depth the series is a matrix.
+    summary: one line about it, or nothing.
+    folded: whether a page shows its table folded away.
+    """
+
+    name: str
+    axis: str = "transition"
+    unit: str = ""
+    columns: str = ""
+    summary: str = ""
+    folded: bool = True
+
+    def of(self, values: Any, n_layers: int) -> SeriesValues:
+        """Values as the signal reported them, checked against the declaration.
+
+        Parameters
+        ----------
+        values: (row,) numbers; column -> (row,) numbers; or (row, column) numbers where `columns` is an axis over depth.
+        n_layers: blocks of the model, L.
+
+        Raises
+        ------
+        UserError: the number of rows or columns is not that of the axis.
+        """
+        columns = self._columns(values, n_layers)
+        rows = {len(column) for column in columns.values()}
+        expected = axis_length(self.axis, n_layers)
+        if len(rows) > 1 or (expected is not None and rows != {expected}):
+            found = ", ".join(map(str, sorted(rows))) or "none"
+            wanted = f"{expected} rows, one for each {self.axis}" if expected else "the same number in each column"
+            raise UserError(f"the series {self.name!r} has {found} rows; it needs {wanted}.")
+        return SeriesValues(self.axis, self.unit, self.columns, self.summary, self.folded, columns)
+
+    def _columns(self, values: Any, n_layers: int) -> dict[str, NDArray[np.float64]]:
+        if isinstance(values, Mapping):
+            return {str(name): _numbers(column) for name, column in values.items()}
+        if self.columns not in FIRST:
+            return {self.name: _numbers(values)}
+        matrix = np.stack([_numbers(row) for row in values])
+        if matrix.shape[1] != axis_length(self.columns, n_layers):
+            raise UserError(
+                f"the series {self.name!r} has {matrix.shape[1]} columns; it needs one for each {self.columns} of "
+                f"{n_layers} blocks."
+            )
+        return {str(FIRST[self.columns] + i): column for i, column in enumerate(matrix.T)}
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesValues:
+    """A series with its values, as it stands in a file of results; `Series` says what the fields mean."""
+
+    axis: str
+    unit: str
+    columns: str
+    summary: str
+    folded: bool
+    values: Mapping[str, NDArray[np.float64]]
+    """column -> (row,); NaN where there is no value"""
+
+    @property
+    def rows(self) -> range:
+        """The numbers of the rows."""
+        count = len(next(iter(self.values.values()), ()))
+        first = FIRST.get(self.axis, 1)
+        return range(first, first + count)
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether its columns run over the depth of the model, too."""
+        return self.columns in FIRST
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Declares a figure: a line for each column of some series, all over one axis.
+
+    Attributes
+    ----------
+    name: of the file, without its ending.
+    series: names of the series, in the order of their lines.
+    title, label: what heads the figure, and what its vertical axis says.
+    limits: ends of the vertical axis; those of the values where None.
+    caption: a sentence for the page.
+    """
+
+    name: str
+    series: tuple[str, ...]
+    title: str
+    label: str = ""
+    limits: tuple[float, float] | None = None
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Declares a figure: the values of a series of several columns as colours.
+
+    Attributes
+    ----------
+    series: name of the series.
+    highest: value at the bright end of the colours; the largest there is where None.
+    Others: as in `Lines`.
+    """
+
+    name: str
+    series: str
+    title: str
+    label: str = ""
+    highest: float | None = None
+    caption: str = ""
+
+
+Plot = Lines | HeatMap
+"""the description of a figure"""
+
+
+def axis_length(axis: str, n_layers: int) -> int | None:
+    """Rows of an axis over depth in a model of so many blocks; None for any other axis."""
+    return {"transition": n_layers - 1, "block": n_layers, "layer": n_layers + 1}.get(axis)
+
+
+def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)

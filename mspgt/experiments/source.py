@@ -1,0 +1,174 @@
+"""What an experiment disturbs: a model, its corpus, and the boundaries between its scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mspgt import models
+from mspgt.config.intervene import WAYS, InterveneOptions
+from mspgt.config.run import RunOptions
+from mspgt.core.errors import UserError
+from mspgt.experiments.rundir import existing
+from mspgt.generate.conditions import paper_boundaries, scales, thirds
+from mspgt.models import LoadedModel
+from mspgt.results.result import Result, load
+
+OWN: Mapping[str, Any] = {
+    "tokenizer": None,
+    "revision": None,
+    "quantization": None,
+    "dtype": "auto",
+    "device_map": None,
+}
+"""how a run's model is loaded, put back to the defaults: it says nothing of another model"""
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Where the scales end, and why there."""
+
+    blocks: tuple[int, int]
+    """below each of the two"""
+    source: str
+    accepted: bool
+    """by this tool's rule, on a run"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run to build on, or the settings that a run would have."""
+
+    options: RunOptions
+    result: Result | None
+    path: Path | None
+    fingerprint: Mapping[str, Any]
+    """of the run; empty without one"""
+    other_model: bool
+    """whether a model was given beside the run, in place of its own"""
+
+    @classmethod
+    def of(cls, o: InterveneOptions) -> Source:
+        """Read the run that the settings name; `model=` replaces its model, `prompts=` its corpus.
+
+        Raises
+        ------
+        UserError: no such run, one that cannot be repeated from its settings, or no boundaries to go by.
+        """
+        if o.run is None:
+            return cls(_replaced(RunOptions(), o), None, None, {}, False)
+        folder = existing(o.run)
+        manifest = folder.manifest()
+        options = _replaced(folder.config().options, o)
+        for key, name in {"model": "model", "tokenizer": "tokenizer", "data": "prompts"}.items():
+            value = getattr(options, key)
+            if isinstance(value, str) and value.startswith("<"):
+                raise UserError(f"the run in {folder.path} was given its {key} as an object ({value}): give {name}=.")
+        source = cls(options, load(folder.path), folder.path, manifest["fingerprint"], o.model is not None)
+        if o.boundaries is None:
+            source.accepted()  # now, rather than after the model is loaded
+        return source
+
+    def load_model(self, offline: bool) -> LoadedModel:
+        """Load the model as the run did.
+
+        Raises
+        ------
+        UserError: it cannot be loaded, or has not as many blocks as the run's.
+        """
+        r = self.options
+        model = models.load(
+            r.model,
+            r.tokenizer,
+            revision=r.revision,
+            quantization=r.quantization,
+            trust_remote_code=r.trust_remote_code,
+            dtype=r.dtype,
+            device_map=r.device_map,
+            layers_path=r.layers_path,
+            offline=offline or r.offline,
+        )
+        if self.result is not None and self.result.n_layers != model.n_layers:
+            raise UserError(
+                f"{model.name} has {model.n_layers} blocks, but the run in {self.path} is of a model of "
+                f"{self.result.n_layers}: give the run's own model."
+            )
+        return model
+
+    def boundaries(self, given: tuple[str, ...] | None, model: LoadedModel, sha256: str) -> Boundaries:
+        """The boundaries that were given, or else those that the run accepted.
+
+        Parameters
+        ----------
+        sha256: of the model's weights; those of another model count as not accepted.
+
+        Raises
+        ------
+        UserError: the weights are no longer those of the run; the run accepted no boundaries and none were given; or
+            they do not fit the model.
+        """
+        changed = self._changed(model, sha256)
+        if changed and not self.other_model:
+            raise UserError(
+                f"the weights of {model.name} are no longer those of the run in {self.path}: run again, or give model= "
+                "to disturb these weights all the same."
+            )
+        found = self.accepted() if given is None else self._given(given, model)
+        if found.accepted and changed:
+            found = Boundaries(found.blocks, "those of a model with other weights", False)
+        scales(found.blocks, model.n_layers)
+        return found
+
+    def accepted(self) -> Boundaries:
+        """The boundaries that the run accepted.
+
+        Raises
+        ------
+        UserError: it accepted none.
+        """
+        verdict = None if self.result is None else self.result.verdict()
+        if verdict is None or not verdict.accepted:
+            status = "" if verdict is None else f" ({verdict.status})"
+            raise UserError(f"the run in {self.path} accepted no boundaries{status}: {WAYS}.")
+        one, other = (boundary.layer for boundary in verdict.boundaries)
+        return Boundaries((one, other), "accepted by the run", True)
+
+    def _changed(self, model: LoadedModel, sha256: str) -> bool:
+        """Whether the weights are not the run's; in another precision only a model given beside the run may differ."""
+        if self.result is None:
+            return False
+        if model.dtype != self.fingerprint.get("dtype"):
+            return self.other_model
+        return sha256 != self.fingerprint.get("model_sha256")
+
+    def _given(self, given: tuple[str, ...], model: LoadedModel) -> Boundaries:
+        if given == ("thirds",):
+            return Boundaries(thirds(model.n_layers), "three equal scales, not found by measurement", False)
+        if given == ("paper",) and self.result is None:
+            depths = paper_boundaries(model.n_layers, model.family)
+            return Boundaries(depths, "at the paper's mean depths, not found by measurement", False)
+        if given == ("paper",) and self.result is not None:
+            verdict = next((v for v in self.result.rules if v.rule == "paper"), None)
+            if verdict is None or len(verdict.boundaries) != 2:
+                why = "it needs cka, probe and attn" if verdict is None else verdict.status
+                raise UserError(
+                    f"boundaries=paper: the paper's rule places no two boundaries in the run in {self.path} ({why}): "
+                    "give boundaries=thirds, or numbers such as 5,9."
+                )
+            one, other = (boundary.layer for boundary in verdict.boundaries)
+            accepted = "accepted" if verdict.accepted else "did not accept"
+            return Boundaries((one, other), f"placed by the paper's rule, which {accepted} them", False)
+        one, other = map(int, given)
+        return Boundaries((one, other), "given by hand", False)
+
+
+def _replaced(options: RunOptions, o: InterveneOptions) -> RunOptions:
+    """Settings of a run, with those that the experiment is given in their place."""
+    if o.model is not None:
+        options = replace(options, **OWN)
+    dtype = None if o.dtype == "auto" else o.dtype
+    keys = {"model": o.model, "tokenizer": o.tokenizer, "dtype": dtype, "device_map": o.device_map, "data": o.prompts}
+    given: dict[str, Any] = {key: value for key, value in keys.items() if value is not None}
+    return replace(options, **given)

@@ -1,0 +1,257 @@
+"""The grammar as a weighted automaton over words: every way to read a sentence, for all topics at once.
+
+Schemata that begin alike share states: the plans form a tree over their constituents, and an edge carries the
+probability of taking it given the topic. Weights are normalised at every state, so the weights of all states
+reached by the first i words sum to the probability of these words under each topic (a prefix probability).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from mspgt.grammar.mixture import Array, Mixture, MixtureKey, emission, tables_of
+from mspgt.grammar.morphology import takes_an
+from mspgt.grammar.reference import Mention, mentions
+from mspgt.grammar.schemata import phrases, plans
+from mspgt.grammar.template import Alternative
+
+Mentioned = tuple[tuple[int, Mention], ...]
+"""mentions read so far, each with the number of its first word"""
+
+
+class Reading(NamedTuple):
+    """A way to have read the words so far."""
+
+    state: int
+    pending: tuple[str, ...]
+    """words of a name that must come next"""
+    mentioned: Mentioned
+
+
+Readings = dict[Reading, Array]
+"""weight of each reading under each topic"""
+
+
+@dataclass
+class _Node:
+    """A place between constituents: what all plans with this beginning share."""
+
+    mass: Array
+    """(topic,): probability of the plans that pass here"""
+    children: dict[str, int] = field(default_factory=dict)
+    alternatives: tuple[Alternative, ...] = ()
+    """of the constituent that led here"""
+    final: bool = False
+
+
+class _Place(NamedTuple):
+    """A state: `slot` slots into an alternative of the constituent that leads to `node`; slot -1 at its end."""
+
+    node: int
+    alternative: int
+    slot: int
+    article: str
+    """a or an, when that word was read just now"""
+
+
+Arcs = dict[str, list[tuple[Array, int]]]
+
+
+class Automaton:
+    """Reads sentences under one mixture."""
+
+    def __init__(self, key: MixtureKey) -> None:
+        self._ones = np.ones(len(tables_of(key).start))
+        self._nodes = [_Node(self._ones)]
+        self._places: list[_Place] = []
+        self._numbers: dict[_Place, int] = {}
+        self._arcs: dict[int, Arcs] = {}
+        for plan, probability in zip(plans(), tables_of(key).plan, strict=True):
+            node = 0
+            for constituent in plan.constituents:
+                children = self._nodes[node].children
+                if constituent.phrase not in children:
+                    children[constituent.phrase] = len(self._nodes)
+                    empty = np.zeros_like(self._ones)
+                    self._nodes.append(_Node(empty, alternatives=constituent.alternatives))
+                node = children[constituent.phrase]
+                self._nodes[node].mass = self._nodes[node].mass + probability
+            self._nodes[node].final = True
+        self._start = self._state(_Place(0, 0, -1, ""))
+
+    def read(self, words: Sequence[str]) -> Iterator[Readings]:
+        """Yield the readings after each word; nothing more once there is none."""
+        readings: Readings = {Reading(self._start, (), ()): self._ones}
+        for number, word in enumerate(words):
+            readings = self._advance(readings, number, _spellings(word, first=number == 0))
+            yield readings
+            if not readings:
+                return
+
+    def complete(self, readings: Readings) -> dict[Mentioned, Array]:
+        """Keep the readings that end a sentence: their weights under each topic, by what they mention."""
+        ended: dict[Mentioned, Array] = {}
+        for reading, weight in readings.items():
+            place = self._places[reading.state]
+            if not reading.pending and place.slot < 0 and self._nodes[place.node].final:
+                ended[reading.mentioned] = ended.get(reading.mentioned, 0.0) + weight
+        return ended
+
+    def expected(self, readings: Readings) -> set[str]:
+        """Name the symbols that could come next."""
+        return {s for r in readings for s in (r.pending[:1] or self._arcs_of(r.state))}
+
+    def _advance(self, readings: Readings, number: int, spellings: tuple[str, ...]) -> Readings:
+        lexical = [entry for word in spellings for entry in _lexicon().get(word, ())]
+        named = [entry for word in spellings for entry in _names().get(word, ())]
+        after: Readings = {}
+        for reading, weight in readings.items():
+            if reading.pending:
+                if reading.pending[0] in spellings:
+                    _add(after, reading._replace(pending=reading.pending[1:]), weight)
+                continue
+            arcs = self._arcs_of(reading.state)
+            for symbol, probability in lexical:
+                for factor, state in arcs.get(symbol, ()):
+                    _add(after, Reading(state, (), reading.mentioned), weight * probability * factor)
+            for mention in named:
+                for factor, state in arcs.get(mention.symbol, ()):
+                    mentioned = (*reading.mentioned, (number, mention))
+                    _add(after, Reading(state, mention.words[1:], mentioned), weight * factor)
+        return after
+
+    def _state(self, place: _Place) -> int:
+        if place not in self._numbers:
+            self._numbers[place] = len(self._places)
+            self._places.append(place)
+        return self._numbers[place]
+
+    def _arcs_of(self, state: int) -> Arcs:
+        if state not in self._arcs:
+            place = self._places[state]
+            arcs: Arcs = {}
+            if place.slot < 0:
+                self._enter(place.node, self._ones, arcs)
+            else:
+                self._cross(place, self._ones, arcs)
+            self._arcs[state] = arcs
+        return self._arcs[state]
+
+    def _enter(self, node: int, weight: Array, arcs: Arcs) -> None:
+        """Add the arcs into every constituent that can follow `node`, past those that may be left out."""
+        here = self._nodes[node]
+        for child in here.children.values():
+            mass = self._nodes[child].mass
+            share = weight * np.divide(mass, here.mass, out=np.zeros_like(mass), where=here.mass > 0)
+            for number, alternative in enumerate(self._nodes[child].alternatives):
+                factor = share * alternative.probability
+                if alternative.slots:
+                    self._cross(_Place(child, number, 0, ""), factor, arcs)
+                else:
+                    self._enter(child, factor, arcs)
+
+    def _cross(self, place: _Place, weight: Array, arcs: Arcs) -> None:
+        """Add the arc over one slot."""
+        slots = self._nodes[place.node].alternatives[place.alternative].slots
+        symbol, ahead = slots[place.slot].symbol, place.slot + 1
+        if symbol == "=a":  # which article comes tells how the next word begins
+            for article, share in _article_shares(slots[ahead].symbol).items():
+                target = self._state(_Place(place.node, place.alternative, ahead, article))
+                arcs.setdefault(f"={article}", []).append((weight * share, target))
+            return
+        ended = ahead == len(slots)
+        target = self._state(_Place(place.node, 0 if ended else place.alternative, -1 if ended else ahead, ""))
+        arcs.setdefault(f"{symbol}|{place.article}" if place.article else symbol, []).append((weight, target))
+
+
+def automaton(mixture: Mixture | None = None) -> Automaton:
+    """Give the automaton of a mixture, made once."""
+    return _automaton((mixture or Mixture()).key)
+
+
+@cache
+def _automaton(key: MixtureKey) -> Automaton:
+    return Automaton(key)
+
+
+def split_words(text: str) -> list[str]:
+    """Cut a sentence into words as the grammar does: endings of possession and punctuation stand alone."""
+    return re.findall(r"[^\W_]+|'s\b|[^\w\s]|_", text)
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cut a text after every full stop and question mark."""
+    return re.findall(r"[^\s.?][^.?]*[.?]?|[.?]", text)
+
+
+def _spellings(word: str, first: bool) -> tuple[str, ...]:
+    """Give the forms under which a word may be listed; a sentence begins with a capital."""
+    if not first:
+        return (word,)
+    return (word, word[0].lower() + word[1:]) if word[:1].isupper() else ()
+
+
+def _add(readings: Readings, reading: Reading, weight: Array) -> None:
+    known = readings.get(reading)
+    readings[reading] = weight if known is None else known + weight
+
+
+@cache
+def _article_shares(symbol: str) -> dict[str, Array]:
+    """Give for "a" and "an" the probability (topic,) that the next word takes it."""
+    words, matrix = emission()[symbol]
+    an = np.array([takes_an(word) for word in words], dtype=float)
+    return {"a": (1 - an) @ matrix, "an": an @ matrix}
+
+
+@cache
+def _lexicon() -> dict[str, list[tuple[str, Array]]]:
+    """List for each word the symbols that it can fill, with its probability under each topic."""
+    table: dict[str, list[tuple[str, Array]]] = {}
+    topics = next(iter(emission().values()))[1].shape[1]
+    for symbol, (words, matrix) in emission().items():
+        for word, row in zip(words, matrix, strict=True):
+            table.setdefault(word, []).append((symbol, row))
+    for symbol in _symbols(after_article=True):
+        words, matrix = emission()[symbol]
+        shares = _article_shares(symbol)
+        for word, row in zip(words, matrix, strict=True):
+            article = "an" if takes_an(word) else "a"
+            share = shares[article]
+            given = np.divide(row, share, out=np.zeros_like(row), where=share > 0)
+            table[word].append((f"{symbol}|{article}", given))
+    for symbol in _symbols(after_article=False):
+        if symbol.startswith("="):
+            table.setdefault(symbol[1:], []).append((symbol, np.ones(topics)))
+    table["an"] = [("=an", np.ones(topics))]
+    return table
+
+
+@cache
+def _names() -> dict[str, list[Mention]]:
+    """List for each word the mentions that begin with it."""
+    table: dict[str, list[Mention]] = {}
+    for symbol in _symbols(after_article=False):
+        if symbol.split(".")[0] in ("per", "fam", "org", "loc"):
+            for mention in mentions(symbol):
+                table.setdefault(mention.words[0], []).append(mention)
+    return table
+
+
+@cache
+def _symbols(after_article: bool) -> tuple[str, ...]:
+    """List the symbols of all slots, or of those that follow an indefinite article."""
+    found: dict[str, None] = {}
+    alternatives = [a for phrase in phrases().values() for a in phrase]
+    alternatives += [a for plan in plans() for c in plan.constituents for a in c.alternatives]
+    for alternative in alternatives:
+        for before, slot in zip((None, *alternative.slots), alternative.slots, strict=False):
+            if not after_article or (before is not None and before.symbol == "=a"):
+                found[slot.symbol] = None
+    return tuple(found)

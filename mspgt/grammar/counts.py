@@ -1,0 +1,75 @@
+"""How many mentions of each class sentences make: exact laws that entropies and texts cut mid-document need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+
+from mspgt.grammar.mixture import Array, MixtureKey, tables_of
+from mspgt.grammar.names import NAMES
+from mspgt.grammar.schemata import plans
+from mspgt.grammar.template import Alternative, Plan
+
+KINDS = tuple(NAMES)
+
+Counts = tuple[int, ...]
+"""mentions of each class, in the order of KINDS"""
+
+
+@cache
+def plan_counts() -> tuple[Mapping[Counts, float], ...]:
+    """Give for each plan the law of the mentions in one sentence."""
+    return tuple(_plan(plan) for plan in plans())
+
+
+def _plan(plan: Plan) -> Mapping[Counts, float]:
+    law: dict[Counts, float] = {(0,) * len(KINDS): 1.0}
+    for constituent in plan.constituents:
+        longer: dict[Counts, float] = {}
+        for before, weight in law.items():
+            for alternative in constituent.alternatives:
+                after = tuple(b + n for b, n in zip(before, mentions_in(alternative), strict=True))
+                longer[after] = longer.get(after, 0.0) + weight * alternative.probability
+        law = longer
+    return law
+
+
+def mentions_in(alternative: Alternative) -> Counts:
+    """Count the mentions of each class in an alternative."""
+    kinds = [slot.symbol.split(".")[0] for slot in alternative.slots]
+    return tuple(kinds.count(kind) for kind in KINDS)
+
+
+@cache
+def mentioned_before(key: MixtureKey, sentence: int) -> Array:
+    """Give (mask, topic): which classes a document has mentioned so far, with the topic of the next sentence.
+
+    Probability that the first `sentence` sentences have mentioned exactly the classes of `mask` (bit k: the k-th
+    of KINDS) and that the next sentence has the topic.
+    """
+    table = tables_of(key)
+    masks = 1 << len(KINDS)
+    if sentence == 0:
+        first = np.zeros((masks, len(table.start)))
+        first[0] = table.start
+        return first
+    before, after = mentioned_before(key, sentence - 1), np.zeros((masks, len(table.start)))
+    for mask, mass in _masks(key).items():
+        for old in range(masks):
+            after[old | mask] += before[old] * mass
+    moved: Array = after @ table.transition
+    return moved
+
+
+@cache
+def _masks(key: MixtureKey) -> dict[int, Array]:
+    """Give for each set of classes the probability (topic,) that a sentence mentions exactly these."""
+    table = tables_of(key)
+    masses: dict[int, Array] = {}
+    for probability, law in zip(table.plan, plan_counts(), strict=True):
+        for counts, weight in law.items():
+            mask = sum(1 << k for k, n in enumerate(counts) if n)
+            masses[mask] = masses.get(mask, 0.0) + weight * probability
+    return masses

@@ -1,0 +1,275 @@
+"""The probability of a text under the grammar, with every latent choice summed out.
+
+All latents can be enumerated: readings and topics of a sentence by the automaton, topics of a text by the forward
+algorithm, entities by the predictive law of their urns. Values are therefore exact, and standard errors of a
+text's probability are zero; only an average over documents has a sampling error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from mspgt.contracts.document import Document, Sentence
+from mspgt.core.errors import UserError
+from mspgt.grammar.automaton import Mentioned, Readings, automaton, split_sentences, split_words
+from mspgt.grammar.counts import KINDS, mentioned_before
+from mspgt.grammar.mixture import Array, Mixture, tables
+from mspgt.grammar.reference import Urn
+
+Text = str | Document | Iterable[Sentence | str | Sequence[str]]
+"""a text, a document, or sentences as annotated sentences, texts or words"""
+
+
+class LogProbability(NamedTuple):
+    """A log-probability in nats; the standard error is zero, because nothing is sampled."""
+
+    value: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class ScoredSentence:
+    """A sentence word by word."""
+
+    words: tuple[str, ...]
+    log_probabilities: tuple[float, ...]
+    """of each word given all words before it in the text, in nats; -inf where the grammar has no such word (or
+    where the sentence before was not complete), and nan after it"""
+    kinds: tuple[str, ...]
+    """``new name``, ``repeated name`` (the text has named the entity before) or ``other``, for each word"""
+    complete: bool
+    """whether the words are a sentence; else at best its beginning"""
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Mean nats per word over documents, with the standard error of a ratio over documents."""
+
+    nats_per_word: float
+    standard_error: float
+    words: int
+    parts: Mapping[str, tuple[float, int]]
+    """by kind of word (``new name``, ``repeated name``, ``other``): nats in all, number of words"""
+
+
+def log_probability(text: Text, mixture: Mixture | None = None, start: int = 0) -> LogProbability:
+    """Give the log-probability of consecutive sentences of one document, given how many there are.
+
+    Parameters
+    ----------
+    start: number of the first sentence in its document; what came before it is unknown and summed out.
+
+    Returns
+    -------
+    (value, standard error): nats, exact, so that the error is 0; -inf for a text that the grammar cannot produce.
+    """
+    scored = score(text, mixture, start)
+    if not all(sentence.complete for sentence in scored):
+        return LogProbability(-math.inf, 0.0)
+    return LogProbability(math.fsum(p for sentence in scored for p in sentence.log_probabilities), 0.0)
+
+
+def score(text: Text, mixture: Mixture | None = None, start: int = 0) -> list[ScoredSentence]:
+    """Give the log-probability of each word given the words before it, as `log_probability` defines the text's.
+
+    Summed up they are the text's log-probability, so this is what the best possible left-to-right model that sees
+    the same words can reach, word by word.
+    """
+    if start < 0:
+        raise UserError(f"start={start}: give the number of a sentence, at least 0.")
+    belief: _Belief | None = _Belief.begin(mixture, start)
+    scored = []
+    for words in _sentences(text):
+        one, belief = _score(belief, words, mixture)
+        scored.append(one)
+    return scored
+
+
+def cross_entropy(
+    documents: Iterable[Document],
+    mixture: Mixture | None = None,
+    windows: Callable[[Document], Sequence[int]] | None = None,
+) -> CrossEntropy:
+    """Give the grammar's prequential cross-entropy on documents: the floor for a language model.
+
+    Parameters
+    ----------
+    windows: gives for a document the numbers of the sentences at which a new context begins (0 is implied), for a
+        model that sees a document in pieces; the sentences before are then unknown, not impossible.
+
+    Raises
+    ------
+    UserError: no words, or a sentence that the grammar cannot produce.
+    """
+    rows: list[tuple[float, int]] = []
+    parts = dict.fromkeys(("new name", "repeated name", "other"), (0.0, 0))
+    for document in documents:
+        cuts = sorted({0, *(windows(document) if windows else ()), len(document.sentences)})
+        scored = [
+            sentence
+            for first, end in pairwise(cuts)
+            for sentence in score(document.sentences[first:end], mixture, first)
+        ]
+        for sentence in scored:
+            for value, kind in zip(sentence.log_probabilities, sentence.kinds, strict=True):
+                parts[kind] = (parts[kind][0] - value, parts[kind][1] + 1)
+        nats = -sum(p for s in scored for p in s.log_probabilities)
+        if not all(sentence.complete for sentence in scored):
+            raise UserError(f"document {document.id!r} has a sentence that the grammar cannot produce.")
+        rows.append((nats, sum(len(s.words) for s in scored)))
+    if not sum(n for _, n in rows):
+        raise UserError("there are no words: give at least one document with sentences.")
+    mean, error = _ratio(rows)
+    return CrossEntropy(mean, error, sum(n for _, n in rows), parts)
+
+
+def _ratio(rows: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """Give sum / sum and its linearised standard error over rows; nan for a single row."""
+    top, bottom = np.array(rows).T
+    ratio = float(top.sum() / bottom.sum())
+    if len(rows) < 2:
+        return ratio, math.nan
+    residual = top - ratio * bottom
+    n = len(rows)
+    return ratio, float(np.sqrt(n / (n - 1) * (residual**2).sum()) / bottom.sum())
+
+
+def _sentences(text: Text) -> Iterable[Sequence[str]]:
+    if isinstance(text, Document):
+        text = text.sentences
+    for item in split_sentences(text) if isinstance(text, str) else text:
+        if isinstance(item, Sentence):
+            yield item.words or split_words(item.text)
+        else:
+            yield split_words(item) if isinstance(item, str) else item
+
+
+@dataclass(frozen=True)
+class _History:
+    """One account of the text so far: who was mentioned, and the law of the next sentence's topic.
+
+    A *mask* says which classes of entities the document had mentioned before the text began. For a text from the
+    beginning of its document there is only mask 0.
+    """
+
+    alpha: Array
+    """(mask, topic): probability of the account, relative to the whole text so far"""
+    masks: tuple[int, ...]
+    urns: tuple[tuple[Urn, Urn], ...]
+    """for each class: where it was not mentioned before the text, and where it was"""
+
+    def after(self, mentioned: Mentioned) -> _History:
+        """Add mentions; their probability goes into `alpha`."""
+        urns, alpha = list(self.urns), self.alpha
+        for _, mention in mentioned:
+            k = KINDS.index(mention.kind)
+            used = {mask >> k & 1 for mask in self.masks}
+            observed = [urn.observe(mention) if bit in used else urn for bit, urn in enumerate(urns[k])]
+            factors = [urn.probability for urn in observed]
+            alpha = alpha * np.array([[factors[mask >> k & 1]] for mask in self.masks])
+            urns[k] = (observed[0].normalised(), observed[1].normalised())
+        return _History(alpha, self.masks, tuple(urns))
+
+
+@dataclass(frozen=True)
+class _Belief:
+    """All accounts of the text so far, usually one; their `alpha` sum to one."""
+
+    histories: tuple[_History, ...]
+    named: frozenset[tuple[str, int]]
+
+    @classmethod
+    def begin(cls, mixture: Mixture | None, start: int) -> _Belief:
+        alpha = mentioned_before((mixture or Mixture()).key, start)
+        masks = tuple(mask for mask in range(len(alpha)) if alpha[mask].any())
+        urns = tuple((Urn.begin(kind, False), Urn.begin(kind, True)) for kind in KINDS)
+        return cls((_History(alpha[list(masks)], masks, urns),), frozenset())
+
+
+def _score(
+    belief: _Belief | None, words: Sequence[str], mixture: Mixture | None
+) -> tuple[ScoredSentence, _Belief | None]:
+    """Score one sentence and update the belief; None once the text has become impossible."""
+    values: list[float] = []
+    kinds = ["other"] * len(words)
+    after: _Belief | None = None
+    if belief is not None:
+        machine = automaton(mixture)
+        accounts: dict[tuple[int, Mentioned], _History] = {}
+        total, readings = 1.0, Readings()
+        for readings in machine.read(words):
+            now = _prefix(belief, readings, accounts)
+            values.append(math.log(now / total) if now > 0 else -math.inf)
+            total = now
+            if now <= 0:
+                break
+        ended = machine.complete(readings) if len(values) == len(words) and total > 0 else {}
+        if ended:
+            after = _next(belief, ended, accounts, tables(mixture).transition, total)
+            kinds = _kinds(words, next(iter(ended)), belief.named)
+    elif words:
+        values.append(-math.inf)
+    values += [math.nan] * (len(words) - len(values))
+    return ScoredSentence(tuple(words), tuple(values), tuple(kinds), after is not None), after
+
+
+def _account(
+    belief: _Belief, number: int, mentioned: Mentioned, accounts: dict[tuple[int, Mentioned], _History]
+) -> _History:
+    if (number, mentioned) not in accounts:
+        if not mentioned:
+            accounts[number, mentioned] = belief.histories[number]
+        else:
+            accounts[number, mentioned] = _account(belief, number, mentioned[:-1], accounts).after(mentioned[-1:])
+    return accounts[number, mentioned]
+
+
+def _prefix(belief: _Belief, readings: Readings, accounts: dict[tuple[int, Mentioned], _History]) -> float:
+    """Give the probability of the words read, given the sentences before."""
+    weights: dict[Mentioned, Array] = {}
+    for reading, weight in readings.items():
+        known = weights.get(reading.mentioned)
+        weights[reading.mentioned] = weight if known is None else known + weight
+    return math.fsum(
+        float(_account(belief, number, mentioned, accounts).alpha.sum(axis=0) @ weight)
+        for number in range(len(belief.histories))
+        for mentioned, weight in weights.items()
+    )
+
+
+def _next(
+    belief: _Belief,
+    ended: Mapping[Mentioned, Array],
+    accounts: dict[tuple[int, Mentioned], _History],
+    transition: Array,
+    total: float,
+) -> _Belief:
+    histories = []
+    for number in range(len(belief.histories)):
+        for mentioned, weight in ended.items():
+            account = _account(belief, number, mentioned, accounts)
+            alpha = (account.alpha * weight) @ transition / total
+            if alpha.any():
+                histories.append(_History(alpha, account.masks, account.urns))
+    named = {(m.kind, m.entity) for _, m in next(iter(ended)) if m.entity >= 0}
+    return _Belief(tuple(histories), belief.named | named)
+
+
+def _kinds(words: Sequence[str], mentioned: Mentioned, named: frozenset[tuple[str, int]]) -> list[str]:
+    kinds = ["other"] * len(words)
+    seen = set(named)
+    for first, mention in mentioned:
+        if mention.entity < 0:
+            continue
+        kind = "repeated name" if (mention.kind, mention.entity) in seen else "new name"
+        for number, word in enumerate(mention.words):
+            if word[0].isupper():  # not an article or a possessive ending
+                kinds[first + number] = kind
+        seen.add((mention.kind, mention.entity))
+    return kinds

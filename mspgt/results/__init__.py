@@ -1,0 +1,1 @@
+"""What each verb finds: typed records, one codec for all of them, and the registry of their kinds."""

@@ -1,0 +1,178 @@
+"""One codec for every record: frozen dataclasses to JSON text and back.
+
+NaN and infinities are null in the file and NaN in a record; arrays are lists; a field may stand under another name
+(`kept_as`). An unknown or missing field, or a value of another type, is an error that names the file and the field.
+`Mapping[str, Any]` (a plugin's own details, settings) holds any plain JSON values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin
+
+import numpy as np
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from mspgt.core.errors import UserError
+
+T = TypeVar("T")
+NAME = "kept_as"
+
+
+def kept_as(name: str, **options: Any) -> Any:
+    """A dataclass field that stands in files under another name, such as ``from``."""
+    return dataclasses.field(metadata={NAME: name}, **options)
+
+
+def plain(value: Any) -> Any:
+    """A record, or anything in one, as plain JSON values."""
+    return _tidy(_converter().unstructure(value))
+
+
+def dumps(value: Any, indent: str = "") -> str:
+    """Plain JSON values as text, indented, with lists of numbers on one line each; it reads back as the same values."""
+    inner = indent + " "
+    if isinstance(value, dict) and value:
+        items = [f"{inner}{_dumps(str(key))}: {dumps(item, inner)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(value, list) and not all(isinstance(item, (int, float, type(None))) for item in value):
+        return "[\n" + ",\n".join(f"{inner}{dumps(item, inner)}" for item in value) + f"\n{indent}]"
+    return _dumps(value)
+
+
+def structure(value: Any, record: type[T], where: str, again: str = "") -> T:
+    """Plain JSON values as a record.
+
+    Parameters
+    ----------
+    where: the file that they come from, for messages.
+    again: what to do about a damaged one, a phrase such as "make it again with `mspgt run`".
+
+    Raises
+    ------
+    UserError: a field that is unknown, missing or of another type; the message names the first.
+    """
+    try:
+        return _converter().structure(value, record)
+    except Exception as error:  # a group of errors, or one that a record's own check raised
+        raise UserError(f"{where} is damaged: {_first(error)}{f'; {again}' if again else ''}.") from error
+
+
+def _first(error: Exception) -> str:
+    """The first fault in words: the field and what is wrong with it."""
+    found = transform_error(error, format_exception=_say)[0]
+    said, _, path = found.rpartition(" @ $")
+    return f"{path.lstrip('.')}: {said}" if path else said
+
+
+def _say(error: BaseException, kind: type | None) -> str:
+    if isinstance(error, KeyError):
+        return f"the field {error.args[0]!r} is missing"
+    extra = getattr(error, "extra_fields", None)
+    if extra:
+        return f"unknown field {', '.join(map(repr, sorted(extra)))}"
+    return " ".join(str(error).split()).rstrip(".")
+
+
+# ------------------------------------------------------------------------------------------- the converter
+
+
+@cache
+def _converter() -> Converter:
+    made = Converter(forbid_extra_keys=True)
+    for kind in _WORDS:
+        made.register_structure_hook(kind, _scalar)
+    made.register_structure_hook_func(_is_array, _array)
+    made.register_structure_hook_func(_is_free, lambda value, _: value if isinstance(value, dict) else _refuse(value))
+    made.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
+    made.register_unstructure_hook_func(lambda kind: isinstance(kind, type) and issubclass(kind, np.ndarray), _listed)
+    made.register_structure_hook_factory(dataclasses.is_dataclass, lambda kind: _reader(kind, made))
+    made.register_unstructure_hook_factory(dataclasses.is_dataclass, lambda kind: _writer(kind, made))
+    return made
+
+
+def _reader(kind: Any, converter: Converter) -> Any:
+    read = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **_names(kind))
+
+    def checked(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            _refuse(value)
+        return read(value, kind)
+
+    return checked
+
+
+def _writer(kind: Any, converter: Converter) -> Any:
+    return make_dict_unstructure_fn(kind, converter, **_names(kind))
+
+
+def _names(kind: Any) -> dict[str, Any]:
+    fields = dataclasses.fields(kind)
+    return {f.name: override(rename=f.metadata[NAME]) for f in fields if NAME in f.metadata}
+
+
+def _scalar(value: Any, kind: type) -> Any:
+    if kind is float and value is None:
+        return math.nan
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ValueError(f"it is {value!r}, not {_WORDS[kind]}")
+    return value
+
+
+_WORDS: Mapping[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def _is_array(kind: Any) -> bool:
+    return get_origin(kind) is np.ndarray
+
+
+def _array(value: Any, kind: Any) -> Any:
+    dtype = get_args(get_args(kind)[1])[0]
+    if not isinstance(value, list):
+        raise ValueError(f"it is {type(value).__name__}, not a list of numbers")
+    try:
+        return np.array(_filled(value) if issubclass(dtype, np.floating) else value, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError("it is no list of numbers") from error
+
+
+def _filled(value: list[Any]) -> list[Any]:
+    return [_filled(v) if isinstance(v, list) else math.nan if v is None else v for v in value]
+
+
+def _is_free(kind: Any) -> bool:
+    return get_origin(kind) in (Mapping, dict) and get_args(kind) == (str, Any)
+
+
+def _refuse(value: Any) -> Any:
+    raise ValueError(f"it is {type(value).__name__}, not a mapping")
+
+
+def _listed(value: Any) -> Any:
+    return value.tolist()
+
+
+def _tidy(value: Any) -> Any:
+    """Only plain JSON values: NaN and infinities as None, tuples and sets as lists, keys as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _tidy(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tidy(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return [_tidy(item) for item in sorted(value)]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # numpy and torch, in a plugin's details
+        return _tidy(value.tolist())
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)

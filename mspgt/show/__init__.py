@@ -1,0 +1,1 @@
+"""Tables, pages and figures: one model of each, and a renderer for every medium."""

@@ -1,0 +1,49 @@
+"""What the figures of an experiment share: size, title, colours, names and numbers."""
+
+from __future__ import annotations
+
+import textwrap
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mspgt.core.phrases import amount
+from mspgt.results.intervention.describe import Described
+from mspgt.show.run.figures import SIGNAL_COLOURS
+
+COLOURS = {"local": SIGNAL_COLOURS[0], "intermediate": SIGNAL_COLOURS[2], "global": SIGNAL_COLOURS[1]}
+"""blue, orange and green, as in the paper"""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def new_figure(height: float) -> Figure:
+    """An empty figure, `height` inches high."""
+    figure = Figure(figsize=(7.4, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def set_title(figure: Figure, behaviour: Described, text: str) -> None:
+    """Head the figure by what it shows, the model, and whether the boundaries were not accepted."""
+    model = behaviour.model if len(behaviour.model) <= 60 else behaviour.model[:59] + "…"
+    whole = f"{text} · {model}{'' if behaviour.accepted else ' · boundaries not accepted'}"
+    figure.suptitle(textwrap.fill(whole, 84), x=0.01, ha="left", fontsize=9, fontweight="bold", parse_math=False)
+
+
+def colour_of(behaviour: Described, scale: str) -> str:
+    """The colour of a scale; a condition that is none of the three has one of the others."""
+    if scale in COLOURS:
+        return COLOURS[scale]
+    return SIGNAL_COLOURS[3 + behaviour.conditions.index(scale) % 3]
+
+
+def wrapped(name: str, width: int) -> str:
+    """A name in at most two lines, broken after underscores if it is long."""
+    lines = textwrap.wrap(name.replace("_", "_ "), width, break_on_hyphens=True)
+    lines = [line.replace("_ ", "_") for line in lines]
+    return "\n".join([lines[0], lines[1][: width - 1] + "…"] if len(lines) > 2 else lines)
+
+
+def signed(value: float) -> str:
+    """A number with its sign; zero, and what rounding makes of it, has none."""
+    return "0" if abs(value) < 1e-12 else f"{'+' if value > 0 else '−'}{amount(abs(value))}"

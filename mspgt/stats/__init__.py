@@ -1,0 +1,1 @@
+"""Statistics on arrays: document bootstrap, boundary inference, paired comparisons, distances."""

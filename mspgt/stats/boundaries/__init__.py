@@ -1,0 +1,9 @@
+"""Boundary inference: pure functions of curves, from normalised signals to an accepted or refused pair of boundaries.
+
+`fusion` adds the signals up, `peaks` finds peaks, `support` describes them over bootstrap replicates, `null` tests
+whether signals coincide by more than chance, `acceptance` puts the clauses together into the paper's rule and ours.
+"""
+
+from mspgt.stats.boundaries.acceptance import MSPGT, PAPER, SEVERITY, Curves, Decision, Procedure, decide
+
+__all__ = ["MSPGT", "PAPER", "SEVERITY", "Curves", "Decision", "Procedure", "decide"]

@@ -1,0 +1,96 @@
+"""Statements that one scale changes a metric most: judged, and put into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mspgt.core.phrases import listed
+from mspgt.stats.paired.answers import answer, not_measured, shown, undecided
+from mspgt.stats.paired.greatest import Changes, Comparison
+from mspgt.stats.paired.measured import SCALES, Json, Measured, number
+from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.selection import selection, undefined
+
+VERBS = {1: "raise", -1: "lower", 0: "change"}
+"""direction -> what happens to a metric, without the -s"""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """That a scale changes a metric more than both others do."""
+
+    metric: str
+    scale: str
+    sign: int
+    """direction, fixed in advance: 1 a rise, -1 a fall, 0 either"""
+    source: str
+    """where the paper says so"""
+
+
+def changes_most(statement: Statement, metric: Measured | None, resampling: Resampling) -> Json:
+    """Judge a statement: in its direction, or by absolute changes where it has none.
+
+    Undecided where too few texts have the metric under all scales, and where scales leave different texts undefined.
+    """
+    name, scale, sign = statement.metric, statement.scale, statement.sign
+    missing = SCALES if metric is None else [s for s in SCALES if s not in metric.values]
+    if metric is None or missing:
+        return not_measured(name, *missing)
+    changes = Changes(metric, resampling)
+    numbers: Json = {
+        "metric": name,
+        "n": changes.n,
+        "samples": metric.samples,
+        "unit": resampling.unit,
+        "degradation": {1: "rise", -1: "fall", 0: "either"}[sign],
+        "changes": {s: number(changes.mean(s)) for s in SCALES},
+        "undefined": {s: undefined(metric, s) for s in SCALES},
+    }
+    if changes.lacking:
+        return undecided(f"too few texts have {name} under every scale, {changes.lacking}", numbers)
+    absolute = changes.absolute(scale)
+    signed, ranks = (changes.signed(scale, sign), changes.ranks(scale, sign)) if sign else (None, None)
+    parts = {"signed": signed, "absolute": absolute, "ranks": ranks}
+    numbers |= {part: found.json() if found else None for part, found in parts.items()}
+    selected = selection(metric, resampling)
+    numbers["selection"] = selected
+    if selected:
+        shares = listed([f"{undefined(metric, s):.0%} under {s}" for s in SCALES])
+        p = shown(min(selected.values()))
+        reason = f"selection: {name} is undefined for {shares} of the texts (p = {p}): the comparison is of the rest"
+        return undecided(reason, numbers)
+    main = signed or absolute
+    means = ", ".join(f"{s} {changes.mean(s):+.4g}" for s in SCALES)
+    counted = f"n = {changes.n}" + (f" of {metric.samples}" if changes.n < metric.samples else "")
+    told = f"{_told(statement, main, changes)} ({means}; {counted}; p = {shown(main.deciding)})"
+    reasons = [f"{main.verdict}: {told}. {statement.source}."]
+    if signed and absolute.verdict != signed.verdict:
+        reasons.append(f"By absolute changes it is {absolute.verdict} (p = {shown(absolute.deciding)}).")
+    if signed and ranks and ranks.verdict != signed.verdict:
+        reasons.append(f"By ranks, which a few extreme texts cannot decide, it is {ranks.verdict}.")
+    return answer(main.verdict, reasons, numbers)
+
+
+def _told(statement: Statement, found: Comparison, changes: Changes) -> str:
+    name, scale, sign = statement.metric, statement.scale, statement.sign
+    verb = VERBS[sign or _common_sign(changes)]
+    if found.verdict == "supported":
+        return f"the {scale} scale {verb}s {name} most"
+    if found.verdict == "contradicted":
+        one, s = ("scale", "s") if len(found.stronger) == 1 else ("scales", "")
+        falls_short = sign and all(sign * changes.mean(stronger) <= 0 for stronger in found.stronger)
+        how = f"{VERBS[-sign]}{s} {name} less" if falls_short else f"{verb}{s} {name} more"
+        return f"the {listed(found.stronger)} {one} {how} than the {scale} scale"
+    if found.above:
+        return f"no scale degrades {name}: the {scale} one is above the others, but is not shown to {verb} it at all"
+    if found.stronger:
+        return f"no scale degrades {name}: neither the {scale} one nor a stronger one is shown to {verb} it"
+    return f"no scale is shown to {VERBS[sign]} {name} most"
+
+
+def _common_sign(changes: Changes) -> int:
+    """The direction in which all scales move the metric, 0 where they differ."""
+    signs = {int(np.sign(changes.mean(s))) for s in SCALES}
+    return signs.pop() if len(signs) == 1 else 0

@@ -1,0 +1,1 @@
+"""Built-in interventions, a file each. Importing this package imports nothing."""

@@ -1,0 +1,1 @@
+"""Built-in metrics of generated texts, a file each. Importing this package imports nothing."""

@@ -1,0 +1,1 @@
+"""Built-in signals, a folder each. Importing this package imports nothing."""

@@ -1,0 +1,1 @@
+"""Drift of attention between neighbouring blocks (S3)."""

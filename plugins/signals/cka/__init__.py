@@ -1,0 +1,1 @@
+"""Representation change between neighbouring blocks: 1/CKA (S1)."""

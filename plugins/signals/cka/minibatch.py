@@ -1,0 +1,90 @@
+"""CKA from unbiased HSIC terms of single batches: the estimator `minibatch` (Nguyen, Raghu & Kornblith 2021)."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from mspgt.contracts.batch import Batch, Layer
+from mspgt.contracts.signal import Fitted, Recorder
+from mspgt.core.errors import UserError
+from mspgt.core.state import State, Units
+from mspgt.plugins.signals.cka.estimator import MIN_CLUSTERS, Estimator, Prepared, float64_device, plain
+from mspgt.plugins.signals.cka.hsic import cka, hsic_debiased, linear_gram
+from mspgt.plugins.signals.cka.rows import Selection, draw_tokens, whole_sentences
+
+
+class Minibatch(Estimator):
+    """Sums of HSIC_1 over batches; only numbers are kept, so nothing can be resampled by document.
+
+    Unbiased where the rows of a batch are independent: batches should mix documents. A batch of fewer than 4 rows
+    is left out, and counted.
+    """
+
+    document_intervals = False
+    exceptions = MappingProxyType(
+        {
+            "batch_size": "only pairs within a batch are compared, so the batches are part of the estimate",
+            "order": "the order of sequences decides which rows share a batch",
+            "merge": "a split of the corpus is another division into batches",
+            "weight_zero": "rows of many documents share a batch: the estimate does not depend on weights",
+        }
+    )
+
+    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+        """HSIC_1 of one batch, over the same rows that the stored estimators draw."""
+        if self.options.unit == "sentence_mean":
+            return _BatchRecorder(batch, whole_sentences(batch))
+        return _BatchRecorder(batch, draw_tokens(batch, self.seed, self.options.rows_per_sentence))
+
+    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
+        """Ratio of the sums over batches."""
+        total = state.totals
+        if not total or total["batches"] == 0:
+            raise UserError(
+                f"cka: no batch had {MIN_CLUSTERS} rows, the fewest that estimator=minibatch can use: raise "
+                "batch_tokens, or use cka.estimator=debiased."
+            )
+        own = total["own"]
+        point = cka(total["between"], own[:-1], own[1:])
+        details = {
+            "rows": int(total["rows"]),
+            "batches": int(total["batches"]),
+            "batches_left_out": int(total["batches_left_out"]),
+            "debiased": plain(point),
+        }
+        return Prepared(lambda weights: point.expand(len(weights), -1), units.count, details)
+
+
+class _BatchRecorder:
+    def __init__(self, batch: Batch, selection: Selection) -> None:
+        self._batch, self._selection = batch, selection
+        self._own: list[Tensor] = []
+        self._between: list[Tensor] = []
+        self._below: Tensor | None = None
+
+    def layer(self, layer: Layer) -> None:
+        if layer.index == 0:
+            return
+        rows = self._selection.take(layer.hidden.detach())
+        gram = linear_gram(rows.to(float64_device(rows.device)))
+        self._own.append(hsic_debiased(gram, gram).cpu())
+        if self._below is not None:
+            self._between.append(hsic_debiased(self._below.to(gram.device), gram).cpu())
+        self._below = gram
+
+    def rows(self) -> State:
+        rows = len(self._selection.row_sequence)
+        usable = rows >= MIN_CLUSTERS
+        own = torch.stack(self._own)
+        between = torch.stack(self._between) if self._between else own[:0]
+        totals = {
+            "own": own if usable else torch.zeros_like(own),
+            "between": between if usable else torch.zeros_like(between),
+            "rows": torch.tensor(float(rows if usable else 0), dtype=torch.float64),
+            "batches": torch.tensor(float(usable), dtype=torch.float64),
+            "batches_left_out": torch.tensor(float(not usable), dtype=torch.float64),
+        }
+        return State(self._batch.keys, totals=totals)

@@ -1,0 +1,1 @@
+"""Jumps of what probes read off the layers (S2)."""
