@@ -27,8 +27,8 @@ class Series:
     Attributes
     ----------
     name: under which the signal reports it.
-    axis: what a row is: "transition" (1..L-1, between block l and block l+1), "block" (1..L), "layer" (0..L, 0 being the
-        embeddings), or any other word, such as "epoch", whose rows are counted from 1.
+    axis: what a row is: "transition" (1..L-1, between block l and block l+1), "block" (1..L), "layer" (0..L, where 0 is
+        the embeddings), or any other word, such as "epoch", whose rows are counted from 1.
     unit: of the values, or nothing.
     columns: what a column is, such as "task"; nothing where there is one column. Where it is one of the three axes over
         depth the series is a matrix.
@@ -48,7 +48,7 @@ class Series:
 
         Parameters
         ----------
-        values: (row,) numbers; column -> (row,) numbers; or (row, column) numbers where `columns` is an axis over depth.
+        values: (row,) numbers; column -> (row,) numbers; or (row, column) numbers where columns run over depth.
         n_layers: blocks of the model, L.
 
         Raises

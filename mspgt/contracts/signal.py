@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mspgt.contracts.batch import Batch, Layer
+from mspgt.contracts.series import Plot, Series
 from mspgt.core.errors import UserError
 from mspgt.core.options import NoOptions, parse
 from mspgt.core.state import State, Table, Units
@@ -44,6 +45,8 @@ class Report:
 
     flags: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    series: Mapping[str, Any] = field(default_factory=dict)
+    """declared series -> its values, as `Series.of` takes them"""
 
 
 class Signal:
@@ -60,8 +63,14 @@ class Signal:
     """what else than hidden states: any of "attention", "labels" """
     weight: ClassVar[float] = 0.5
     """weight in the fusion"""
+    unit: ClassVar[str] = ""
+    """of the curve"""
     summary: ClassVar[str] = ""
     """one line for `mspgt ls`"""
+    series: ClassVar[tuple[Series, ...]] = ()
+    """what it reports beside its curve"""
+    figures: ClassVar[tuple[Plot, ...]] = ()
+    """figures of these series"""
     Options: ClassVar[type] = NoOptions
     """a frozen dataclass of `mspgt.core.options.option` fields"""
     exceptions: ClassVar[Mapping[str, str]] = MappingProxyType({})

@@ -7,39 +7,81 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 PACKAGES = ("torch", "lightning", "transformers", "numpy", "scipy", "scikit-learn", "safetensors")
 
 
-def provenance(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The block `provenance` of a result.
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from.
+
+    Attributes
+    ----------
+    git: commit of mspgt's own checkout, where it runs from one.
+    device: that the model was on; dtype: of its weights.
+    sequences_resumed: that an interrupted run had done already.
+    started: date and time in UTC; seconds: from then to the end.
+    data_sha256: corpus -> hash of what was read.
+    model_sha256: hash of the weights; None for a model in training.
+    """
+
+    mspgt: str
+    git: str | None
+    python: str
+    packages: Mapping[str, str | None]
+    device: str
+    dtype: str
+    world_size: int
+    sequences_resumed: int
+    seed: int
+    command: str
+    started: str
+    seconds: float
+    data_sha256: Mapping[str, str | None]
+    model_sha256: str | None
+
+    def lasted(self, started: float) -> Provenance:
+        """The same, with the time that has gone by since `started`, in seconds since the epoch."""
+        return replace(self, seconds=round(time.time() - started, 1))
+
+
+def provenance(
+    started: float,
+    *,
+    device: str,
+    dtype: str,
+    seed: int,
+    data_sha256: Mapping[str, str | None],
+    model_sha256: str | None,
+    world_size: int = 1,
+    sequences_resumed: int = 0,
+) -> Provenance:
+    """Where a result comes from that is finished now.
 
     Parameters
     ----------
-    manifest: of the run directory: fingerprint, model, data.
-    given: what the caller knows: started (seconds since the epoch), command, device; perhaps world_size and
-        sequences_resumed.
+    started: seconds since the epoch.
+    Others: as in `Provenance`.
     """
-    started = float(given["started"])
-    return {
-        "mspgt": version("mspgt"),
-        "git": _git_commit(),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "device": given["device"],
-        "dtype": manifest["model"]["dtype"],
-        "world_size": given.get("world_size", manifest.get("world_size", 1)),
-        "sequences_resumed": given.get("sequences_resumed", 0),
-        "seed": manifest["fingerprint"]["seed"],
-        "command": given["command"],
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 1),
-        "data_sha256": {corpus: entry["sha256"] for corpus, entry in manifest["data"].items()},
-        "model_sha256": manifest["fingerprint"]["model_sha256"],
-    }
+    return Provenance(
+        mspgt=version("mspgt"),
+        git=_git_commit(),
+        python=platform.python_version(),
+        packages={name: _version(name) for name in PACKAGES},
+        device=device,
+        dtype=dtype,
+        world_size=world_size,
+        sequences_resumed=sequences_resumed,
+        seed=seed,
+        command=_command(),
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        seconds=round(time.time() - started, 1),
+        data_sha256=dict(data_sha256),
+        model_sha256=model_sha256,
+    )
 
 
 def _version(package: str) -> str | None:
@@ -51,7 +93,7 @@ def _version(package: str) -> str | None:
 
 def _git_commit() -> str | None:
     """The commit of mspgt's own checkout, where it runs from one."""
-    root = Path(__file__).resolve().parent.parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:
@@ -63,6 +105,6 @@ def _git_commit() -> str | None:
     return asked.stdout.strip()
 
 
-def command() -> str:
+def _command() -> str:
     """The command line that was given, or the name of the program that called."""
     return " ".join(["mspgt", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "mspgt" else Path(sys.argv[0]).name

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from mspgt.config.run import RunConfig
 from mspgt.contracts import registry
 from mspgt.contracts.signal import Signal
 from mspgt.core.errors import UserError
-from mspgt.core.state import State
 from mspgt.measure.evaluate import Evaluation, Measured, Rule, evaluate
 
 Say = Callable[[str], None]
@@ -42,25 +40,3 @@ def evaluate_measured(
     options = config.options
     weights = {name: config.weights.get(name, type(m.signal).weight) for name, m in measured.items()}
     return evaluate(measured, n_layers, Rule(weights, options.prominence, options.bootstrap, options.seed), say)
-
-
-def data_block(corpora: Mapping[str, Mapping[str, Any]], readings: Mapping[str, State]) -> dict[str, Any]:
-    """The block `data` of result.json: what was read; the main corpus, and labels where they are another."""
-    main = readings["data"]
-    counts = {k: int(v.sum()) for k, v in main.tables["sequences"].columns.items()}
-    labelled = readings.get("labels", main).tables["sequences"].columns
-    block = {
-        "name": corpora["data"]["name"],
-        "documents": len({k.document for k in main.keys}),
-        "sentences": counts["sentences"],
-        "sequences": len(main.keys),
-        "tokens": counts["tokens"],
-        "tokens_masked": counts["tokens"] - counts["content"],
-        "tokens_massive": counts["massive"],
-        "labels": {k.removeprefix("labels_"): int(v.sum()) for k, v in labelled.items() if k.startswith("labels_")},
-        "flags": corpora["data"]["flags"],
-    }
-    if "labels" in corpora:
-        block["labels_name"] = corpora["labels"]["name"]
-        block["labels_documents"] = len({k.document for k in readings["labels"].keys})
-    return block

@@ -1,4 +1,4 @@
-"""From states to the blocks of result.json: curves with intervals, bootstrap, the two verdicts. No model, no hooks."""
+"""From states to what a run finds: curves with intervals, bootstrap, the two verdicts. No model, no hooks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mspgt.contracts import registry
+from mspgt.contracts.series import Plot, SeriesValues
 from mspgt.contracts.signal import Fitted, Report, Signal
 from mspgt.core.errors import UserError, left_out
 from mspgt.core.state import State, Units, stable_code
@@ -23,9 +24,9 @@ from mspgt.stats.bootstrap import (
     ones,
     percentile_interval,
 )
-from mspgt.stats.boundaries import MSPGT, PAPER, Curves, Decision, decide
+from mspgt.stats.boundaries import RULES, Curves, Decision, Verdict, decide, verdict_of
 from mspgt.stats.boundaries.fusion import contribution, peaks_at_an_end
-from mspgt.stats.boundaries.verdict import band, plain, verdict_block
+from mspgt.stats.curve import Curve
 
 Say = Callable[[str], None]
 STEPS = ("prepare", "replicates", "boundaries")
@@ -62,6 +63,44 @@ class Rule:
     confidence: float = 0.95
 
 
+@dataclass(frozen=True, eq=False)
+class SignalCurve(Curve):
+    """A signal at each transition, in its own unit.
+
+    Attributes
+    ----------
+    weight: in the fusion.
+    flags: what a reader must know of it, in a word each.
+    details: plain JSON values that the signal reports.
+    series, figures: what it shows beside the curve.
+    """
+
+    weight: float
+    unit: str = ""
+    flags: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    series: Mapping[str, SeriesValues] = field(default_factory=dict)
+    figures: tuple[Plot, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals were made.
+
+    Attributes
+    ----------
+    replicates: 0 where there are no intervals.
+    unit: what is drawn; units: corpus -> how many there are.
+    confidence: level of all intervals, 0 to 1.
+    """
+
+    replicates: int
+    unit: str
+    units: Mapping[str, int]
+    seed: int
+    confidence: float
+
+
 @dataclass(frozen=True)
 class Replicates:
     """What the bootstrap drew, by which two evaluations on the same documents are compared pair by pair."""
@@ -75,11 +114,11 @@ class Replicates:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The blocks of result.json that follow from states (plain JSON values, null for what is undefined)."""
+    """What follows from states."""
 
-    signals: dict[str, Any]
-    verdicts: dict[str, Any]
-    bootstrap: dict[str, Any]
+    signals: Mapping[str, SignalCurve]
+    verdicts: Mapping[str, Verdict]
+    bootstrap: Bootstrap
     notes: list[str]
     left_out: list[str]
     """what failed or was refused, one sentence each; any makes the exit code 3"""
@@ -97,6 +136,7 @@ class _Curve:
     replicates: Floats | None
     """(replicate, transition)"""
     report: Report
+    series: Mapping[str, SeriesValues]
     refused: str
     """why there are no replicates, a sentence"""
 
@@ -148,17 +188,12 @@ def evaluate(measured: Mapping[str, Measured], n_layers: int, rule: Rule, progre
     log.say("boundaries")
     start = time.perf_counter()
     decisions = _decisions(curves, weights, rule)
-    verdicts = {name: verdict_block(decision, weights) for name, decision in decisions.items()}
+    verdicts = {name: verdict_of(decision, weights) for name, decision in decisions.items()}
     log.spent("boundaries", start)
-    signals = {n: _signal_block(c, weights[n], measured[n].corpus, rule.confidence) for n, c in curves.items()}
+    signals = {n: _signal_curve(c, measured[n], weights[n], rule.confidence) for n, c in curves.items()}
     drawn = any(c.replicates is not None for c in curves.values())
-    bootstrap = {
-        "replicates": rule.bootstrap if drawn else 0,
-        "unit": "document",
-        "units": {corpus: len(set(u.of_document.values())) for corpus, u in units.items() if not refused[corpus]},
-        "seed": rule.seed,
-        "confidence": rule.confidence,
-    }
+    counted = {corpus: len(set(u.of_document.values())) for corpus, u in units.items() if not refused[corpus]}
+    bootstrap = Bootstrap(rule.bootstrap if drawn else 0, "document", counted, rule.seed, rule.confidence)
     replicates = _replicates(curves, decisions)
     return Evaluation(signals, verdicts, bootstrap, log.notes, log.left_out, log.seconds, replicates)
 
@@ -222,6 +257,7 @@ def _curve(name: str, entry: Measured, units: Units, refused: str, n_layers: int
     if not np.isfinite(point).any():
         raise UserError("its curve is undefined at every transition.")
     report = signal.report(prepared)
+    series = _series(signal, report, n_layers)
     if not signal.document_intervals:
         refused = f"{name} cannot be resampled by document, so it has no intervals and nothing rests on it."
         log.notes.append(refused)
@@ -235,24 +271,41 @@ def _curve(name: str, entry: Measured, units: Units, refused: str, n_layers: int
     undefined = int(np.sum(~np.isfinite(point)))
     if undefined:
         log.notes.append(f"{name} is undefined at {undefined} of {transitions} transitions; they carry no evidence.")
-    return _Curve(point, replicates, report, refused)
+    return _Curve(point, replicates, report, series, refused)
 
 
-def _signal_block(curve: _Curve, weight: float, corpus: str, confidence: float) -> dict[str, Any]:
+def _series(signal: Signal, report: Report, n_layers: int) -> dict[str, SeriesValues]:
+    """What the signal reports beside its curve, in the order of its declaration.
+
+    Raises
+    ------
+    UserError: a series that it does not declare, or one whose rows are not those of its axis.
+    """
+    for name in report.series:
+        if name not in {series.name for series in signal.series}:
+            raise UserError(f"it reports the series {name!r}, which it does not declare in `series`.")
+    return {s.name: s.of(report.series[s.name], n_layers) for s in signal.series if s.name in report.series}
+
+
+def _signal_curve(curve: _Curve, measured: Measured, weight: float, confidence: float) -> SignalCurve:
     finite = curve.point[np.isfinite(curve.point)]
     flags = list(curve.report.flags)
     if peaks_at_an_end(np.nan_to_num(curve.point, nan=-np.inf, posinf=-np.inf, neginf=-np.inf)):
         flags.append("endpoint_dominated")
     if len(finite) < len(curve.point):
         flags.append("undefined")
-    details = {**curve.report.details, "corpus": corpus, "contribution": contribution(finite, weight)}
     interval = (None, None) if curve.replicates is None else percentile_interval(curve.replicates, confidence)
-    return {
-        **band(curve.point, *interval),
-        "weight": weight,
-        "flags": flags,
-        "details": plain(details),
-    }
+    band, signal = Curve.of(curve.point, *interval), measured.signal
+    contributed = {"corpus": measured.corpus, "contribution": contribution(finite, weight)}
+    return SignalCurve(
+        *(band.transition, band.value, band.low, band.high),
+        weight=weight,
+        unit=signal.unit,
+        flags=tuple(flags),
+        details={**curve.report.details, **contributed},
+        series=curve.series,
+        figures=tuple(signal.figures),
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- verdicts
@@ -263,7 +316,8 @@ def _decisions(curves: Mapping[str, _Curve], weights: Mapping[str, float], rule:
     if not fused:
         raise UserError("every signal has weight 0: give at least one a weight, as weights.<signal>=1.")
     gathered = _gather(fused, weights)
-    return {p.name: decide(gathered, p, rule.prominence, rule.confidence, rule.seed) for p in (PAPER, MSPGT)}
+    rules = RULES.items()
+    return {name: decide(gathered, p, rule.prominence, rule.confidence, rule.seed) for name, p in rules}
 
 
 def _replicates(curves: Mapping[str, _Curve], decisions: Mapping[str, Decision]) -> Replicates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mspgt.core.errors import UserError
 from mspgt.models.blocks import body_of, find_blocks, hidden_size, is_causal, original
 from mspgt.models.built_in import MODELS
+from mspgt.models.facts import ModelFacts
 from mspgt.models.forward import counts_positions, input_device, vocabulary_size
 
 
@@ -55,10 +56,9 @@ class LoadedModel:
         return not (getattr(self.full, "hf_device_map", None) or getattr(self.full, "is_quantized", False))
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """The block `model` of a result."""
-        kept = ("name", "family", "n_layers", "hidden_size", "n_heads", "parameters", "dtype")
-        return {name: getattr(self, name) for name in kept}
+    def facts(self) -> ModelFacts:
+        """What a result says of it."""
+        return ModelFacts(**{f.name: getattr(self, f.name) for f in fields(ModelFacts)})
 
     @property
     def vocabulary(self) -> int | None:

@@ -17,7 +17,9 @@ from typing import Any, TypeVar, get_args, get_origin
 import numpy as np
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.strategies import configure_tagged_union
 
+from mspgt.contracts.series import Plot
 from mspgt.core.errors import UserError
 
 T = TypeVar("T")
@@ -93,6 +95,7 @@ def _converter() -> Converter:
     made.register_unstructure_hook_func(lambda kind: isinstance(kind, type) and issubclass(kind, np.ndarray), _listed)
     made.register_structure_hook_factory(dataclasses.is_dataclass, lambda kind: _reader(kind, made))
     made.register_unstructure_hook_factory(dataclasses.is_dataclass, lambda kind: _writer(kind, made))
+    configure_tagged_union(Plot, made, tag_name="drawn_as")
     return made
 
 

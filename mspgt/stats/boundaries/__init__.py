@@ -4,6 +4,21 @@
 whether signals coincide by more than chance, `acceptance` puts the clauses together into the paper's rule and ours.
 """
 
-from mspgt.stats.boundaries.acceptance import MSPGT, PAPER, SEVERITY, Curves, Decision, Procedure, decide
+from mspgt.stats.boundaries.acceptance import MSPGT, PAPER, RULES, SEVERITY, Curves, Decision, Procedure, decide
+from mspgt.stats.boundaries.support import BOUNDARIES
+from mspgt.stats.boundaries.verdict import Boundary, Verdict, verdict_of
 
-__all__ = ["MSPGT", "PAPER", "SEVERITY", "Curves", "Decision", "Procedure", "decide"]
+__all__ = [
+    "BOUNDARIES",
+    "MSPGT",
+    "PAPER",
+    "RULES",
+    "SEVERITY",
+    "Boundary",
+    "Curves",
+    "Decision",
+    "Procedure",
+    "Verdict",
+    "decide",
+    "verdict_of",
+]

@@ -105,6 +105,8 @@ class Procedure:
     """A rule: how signals are normalised, what is demanded, and what is only remarked."""
 
     name: str
+    title: str
+    """how it is called in sentences"""
     normalisation: str
     clauses: tuple[Clause, ...]
     remarks: tuple[Clause, ...] = ()
@@ -317,6 +319,7 @@ def competing_peaks(case: Case) -> Iterator[Finding]:
 
 PAPER = Procedure(
     "paper",
+    "the paper's rule",
     "max",
     clauses=(deep_enough, two_peaks, several_signals, narrow),
     remarks=(interior_leads, papers_signals, competing_peaks),
@@ -325,6 +328,7 @@ PAPER = Procedure(
 
 MSPGT = Procedure(
     "mspgt",
+    "mspgt's rule",
     "robust",
     clauses=(
         deep_enough,
@@ -340,3 +344,6 @@ MSPGT = Procedure(
     remarks=(interior_leads,),
 )
 """Ours: robust normalisation, and every clause; accepted means that the status is ok"""
+
+RULES = {procedure.name: procedure for procedure in (MSPGT, PAPER)}
+"""name -> rule, in the order in which verdicts are shown"""

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from mspgt.stats.boundaries.fusion import Floats
 
+BOUNDARIES = {"local_intermediate": "local-intermediate", "intermediate_global": "intermediate-global"}
+"""field of a verdict -> name of the boundary, the lower first"""
 NEAR = 2
 """layers within which two replicates speak of the same peak"""
 COMPETING = 0.10
@@ -61,7 +63,7 @@ class Support:
     @property
     def places(self) -> dict[str, Location | None]:
         """Where each boundary is, by its name."""
-        return {"local-intermediate": self.lower, "intermediate-global": self.upper}
+        return dict(zip(BOUNDARIES.values(), (self.lower, self.upper), strict=True))
 
     def competing(self) -> dict[str, Location]:
         """The boundaries that more than a tenth of the replicates put elsewhere than at their mode."""

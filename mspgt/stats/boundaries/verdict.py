@@ -1,14 +1,15 @@
-"""A decision in words and as a block of result.json (schema 1)."""
+"""A decision as a record: what a rule says of two boundaries, on what evidence, and in words."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from mspgt.stats.boundaries.acceptance import LEVEL, PAPER, Decision
 from mspgt.stats.boundaries.fusion import Floats
-from mspgt.stats.boundaries.support import Location
+from mspgt.stats.boundaries.peaks import Peak
+from mspgt.stats.boundaries.support import BOUNDARIES, Location
+from mspgt.stats.curve import Curve
 
 MEANING = {
     "probe_noise": "The jumps of a signal are too noisy to carry boundaries, so none are accepted.",
@@ -28,37 +29,136 @@ TOO_FEW = (
 )
 
 
-def verdict_block(decision: Decision, weights: Mapping[str, float]) -> dict[str, Any]:
-    """The decision as plain JSON values.
+@dataclass(frozen=True)
+class Boundary:
+    """A boundary that a rule places.
 
-    The boundaries are null unless there are two peaks and at least twelve blocks: one peak is not named as either
-    boundary, but listed under `peaks`. Beside schema 1 stand `meaning`, `peaks` and `resampled`.
+    Attributes
+    ----------
+    layer: blocks below it; relative: the same over all blocks.
+    prominence: of its peak, on the scale of the evidence.
+    ci: percentile interval of the layer, whole numbers; None without replicates that have two peaks.
+    ci_width: of it, in layers.
+    hpd: the smallest set of layers that holds the confidence's share of the replicates.
+    support: share of the replicates in which the layer is one of the two.
+    """
+
+    layer: int
+    relative: float
+    prominence: float
+    ci: tuple[int, int] | None
+    ci_width: int | None
+    hpd: tuple[int, ...] | None
+    support: float | None
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A pair of layers, and the share of all replicates that have these two peaks."""
+
+    layers: tuple[int, int]
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """What the replicates say of peaks.
+
+    Attributes
+    ----------
+    p_one_peak: share of replicates with one peak.
+    mode_share: of the most frequent pair.
+    joint: pairs of layers, the most frequent first.
+    inclusion: (transition,) share of replicates in which it is one of the two peaks, or the only one.
+    """
+
+    p_one_peak: float
+    mode_share: float
+    joint: tuple[Joint, ...]
+    inclusion: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """One rule's answer: were two boundaries accepted, why or why not, and on what evidence.
+
+    Attributes
+    ----------
+    rule: name of the procedure, "mspgt" or "paper".
+    weights: of all signals, those of weight 0 too.
+    prominence: that a peak needed.
+    status: the most severe of what speaks against the boundaries, "ok" where nothing does; reasons: all of it.
+    meaning: the verdict in one sentence.
+    p_two_peaks: share of replicates with two peaks; None without replicates.
+    null_p: of the test against chance; None where it was not made.
+    local_intermediate, intermediate_global: None unless there are two peaks and at least twelve blocks: one peak is not
+        named as either boundary, but stands under `peaks`.
+    resampled: None without replicates, and in the points of a drift.
+    """
+
+    rule: str
+    normalisation: str
+    weights: Mapping[str, float]
+    prominence: float
+    accepted: bool
+    status: str
+    reasons: tuple[str, ...]
+    meaning: str
+    p_two_peaks: float | None
+    null_p: float | None
+    evidence: Curve
+    local_intermediate: Boundary | None
+    intermediate_global: Boundary | None
+    peaks: tuple[Peak, ...]
+    resampled: Resampled | None = None
+
+    @property
+    def places(self) -> dict[str, Boundary]:
+        """Name of a boundary -> the boundary, of those that are placed, the lower first."""
+        both = dict(zip(BOUNDARIES.values(), (self.local_intermediate, self.intermediate_global), strict=True))
+        return {name: boundary for name, boundary in both.items() if boundary is not None}
+
+    @property
+    def boundaries(self) -> tuple[Boundary, ...]:
+        """The boundaries that are placed, accepted or not: none or two."""
+        return tuple(self.places.values())
+
+    @property
+    def layers(self) -> tuple[int, int] | None:
+        """Blocks below the two boundaries; None where there are not two."""
+        lower, upper = self.local_intermediate, self.intermediate_global
+        return None if lower is None or upper is None else (lower.layer, upper.layer)
+
+
+def verdict_of(decision: Decision, weights: Mapping[str, float]) -> Verdict:
+    """The decision as a record.
 
     Parameters
     ----------
     weights: of all signals, those of weight 0 too.
     """
     case, support = decision.case, decision.case.support
-    local, glob = None, None
+    lower, upper = None, None
     if case.boundaries is not None and decision.status != "too_shallow":
-        local = _boundary(decision, case.boundaries[0], support.lower if support else None)
-        glob = _boundary(decision, case.boundaries[1], support.upper if support else None)
-    return {
-        "normalisation": decision.procedure.normalisation,
-        "weights": dict(weights),
-        "prominence": decision.prominence,
-        "accepted": decision.accepted,
-        "status": decision.status,
-        "reasons": [finding.sentence for finding in decision.findings],
-        "meaning": meaning(decision),
-        "p_two_peaks": support.p_two if support else None,
-        "null_p": case.coincidence.p if case.coincidence else None,
-        "evidence": band(case.evidence, decision.low, decision.high),
-        "local_intermediate": local,
-        "intermediate_global": glob,
-        "peaks": [{"layer": p.layer, "prominence": p.prominence, "height": p.height} for p in case.peaks],
-        "resampled": _resampled(decision),
-    }
+        lower = _boundary(decision, case.boundaries[0], support.lower if support else None)
+        upper = _boundary(decision, case.boundaries[1], support.upper if support else None)
+    return Verdict(
+        rule=decision.procedure.name,
+        normalisation=decision.procedure.normalisation,
+        weights=dict(weights),
+        prominence=decision.prominence,
+        accepted=decision.accepted,
+        status=decision.status,
+        reasons=tuple(finding.sentence for finding in decision.findings),
+        meaning=meaning(decision),
+        p_two_peaks=support.p_two if support else None,
+        null_p=case.coincidence.p if case.coincidence else None,
+        evidence=Curve.of(case.evidence, decision.low, decision.high),
+        local_intermediate=lower,
+        intermediate_global=upper,
+        peaks=case.peaks,
+        resampled=_resampled(decision),
+    )
 
 
 def meaning(decision: Decision) -> str:
@@ -86,50 +186,22 @@ def meaning(decision: Decision) -> str:
     )
 
 
-def band(value: Floats, low: Floats | None, high: Floats | None) -> dict[str, Any]:
-    """A curve with its band: {transition, value, low, high}, nulls where a value or the band is missing."""
-    none = [None] * len(value)
-    return {
-        "transition": list(range(1, len(value) + 1)),
-        "value": plain(value),
-        "low": none if low is None else plain(low),
-        "high": none if high is None else plain(high),
-    }
-
-
-def plain(value: Any) -> Any:
-    """The value as plain JSON: arrays and tuples as lists, what is not a finite number as null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _boundary(decision: Decision, layer: int, place: Location | None) -> dict[str, Any]:
+def _boundary(decision: Decision, layer: int, place: Location | None) -> Boundary:
     case = decision.case
-    return {
-        "layer": layer,
-        "relative": layer / case.curves.n_layers,
-        "prominence": next(p.prominence for p in case.peaks if p.layer == layer),
-        "ci": [place.low, place.high] if place else None,
-        "ci_width": place.width if place else None,
-        "hpd": list(place.hpd) if place else None,
-        "support": float(case.support.inclusion[layer - 1]) if case.support else None,
-    }
+    return Boundary(
+        layer=layer,
+        relative=layer / case.curves.n_layers,
+        prominence=next(p.prominence for p in case.peaks if p.layer == layer),
+        ci=(place.low, place.high) if place else None,
+        ci_width=place.width if place else None,
+        hpd=place.hpd if place else None,
+        support=float(case.support.inclusion[layer - 1]) if case.support else None,
+    )
 
 
-def _resampled(decision: Decision) -> dict[str, Any] | None:
+def _resampled(decision: Decision) -> Resampled | None:
     support = decision.case.support
     if support is None:
         return None
-    return {
-        "p_one_peak": support.p_one,
-        "mode_share": support.joint[0][2] if support.joint else 0.0,
-        "joint": [{"layers": [a, b], "share": share} for a, b, share in support.joint],
-        "inclusion": plain(support.inclusion),
-    }
+    joint = tuple(Joint((a, b), share) for a, b, share in support.joint)
+    return Resampled(support.p_one, joint[0].share if joint else 0.0, joint, support.inclusion)
