@@ -108,7 +108,7 @@ BROKEN = {
 """,
     "the_report_is_plain": """
     def report(self, prepared):
-        from mspgt.signal import Report
+        from mspgt.contracts.signal import Report
         return Report((), {"tensor": prepared})
 """,
     "the_declaration_is_sane": "summary = ''",

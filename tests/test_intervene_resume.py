@@ -27,7 +27,7 @@ def slowly(self, trainer):
     flush(self, trainer)
     time.sleep(0.7)
 a.FLUSH_SECONDS, a.Accumulate._flush = 0.0, slowly
-from mspgt.cli import main
+from mspgt.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 """a command that keeps every batch at once, and then waits"""

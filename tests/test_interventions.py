@@ -149,8 +149,8 @@ def test_options_are_declared_without_torch():
 
 SOUND = """
 import torch
-from mspgt.intervention import Intervention
-from mspgt.noise import gaussian
+from mspgt.contracts.intervention import Intervention
+from mspgt.core.random import gaussian
 from mspgt.testing.interventions import InterventionConformance
 
 def add(hidden, noise):

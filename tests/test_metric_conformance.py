@@ -21,7 +21,7 @@ SOUND = """
 import math
 import numpy as np
 from mspgt import UserError
-from mspgt.metric import Metric
+from mspgt.contracts.metric import Metric
 from mspgt.testing.metrics import MetricConformance
 
 class Length(Metric):

@@ -67,7 +67,7 @@ def test_a_target_that_is_no_signal_is_named():
 
 def test_listing_plugins_and_their_options_imports_no_torch():
     code = (
-        "import sys; from mspgt import registry\n"
+        "import sys; from mspgt.contracts import registry\n"
         "for kind in registry.KINDS: [entry.option_class() for entry in registry.plugins(kind).values()]\n"
         "sys.exit('torch' in sys.modules)"
     )

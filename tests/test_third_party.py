@@ -75,7 +75,7 @@ def test_an_entry_point_makes_a_signal_known(installed):
 
 def test_it_is_known_in_another_process_too(tmp_path):
     install(tmp_path, {"mine": "mine_package:Turn"})
-    code = "import json; from mspgt import registry; print(json.dumps(list(registry.signals())))"
+    code = "import json; from mspgt.contracts import registry; print(json.dumps(list(registry.signals())))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},

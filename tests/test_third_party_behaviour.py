@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mspgt import Intervention, Metric
-from mspgt.options import option
+from mspgt.core.options import option
 
 
 @dataclass(frozen=True)

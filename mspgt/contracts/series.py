@@ -1,8 +1,8 @@
 """What a signal or a result shows beside its curve: named series, and figures of them as descriptions.
 
 A description says what is there, never how it is drawn: tables, pages, figures and CSV files are made from it by
-`mspgt.show`. A series is stored with its description, so that a result is shown in full where the plugin that made it is
-not installed.
+`mspgt.show`. A series is stored with its description, so that a result is shown in full where the plugin that made
+it is not installed.
 """
 
 from __future__ import annotations
