@@ -22,12 +22,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def test_every_folder_with_code_is_a_declared_package() -> None:
-    folders = {
-        p.parent
-        for p in (ROOT / "mspgt").rglob("__init__.py")
-        if "plugins" not in p.parts and "callbacks" not in p.parts
+    found = {"mspgt": ROOT / "mspgt", "mspgt.plugins": ROOT / "plugins", "mspgt.callbacks": ROOT / "callbacks"}
+    names = {
+        ".".join([name, *p.parent.relative_to(root).parts])
+        for name, root in found.items()
+        for p in root.rglob("__init__.py")
+        if root.name != "mspgt" or not {"plugins", "callbacks"} & {*p.parts}
     }
-    names = {".".join(p.relative_to(ROOT).parts) for p in folders} | {"mspgt.plugins", "mspgt.callbacks"}
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == names
 
 
@@ -108,7 +109,7 @@ def test_a_wheel_holds_the_three_roots_under_one_name(tmp_path: Path) -> None:
 
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     assert {n.split("/")[0] for n in names} == {"mspgt", "mspgt-0.1.0.dist-info"}
-    for expected in ("mspgt/plugins/cka.py", "mspgt/callbacks/accumulate.py", "mspgt/py.typed"):
+    for expected in ("mspgt/plugins/signals/cka/cka.py", "mspgt/callbacks/accumulate.py", "mspgt/py.typed"):
         assert expected in names
 
 
