@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mspgt.core.errors import UserError
 from mspgt.core.files import write_atomically
-from mspgt.results.codec import dumps, plain, structure
+from mspgt.core.codec import dumps, plain, structure
 from mspgt.results.kinds import SCHEMA, Kind, resolve
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 NaN and infinities are null in the file and NaN in a record; arrays are lists; a field may stand under another name
 (`kept_as`). An unknown or missing field, or a value of another type, is an error that names the file and the field.
+Where a field holds one of several records, the name of its class stands beside its fields as ``record``.
 `Mapping[str, Any]` (a plugin's own details, settings) holds any plain JSON values.
 """
 
@@ -12,18 +13,17 @@ import json
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
-from cattrs.strategies import configure_tagged_union
 
-from mspgt.contracts.series import Plot
 from mspgt.core.errors import UserError
 
 T = TypeVar("T")
-NAME = "kept_as"
+NAME, TAG = "kept_as", "record"
 
 
 def kept_as(name: str, **options: Any) -> Any:
@@ -95,7 +95,8 @@ def _converter() -> Converter:
     made.register_unstructure_hook_func(lambda kind: isinstance(kind, type) and issubclass(kind, np.ndarray), _listed)
     made.register_structure_hook_factory(dataclasses.is_dataclass, lambda kind: _reader(kind, made))
     made.register_unstructure_hook_factory(dataclasses.is_dataclass, lambda kind: _writer(kind, made))
-    configure_tagged_union(Plot, made, tag_name="drawn_as")
+    made.register_structure_hook_factory(_is_choice, lambda kind: _chosen(kind, made))
+    made.register_unstructure_hook_factory(_is_choice, lambda _: lambda value: _tagged(value, made))
     return made
 
 
@@ -112,6 +113,29 @@ def _reader(kind: Any, converter: Converter) -> Any:
 
 def _writer(kind: Any, converter: Converter) -> Any:
     return make_dict_unstructure_fn(kind, converter, **_names(kind))
+
+
+def _is_choice(kind: Any) -> bool:
+    """Whether it is one of several records."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else ()
+    return len(kinds) > 1 and all(map(dataclasses.is_dataclass, kinds))
+
+
+def _chosen(kind: Any, converter: Converter) -> Any:
+    records = {record.__name__: record for record in get_args(kind)}
+
+    def read(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            _refuse(value)
+        if value.get(TAG) not in records:
+            raise ValueError(f"{TAG} is {value.get(TAG)!r}, not one of {', '.join(records)}")
+        return converter.structure({k: v for k, v in value.items() if k != TAG}, records[value[TAG]])
+
+    return read
+
+
+def _tagged(value: Any, converter: Converter) -> dict[str, Any]:
+    return {TAG: type(value).__name__, **converter.unstructure(value)}
 
 
 def _names(kind: Any) -> dict[str, Any]:
