@@ -4,18 +4,92 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from mspgt.measure.evaluate import Evaluation
-from mspgt.results.schema import BOUNDARIES
-from mspgt.stats.boundaries.fusion import Floats
-from mspgt.stats.changes import Snapshot, change, moves
+from mspgt.core.codec import plain, structure
+from mspgt.measure.evaluate import Bootstrap, Evaluation, Floats, SignalCurve
+from mspgt.stats.boundaries import Verdict
+from mspgt.stats.changes import Change, Ints, Shift, Snapshot, change, shift
 
-Json = dict[str, Any]
-SCALARS = (bool, int, float, str, type(None))
+SINGLE = (bool, int, float, str, type(None))
+"""details of a signal that points keep: matrices at every step would be most of the file"""
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Both boundaries in each bootstrap replicate, (replicate,) blocks below; 0 where it has fewer than two peaks."""
+
+    local_intermediate: NDArray[np.int64]
+    intermediate_global: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        lower, upper = len(self.local_intermediate), len(self.intermediate_global)
+        if lower != upper:
+            raise ValueError(f"it has {lower} values of the lower boundary and {upper} of the upper one")
+
+    @property
+    def pairs(self) -> Ints:
+        """(replicate, 2), the lower first."""
+        return np.stack([self.local_intermediate, self.intermediate_global], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """One evaluation.
+
+    Attributes
+    ----------
+    step: optimizer steps taken; 0 is before training.
+    signals, verdicts: as of a run, without what would be most of the file.
+    loss: mean training loss since the point before; NaN where it is not known.
+    seconds: that the evaluation took.
+    end: evaluated because training ended here, not because the step was due.
+    replicates: rule -> boundaries in each replicate; None without replicates.
+    """
+
+    step: int
+    signals: Mapping[str, SignalCurve]
+    verdicts: Mapping[str, Verdict]
+    loss: float
+    seconds: float
+    end: bool
+    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
+    replicates: Mapping[str, Layers] | None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether mspgt's rule accepts boundaries here."""
+        return self.verdicts["mspgt"].accepted
+
+    def snapshot(self, replicates: Mapping[str, Floats]) -> Snapshot:
+        """What changes are computed from.
+
+        Parameters
+        ----------
+        replicates: signal -> (replicate, transition), which a point does not keep.
+        """
+        return Snapshot(
+            self.step,
+            {name: curve.value for name, curve in self.signals.items()},
+            replicates,
+            {rule: verdict.layers for rule, verdict in self.verdicts.items()},
+            {rule: layers.pairs for rule, layers in (self.replicates or {}).items()},
+        )
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a history keeps beside replicates of curves."""
+
+    points: tuple[Point, ...]
+    changes: tuple[Change, ...]
+    bootstrap: Bootstrap | None
 
 
 class History:
@@ -23,29 +97,30 @@ class History:
 
     Attributes
     ----------
-    points, changes, overall: as drift.json has them.
-    bootstrap: the block `bootstrap` of the latest evaluation.
+    points: the earliest first; changes: from each point to the next.
+    bootstrap: of the latest evaluation; None before the first.
     """
 
     def __init__(self) -> None:
-        self.points: list[Json] = []
-        self.changes: list[Json] = []
-        self.bootstrap: Json = {}
-        self._latest: list[Snapshot] = []
-        """of the last point; before it that of the point before, while the last may yet be dropped"""
+        self.points: list[Point] = []
+        self.changes: list[Change] = []
+        self.bootstrap: Bootstrap | None = None
+        self._latest: list[Mapping[str, Floats]] = []
+        """replicates of curves of the last point; before them those of the point before, while the last may be dropped
+        yet"""
 
     @property
     def step(self) -> int | None:
         """Step of the last point."""
-        return self.points[-1]["step"] if self.points else None
+        return self.points[-1].step if self.points else None
 
     @property
-    def overall(self) -> Json | None:
-        """The moves from the first point to the last."""
-        if len(self.points) < 2:
+    def overall(self) -> Shift | None:
+        """The moves from the first point to the last; None where there is one point."""
+        if len(self.points) < 2 or self.bootstrap is None:
             return None
-        first, last = (_of_point(self.points[i]) for i in (0, -1))
-        return moves(first, last, float(self.bootstrap["confidence"]))
+        first, last = (self.points[i].snapshot({}) for i in (0, -1))
+        return shift(first, last, self.bootstrap.confidence)
 
     def add(
         self,
@@ -57,7 +132,7 @@ class History:
         end: bool = False,
         notes: Sequence[str] = (),
         left_out: Sequence[str] = (),
-    ) -> Json:
+    ) -> Point:
         """Add a point.
 
         Parameters
@@ -71,96 +146,53 @@ class History:
         -------
         The point.
         """
-        snapshot = _snapshot(step, evaluation)
-        confidence = float(evaluation.bootstrap["confidence"])
-        changed = [change(before, snapshot, confidence) for before in self._latest[-1:]]
-        pairs = snapshot.pairs
-        point = {
-            "step": step,
-            "signals": {name: _short(block) for name, block in evaluation.signals.items()},
-            "verdicts": {n: {k: v for k, v in b.items() if k != "resampled"} for n, b in evaluation.verdicts.items()},
-            "loss": loss if loss is not None and math.isfinite(loss) else None,
-            "seconds": round(seconds, 3),
-            "end": end,
-            "notes": list(notes),
-            "left_out": list(left_out),
-            "replicates": {r: dict(zip(BOUNDARIES, p.T.tolist(), strict=True)) for r, p in pairs.items()} or None,
-        }
+        drawn = evaluation.replicates
+        point = Point(
+            step,
+            {name: _short(curve) for name, curve in evaluation.signals.items()},
+            {rule: replace(verdict, resampled=None) for rule, verdict in evaluation.verdicts.items()},
+            loss if loss is not None and math.isfinite(loss) else math.nan,
+            round(seconds, 3),
+            end,
+            tuple(notes),
+            tuple(left_out),
+            {rule: Layers(*pairs.T) for rule, pairs in drawn.pairs.items()} or None,
+        )
+        if self.points:
+            before, after = self.points[-1].snapshot(self._latest[-1]), point.snapshot(drawn.curves)
+            self.changes.append(change(before, after, evaluation.bootstrap.confidence))
         self.bootstrap = evaluation.bootstrap
         self.points.append(point)
-        self.changes += changed
-        self._latest = [*self._latest[-1:], snapshot] if end else [snapshot]
+        self._latest = [*self._latest[-1:], drawn.curves] if end else [drawn.curves]
         return point
 
     def drop_end(self) -> None:
         """Forget a point that was evaluated only because training ended: it goes on now."""
-        if self.points and self.points[-1]["end"]:
+        if self.points and self.points[-1].end:
             self.points.pop()
             self.changes = self.changes[: max(0, len(self.points) - 1)]
             self._latest.pop()
 
-    def state_dict(self) -> Json:
+    def state_dict(self) -> dict[str, Any]:
         """All of it, as plain values and tensors."""
-        return {
-            "points": list(self.points),
-            "changes": list(self.changes),
-            "bootstrap": dict(self.bootstrap),
-            "latest": [_packed(snapshot) for snapshot in self._latest],
-        }
+        kept = _Kept(tuple(self.points), tuple(self.changes), self.bootstrap)
+        latest = [{name: torch.from_numpy(np.array(v)) for name, v in drawn.items()} for drawn in self._latest]
+        return {**plain(kept), "latest": latest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
-        self.points, self.changes = list(state["points"]), list(state["changes"])
-        self.bootstrap = dict(state["bootstrap"])
-        self._latest = [
-            Snapshot(
-                point["step"],
-                _curves(point["signals"]),
-                {name: values.cpu().numpy() for name, values in packed.items()},
-                _boundaries(point["verdicts"]),
-                _pairs(point["replicates"]),
-            )
-            for point, packed in zip(self.points[-len(state["latest"]) :], state["latest"], strict=False)
-        ]
+        """Go on from what `state_dict` gave.
+
+        Raises
+        ------
+        UserError: it is damaged, or of another version of mspgt.
+        """
+        kept = structure({k: v for k, v in state.items() if k != "latest"}, _Kept, "the history of the drift")
+        self.points, self.changes, self.bootstrap = list(kept.points), list(kept.changes), kept.bootstrap
+        self._latest = [{name: values.cpu().numpy() for name, values in drawn.items()} for drawn in state["latest"]]
 
 
-def _snapshot(step: int, evaluation: Evaluation) -> Snapshot:
-    replicates = evaluation.replicates
-    return Snapshot(
-        step, _curves(evaluation.signals), replicates.curves, _boundaries(evaluation.verdicts), replicates.pairs
+def _short(curve: SignalCurve) -> SignalCurve:
+    """A signal's curve with single values of its details, and nothing that it shows beside."""
+    return replace(
+        curve, details={k: v for k, v in curve.details.items() if isinstance(v, SINGLE)}, series={}, figures=()
     )
-
-
-def _of_point(point: Json) -> Snapshot:
-    """What a point alone tells: everything but the replicates of curves."""
-    return Snapshot(
-        point["step"], _curves(point["signals"]), {}, _boundaries(point["verdicts"]), _pairs(point["replicates"])
-    )
-
-
-def _curves(signals: Mapping[str, Any]) -> dict[str, Floats]:
-    return {n: np.array([math.nan if v is None else v for v in block["value"]]) for n, block in signals.items()}
-
-
-def _boundaries(verdicts: Mapping[str, Any]) -> dict[str, tuple[int, int] | None]:
-    found: dict[str, tuple[int, int] | None] = {}
-    for rule, verdict in verdicts.items():
-        lower, upper = (verdict[key] for key in BOUNDARIES)
-        found[rule] = None if lower is None or upper is None else (lower["layer"], upper["layer"])
-    return found
-
-
-def _pairs(replicates: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {
-        rule: np.array([sides[key] for key in BOUNDARIES], dtype=np.int64).T
-        for rule, sides in (replicates or {}).items()
-    }
-
-
-def _packed(snapshot: Snapshot) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(np.array(values)) for name, values in snapshot.replicates.items()}
-
-
-def _short(block: Mapping[str, Any]) -> Json:
-    """A signal's block, of the details single values only: matrices at every step would be most of the file."""
-    return {**block, "details": {k: v for k, v in block["details"].items() if isinstance(v, SCALARS)}}

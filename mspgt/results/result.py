@@ -99,9 +99,9 @@ class Result:
             )
         fields = {key: value for key, value in data.items() if key not in ("kind", "schema")}
         found = structure(fields, cls, str(file), again)
-        return found.at(file.parent)
+        return found.kept_in(file.parent)
 
-    def at(self, directory: Path | None) -> Self:
+    def kept_in(self, directory: Path | None) -> Self:
         """The same, known to be kept in a directory."""
         object.__setattr__(self, "directory", directory)
         return self

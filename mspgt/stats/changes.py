@@ -8,20 +8,84 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mspgt.results.schema import BOUNDARIES, RULES
+from mspgt.core.codec import kept_as
 from mspgt.stats.bootstrap import Floats, percentile_interval
 from mspgt.stats.boundaries.acceptance import MINIMUM_SHARE
-from mspgt.stats.boundaries.verdict import band
-
-KEYS = dict(zip(RULES, ("boundaries", "paper"), strict=True))
-"""rule -> key of its moves in a change"""
+from mspgt.stats.boundaries.support import BOUNDARIES
+from mspgt.stats.curve import Curve
 
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Move:
+    """How far a boundary moved from one evaluation to another.
+
+    Attributes
+    ----------
+    moved: blocks, deeper counts as positive.
+    low, high: ends of the paired interval; None where there is none.
+    real: more than noise, as `_move` decides: that the interval leaves out 0 is not enough.
+    share: replicates that have both boundaries in both evaluations, 0 to 1; None where there are none.
+    """
+
+    moved: int
+    low: int | None
+    high: int | None
+    real: bool
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How both boundaries moved; None where they are not in both evaluations."""
+
+    local_intermediate: Move | None = None
+    intermediate_global: Move | None = None
+
+    @property
+    def found(self) -> dict[str, Move]:
+        """Name of a boundary -> its move, of those that there are, the lower first."""
+        both = dict(zip(BOUNDARIES.values(), (self.local_intermediate, self.intermediate_global), strict=True))
+        return {name: move for name, move in both.items() if move is not None}
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How the boundaries moved from one evaluation to another.
+
+    Attributes
+    ----------
+    start, stop: steps of the two evaluations.
+    boundaries: by mspgt's rule; paper: by the paper's.
+    """
+
+    start: int = kept_as("from")
+    stop: int = kept_as("to")
+    boundaries: Moves
+    paper: Moves
+
+    def by(self, rule: str) -> Moves:
+        """By the rule "mspgt" or "paper"."""
+        return self.paper if rule == "paper" else self.boundaries
+
+
+@dataclass(frozen=True, eq=False)
+class Difference(Curve):
+    """By how much a signal differs at each transition, in its own unit, with the paired interval."""
+
+    value: Floats = kept_as("difference")
+
+
+@dataclass(frozen=True, eq=False)
+class Change(Shift):
+    """What changed from one evaluation to another; signals that only one of the two has are not there."""
+
+    signals: Mapping[str, Difference]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +108,11 @@ class Snapshot:
     pairs: Mapping[str, Ints]
 
 
-def change(before: Snapshot, after: Snapshot, confidence: float) -> dict[str, Any]:
-    """What changed, as an element of `changes` in drift.json: plain values, null for what is undefined.
+def change(before: Snapshot, after: Snapshot, confidence: float) -> Change:
+    """What changed from one evaluation to another.
 
-    Signals that only one of the two has are left out. A signal's interval is that of percentiles of the paired
-    differences, at each transition by itself: over a whole curve more than 1 - confidence of them may miss.
+    A signal's interval is that of percentiles of the paired differences, at each transition by itself: over a whole
+    curve more than 1 - confidence of them may miss.
 
     Parameters
     ----------
@@ -57,12 +121,12 @@ def change(before: Snapshot, after: Snapshot, confidence: float) -> dict[str, An
     """
     shared = [name for name in before.curves if name in after.curves]
     signals = {name: _difference(name, before, after, confidence) for name in shared}
-    return {"from": before.step, "to": after.step, "signals": signals, **_moves(before, after, confidence)}
+    return Change(before.step, after.step, *_by_rule(before, after, confidence), signals)
 
 
-def moves(before: Snapshot, after: Snapshot, confidence: float) -> dict[str, Any]:
+def shift(before: Snapshot, after: Snapshot, confidence: float) -> Shift:
     """How the boundaries moved, without the signals; as `change`."""
-    return {"from": before.step, "to": after.step, **_moves(before, after, confidence)}
+    return Shift(before.step, after.step, *_by_rule(before, after, confidence))
 
 
 def integer_interval(values: Ints, confidence: float, counts: Ints | None = None) -> tuple[int, int]:
@@ -91,26 +155,26 @@ def enough(replicates: int, confidence: float) -> bool:
     return (1 - confidence) / 2 * replicates >= 1 - 1e-9
 
 
-def _difference(name: str, before: Snapshot, after: Snapshot, confidence: float) -> dict[str, Any]:
+def _difference(name: str, before: Snapshot, after: Snapshot, confidence: float) -> Difference:
     with np.errstate(invalid="ignore"):  # infinities have no difference, and none is shown
         interval: tuple[Floats | None, Floats | None] = (None, None)
         if name in before.replicates and name in after.replicates:
             interval = percentile_interval(after.replicates[name] - before.replicates[name], confidence)
-        block = band(after.curves[name] - before.curves[name], *interval)
-    return {"transition": block["transition"], "difference": block["value"], "low": block["low"], "high": block["high"]}
+        return Difference.of(after.curves[name] - before.curves[name], *interval)
 
 
-def _moves(before: Snapshot, after: Snapshot, confidence: float) -> dict[str, Any]:
+def _by_rule(before: Snapshot, after: Snapshot, confidence: float) -> tuple[Moves, Moves]:
+    """By mspgt's rule and by the paper's."""
+    return _moves("mspgt", before, after, confidence), _moves("paper", before, after, confidence)
+
+
+def _moves(rule: str, before: Snapshot, after: Snapshot, confidence: float) -> Moves:
+    first, last = before.boundaries.get(rule), after.boundaries.get(rule)
+    if first is None or last is None:
+        return Moves()
+    drawn = _differences(before.pairs.get(rule), after.pairs.get(rule))
     same_signals = before.curves.keys() == after.curves.keys()
-    found: dict[str, Any] = {}
-    for rule, key in KEYS.items():
-        first, last = before.boundaries.get(rule), after.boundaries.get(rule)
-        found[key] = dict.fromkeys(BOUNDARIES)
-        if first is not None and last is not None:
-            drawn = _differences(before.pairs.get(rule), after.pairs.get(rule))
-            for side, boundary in enumerate(BOUNDARIES):
-                found[key][boundary] = _move(last[side] - first[side], drawn, side, confidence, same_signals)
-    return found
+    return Moves(*(_move(last[side] - first[side], drawn, side, confidence, same_signals) for side in (0, 1)))
 
 
 @dataclass(frozen=True)
@@ -128,7 +192,7 @@ def _differences(before: Ints | None, after: Ints | None) -> _Drawn | None:
     return _Drawn((after - before)[both], float(both.mean()))
 
 
-def _move(moved: int, drawn: _Drawn | None, side: int, confidence: float, same_signals: bool) -> dict[str, Any]:
+def _move(moved: int, drawn: _Drawn | None, side: int, confidence: float, same_signals: bool) -> Move:
     """How far one boundary moved, and whether that is more than another choice of documents would give.
 
     A move is real if all of this holds; each clause keeps out something that looks like a move and is none:
@@ -147,8 +211,8 @@ def _move(moved: int, drawn: _Drawn | None, side: int, confidence: float, same_s
     or twenty documents percentile intervals are a little too narrow, here as everywhere.
     """
     if drawn is None or not len(drawn.layers):
-        return {"moved": moved, "low": None, "high": None, "real": False, "share": drawn.share if drawn else None}
+        return Move(moved, None, None, False, drawn.share if drawn else None)
     low, high = integer_interval(drawn.layers[:, side], confidence)
     beyond = (low > 0 and moved > 0) or (high < 0 and moved < 0)
     real = beyond and drawn.share >= MINIMUM_SHARE and enough(len(drawn.layers), confidence) and same_signals
-    return {"moved": moved, "low": low, "high": high, "real": real, "share": drawn.share}
+    return Move(moved, low, high, real, drawn.share)

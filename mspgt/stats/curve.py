@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class Curve:
             raise ValueError(f"a curve has {listed}; all must be equally many")
 
     @classmethod
-    def of(cls, value: Floats, low: Floats | None = None, high: Floats | None = None) -> Curve:
+    def of(cls, value: Floats, low: Floats | None = None, high: Floats | None = None) -> Self:
         """A curve over all transitions; without an interval where `low` and `high` are None."""
         none = np.full(len(value), np.nan)
         return cls(

@@ -1,0 +1,188 @@
+"""Drift: how layers organise while a model trains: evaluations at many steps, and what changed between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mspgt.core.errors import UserError
+from mspgt.core.files import write_atomically
+from mspgt.core.provenance import Provenance
+from mspgt.measure.corpora import CorpusFacts
+from mspgt.measure.evaluate import Bootstrap
+from mspgt.measure.history import Point
+from mspgt.models.facts import ModelFacts
+from mspgt.results.kinds import Kind, resolve
+from mspgt.results.result import Result
+from mspgt.results.run import Run
+from mspgt.stats.boundaries import RULES
+from mspgt.stats.changes import Change, Shift
+from mspgt.stats.paired.answers import Prediction
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """What evaluating took.
+
+    Attributes
+    ----------
+    seconds: of all evaluations.
+    share: of the time since training began, this session's and earlier ones'; None before any time went by, and where
+        checkpoints were measured.
+    every_n_steps, max_overhead: steps between evaluations and the largest share allowed; None where there are none.
+    skipped: evaluations that were due but would have exceeded `max_overhead`.
+    """
+
+    seconds: float
+    share: float | None = None
+    every_n_steps: int | None = None
+    max_overhead: float | None = None
+    skipped: int = 0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Drift(Result):
+    """Curves and boundaries at many steps of a training, and what changed.
+
+    Attributes
+    ----------
+    points: every evaluation, the earliest first; there is at least one.
+    changes: what changed from each point to the next.
+    overall: how the boundaries moved from the first point to the last; None where there is one point.
+    prediction_3_2: the answer on the paper's prediction; None where it was not asked.
+    notes: what a reader must know beside the numbers; left_out: what was not measured; one sentence each. Points have
+        their own.
+    """
+
+    kind: ClassVar[Kind] = Kind(
+        name="drift",
+        file="drift.json",
+        what="a drift",
+        maker="training with `BoundaryDrift`, or by `mspgt drift out=...`",
+        shown="mspgt.show.drift:SHOWN",
+        settings="mspgt.config.drift:DriftOptions",
+    )
+
+    model: ModelFacts
+    data: CorpusFacts
+    provenance: Provenance
+    settings: Mapping[str, Any]
+    bootstrap: Bootstrap
+    points: tuple[Point, ...]
+    changes: tuple[Change, ...]
+    overall: Shift | None
+    prediction_3_2: Prediction | None
+    overhead: Overhead
+    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        steps = [point.step for point in self.points]
+        if not steps:
+            raise ValueError("it holds no points")
+        for before, after in pairwise(steps):
+            if before >= after:
+                raise ValueError(f"step {after:,} follows step {before:,}")
+        if [(change.start, change.stop) for change in self.changes] != list(pairwise(steps)):
+            raise ValueError("changes do not lead from each point to the next")
+        if self.overall is not None and (self.overall.start, self.overall.stop) != (steps[0], steps[-1]):
+            raise ValueError("overall does not lead from the first point to the last")
+        for point in self.points:
+            self._check(point)
+
+    def _check(self, point: Point) -> None:
+        """A point must hold what a run does."""
+        try:
+            self._run(point).verdict()
+        except (ValueError, UserError) as error:
+            raise ValueError(f"at step {point.step:,}, {error}") from error
+        for rule, verdict in point.verdicts.items():
+            if verdict.accepted and verdict.layers is None:
+                raise ValueError(f"at step {point.step:,}, verdicts.{rule} is accepted without two boundaries")
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return self.model.n_layers
+
+    @property
+    def confidence(self) -> float:
+        """Level of all intervals, 0 to 1."""
+        return self.bootstrap.confidence
+
+    @cached_property
+    def steps(self) -> NDArray[np.int64]:
+        """The step of each point, (point,) int, strictly increasing."""
+        return np.array([point.step for point in self.points], dtype=np.int64)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Names of the signals measured at any point, in their order."""
+        return tuple(dict.fromkeys(name for point in self.points for name in point.signals))
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules that could be applied at any point, mspgt's first."""
+        return tuple(rule for rule in RULES if any(rule in point.verdicts for point in self.points))
+
+    def at(self, step: int) -> Run:
+        """What a run shows at a step.
+
+        Raises
+        ------
+        UserError: nothing was evaluated at this step.
+        """
+        for point in self.points:
+            if point.step == step:
+                return self._run(point)
+        steps = ", ".join(str(point.step) for point in self.points)
+        raise UserError(f"nothing was evaluated at step {step}; available: {steps}.")
+
+    def _run(self, point: Point) -> Run:
+        return Run(
+            self.model,
+            self.data,
+            point.signals,
+            point.verdicts,
+            self.bootstrap,
+            self.provenance,
+            point.notes,
+            point.left_out,
+            self.settings,
+        )
+
+    def against(self, *others: Drift | str | os.PathLike[str], rule: str = "mspgt") -> Prediction:
+        """Answer the paper's prediction 3.2 from the last points of this training and of others.
+
+        Parameters
+        ----------
+        others: drifts, or folders or files that hold them, of models of the same architecture.
+        rule: whose boundaries, "mspgt" or "paper".
+
+        Raises
+        ------
+        UserError: as `mspgt.prediction_3_2`.
+        """
+        from mspgt.results.prediction_3_2 import prediction_3_2
+
+        return prediction_3_2([self, *others], rule=rule)
+
+    def save_data(self, directory: str | os.PathLike[str]) -> Path:
+        """Write drift.json, drift.csv and boundaries.csv alone; returns the directory.
+
+        Raises
+        ------
+        MachineError: the directory cannot be written.
+        """
+        root = super().save_data(directory)
+        for name, table in resolve(self.kind.shown).tables.items():
+            write_atomically(root / table.file, self.to_csv(name))
+        return root
