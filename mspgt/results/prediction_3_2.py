@@ -6,13 +6,14 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import product
 from typing import Any
 
 from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.core.phrases import listed
 from mspgt.results.drift import Drift
+from mspgt.results.loading import load_several
 from mspgt.stats.boundaries import RULES
 from mspgt.stats.boundaries.acceptance import MINIMUM_SHARE
 from mspgt.stats.chance import THRESHOLD, chance, exceeds
@@ -105,11 +106,9 @@ def prediction_3_2(runs: Sequence[Training], rule: str = "mspgt", names: Sequenc
     ------
     UserError: fewer than two runs, the same run twice, different architectures, no such rule, no such file.
     """
-    given = [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
-    drifts = [_loaded(run) for run in given]
-    called = _names(given, drifts, names)
-    _check(drifts, called)
-    compared = _Comparison(tuple(_End(name, drift, rule) for name, drift in zip(called, drifts, strict=True)))
+    drifts = load_several(runs, names, Drift)
+    _check_architecture(drifts)
+    compared = _Comparison(tuple(_End(name, drift, rule) for name, drift in drifts.items()))
     verdict, first = compared.judged()
     reasons = (f"{verdict}: {first}.", *compared.circumstances())
     return Prediction(verdict, reasons, plain(compared.numbers()))
@@ -118,34 +117,15 @@ def prediction_3_2(runs: Sequence[Training], rule: str = "mspgt", names: Sequenc
 # -------------------------------------------------------------------------------------------------------- runs
 
 
-def _loaded(run: Training) -> Drift:
-    return run if isinstance(run, Drift) else Drift.load(run)
-
-
-def _names(given: Sequence[Training], drifts: Sequence[Drift], names: Sequence[str] | None) -> list[str]:
-    if names is not None:
-        if len(names) != len(given):
-            raise UserError(f"{len(given)} runs have {len(names)} names; give one name for each run.")
-        return list(names)
-    found = [d.model.name if isinstance(run, Drift) else os.fspath(run) for run, d in zip(given, drifts, strict=True)]
-    distinct = len(set(found)) == len(found)
-    return found if distinct else [f"{name} (run {i})" for i, name in enumerate(found, start=1)]
-
-
-def _check(drifts: Sequence[Drift], names: Sequence[str]) -> None:
-    if len(drifts) < 2:
-        raise UserError(f"prediction 3.2 compares two or more training runs; got {len(drifts)}: give another run.")
-    for name, drift in zip(names[1:], drifts[1:], strict=True):
-        for key in ARCHITECTURE:
-            first, other = (getattr(d.model, key) for d in (drifts[0], drift))
-            if first != other:
-                raise UserError(
-                    f"prediction 3.2 compares runs of one architecture, but {key} is {first} in {names[0]} and {other} "
-                    f"in {name}; give runs that agree in {', '.join(ARCHITECTURE)}."
-                )
-    for (one, first), (another, second) in combinations(zip(names, map(plain, drifts), strict=True), 2):
-        if first == second:
-            raise UserError(f"{one} and {another} are the same run; give runs that were trained apart.")
+def _check_architecture(drifts: Mapping[str, Drift]) -> None:
+    (first, model), *others = ((name, drift.model) for name, drift in drifts.items())
+    for (name, other), key in product(others, ARCHITECTURE):
+        one, another = getattr(model, key), getattr(other, key)
+        if one != another:
+            raise UserError(
+                f"prediction 3.2 compares runs of one architecture, but {key} is {one} in {first} and {another} in "
+                f"{name}; give runs that agree in {', '.join(ARCHITECTURE)}."
+            )
 
 
 class _End:
