@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from mspgt.core.codec import dumps, plain, structure
 from mspgt.core.errors import UserError
 from mspgt.core.files import write_atomically
+from mspgt.models.facts import ModelFacts
 from mspgt.results.kinds import SCHEMA, Kind, resolve
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ class Result:
     Attributes
     ----------
     kind: what is declared of it once.
+    model: that it is about.
     directory: where it was loaded from, or is kept; None for one that is in memory alone.
     """
 
     kind: ClassVar[Kind]
     directory: ClassVar[Path | None] = None
+    model: ModelFacts
 
     def as_dict(self) -> dict[str, Any]:
         """The contents of its file as plain JSON values, None for what is not a finite number."""

@@ -16,6 +16,7 @@ from mspgt.models.facts import ModelFacts
 from mspgt.results.kinds import Kind
 from mspgt.results.result import Result
 from mspgt.stats.boundaries import RULES, Boundary, Verdict
+from mspgt.stats.curve import Curve
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,7 +50,7 @@ class Run(Result):
     settings: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        curves = {f"signals.{name}": curve for name, curve in self.signals.items()}
+        curves: dict[str, Curve] = {f"signals.{name}": curve for name, curve in self.signals.items()}
         curves |= {f"verdicts.{rule}.evidence": verdict.evidence for rule, verdict in self.verdicts.items()}
         for name, curve in curves.items():
             if len(curve.transition) != self.n_layers - 1:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mspgt.contracts.series import Plot, SeriesValues
 from mspgt.show.grid import Grid, Piece
+from mspgt.stats.boundaries import Verdict
 
 R = TypeVar("R")
 
@@ -145,10 +146,16 @@ class Section:
 
 @dataclass(frozen=True)
 class PlotOf:
-    """A figure as a description with its series, for the shipped renderers to draw."""
+    """A figure as a description with its series, for the shipped renderers to draw.
+
+    Attributes
+    ----------
+    verdict: whose boundaries are marked in it; none where None.
+    """
 
     plot: Plot
     series: Mapping[str, SeriesValues]
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
