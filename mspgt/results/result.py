@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from mspgt.core.codec import dumps, plain, structure
 from mspgt.core.errors import UserError
 from mspgt.core.files import write_atomically
-from mspgt.core.codec import dumps, plain, structure
 from mspgt.models.facts import ModelFacts
 from mspgt.results.kinds import SCHEMA, Kind, resolve
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.core.provenance import Provenance
 from mspgt.measure.corpora import CorpusFacts
 from mspgt.measure.evaluate import Bootstrap, SignalCurve
 from mspgt.models.facts import ModelFacts
-from mspgt.core.codec import plain
 from mspgt.results.kinds import Kind
 from mspgt.results.result import Result
 from mspgt.stats.boundaries import RULES, Boundary, Verdict
