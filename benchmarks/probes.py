@@ -29,7 +29,7 @@ from mspgt.models.capture import Capture
 from mspgt.plugins.signals.probe import tasks as probe_tasks
 from mspgt.plugins.signals.probe.f1 import f1, label_counts, micro_f1
 from mspgt.plugins.signals.probe.probe import Probe
-from mspgt.plugins.signals.probe.rows import standardised
+from mspgt.plugins.signals.probe.vectors import standardised
 from mspgt.plugins.signals.probe.spans import Scheme, span_counts
 from mspgt.plugins.signals.probe.tasks import TEST, TRAIN, Task
 

@@ -13,8 +13,8 @@ from mspgt.core.key import Key
 from mspgt.core.state import Units, merge
 from mspgt.plugins.signals.cka.centred import Rows
 from mspgt.plugins.signals.cka.cka import CKA
-from mspgt.plugins.signals.cka.rows import draw_tokens, whole_sentences
-from mspgt.plugins.signals.cka.sums import measure as measure_rows
+from mspgt.plugins.signals.cka.selection import draw_tokens, whole_sentences
+from mspgt.plugins.signals.cka.from_rows import measure as measure_rows
 from mspgt.testing import Planted, measure, observe, planted_cka_layers, planted_corpus, planted_steps
 
 

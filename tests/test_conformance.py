@@ -48,8 +48,8 @@ class Test_{name}(SignalConformance):
 """
 
 RECORDER = """
-    def recorder(self, stage, batch, fitted):
-        inner, hidden = super().recorder(stage, batch, fitted), []
+    def recorder(self, name, batch, fitted):
+        inner, hidden = super().recorder(name, batch, fitted), []
         class Recorder:
             def layer(self, layer):
                 {layer}
@@ -73,9 +73,9 @@ BROKEN = {
     def curve(self, prepared, weights, rng): return super().curve(prepared, weights + 1, rng)
 """,
     "save_then_load_changes_nothing": """
-    def recorder(self, stage, batch, fitted):
+    def recorder(self, name, batch, fitted):
         self.saw = True
-        return super().recorder(stage, batch, fitted)
+        return super().recorder(name, batch, fitted)
     def value(self, sums): return super().value(sums) * (2 if hasattr(self, "saw") else 1)
 """,
     "an_empty_shard_is_the_identity": """
@@ -103,8 +103,8 @@ BROKEN = {
     def sums(self, a, b, content): return super().sums(a, b, content) + torch.rand(len(a), 2)
 """,
     "keys_are_those_of_the_batch": """
-    def recorder(self, stage, batch, fitted):
-        return super().recorder(stage, batch.select(range(len(batch.keys) - 1)), fitted)
+    def recorder(self, name, batch, fitted):
+        return super().recorder(name, batch.select(range(len(batch.keys) - 1)), fitted)
 """,
     "the_report_is_plain": """
     def report(self, prepared):

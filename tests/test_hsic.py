@@ -12,7 +12,7 @@ from mspgt.plugins.signals.cka.centred import Rows
 from mspgt.plugins.signals.cka.hsic import cka, hsic_biased, hsic_debiased, linear_gram
 from mspgt.plugins.signals.cka.hsic_units import distinct_tuples
 from mspgt.plugins.signals.cka.products import products_by_features, products_by_samples
-from mspgt.plugins.signals.cka.sums import layer_matrix, measure
+from mspgt.plugins.signals.cka.from_rows import layer_matrix, measure
 from mspgt.plugins.signals.cka.triples import GatherAffinity, GatherFeatures, GatherStored, choose
 
 CPU = torch.device("cpu")

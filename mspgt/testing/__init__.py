@@ -2,7 +2,6 @@
 
 from mspgt.testing.attention import PlantedAttention, random_attention
 from mspgt.testing.conformance import SignalConformance
-from mspgt.testing.drift_example import example_drift
 from mspgt.testing.drive import Measurement, measure, observe
 from mspgt.testing.interventions import InterventionConformance
 from mspgt.testing.metrics import MetricConformance
@@ -23,7 +22,6 @@ __all__ = [
     "PlantedAttention",
     "PlantedCorpus",
     "SignalConformance",
-    "example_drift",
     "measure",
     "observe",
     "planted_batches",

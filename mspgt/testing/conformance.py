@@ -179,8 +179,8 @@ class SignalConformance:
         batches = planted.batches()
         before = [tensors_of(one) for one in batches]
         signal = self.make()
-        for stage, fitted in {signal.stages[0]: None, signal.stages[-1]: measured.before}.items():
-            observe(signal, batches, stage, fitted)
+        for name, fitted in {signal.passes[0]: None, signal.passes[-1]: measured.before}.items():
+            observe(signal, batches, name, fitted)
         for old, new in zip(before, map(tensors_of, batches), strict=True):
             assert all(torch.equal(a, b) for a, b in zip(old, new, strict=True)), "an input tensor was changed"
 
