@@ -34,6 +34,7 @@ class Series:
         depth the series is a matrix.
     summary: one line about it, or nothing.
     folded: whether a page shows its table folded away.
+    optional: whether some options, or a small corpus, leave it without values: it is not reported then.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Series:
     columns: str = ""
     summary: str = ""
     folded: bool = True
+    optional: bool = False
 
     def of(self, values: Any, n_layers: int) -> SeriesValues:
         """Values as the signal reported them, checked against the declaration.
@@ -150,6 +152,11 @@ class HeatMap:
 
 Plot = Lines | HeatMap
 """the description of a figure"""
+
+
+def series_of(plot: Plot) -> tuple[str, ...]:
+    """The names of the series that a figure shows."""
+    return (plot.series,) if isinstance(plot, HeatMap) else plot.series
 
 
 def axis_length(axis: str, n_layers: int) -> int | None:

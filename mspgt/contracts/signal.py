@@ -61,7 +61,7 @@ class Report:
     details: Mapping[str, Any] = field(default_factory=dict)
     """single values, and records of them: plain JSON"""
     series: Mapping[str, Any] = field(default_factory=dict)
-    """declared series -> its values, as `Series.of` takes them; one that has none this time is left out"""
+    """declared series -> its values, as `Series.of` takes them"""
 
 
 class Signal:

@@ -19,7 +19,7 @@ from mspgt.testing.planted import Planted, PlantedCorpus
 
 
 @dataclass(frozen=True)
-class Measurement:
+class PlantedMeasurement:
     """All that came of one signal on one corpus."""
 
     signal: Signal
@@ -60,13 +60,13 @@ class Measurement:
         return self.signal.report(self._prepared)
 
 
-def measure(signal: Signal, batches: Iterable[Planted]) -> Measurement:
+def measure(signal: Signal, batches: Iterable[Planted]) -> PlantedMeasurement:
     """Take a signal through all its passes; batches must be a list where it has several."""
     fitted: Fitted | None = None
     for name in signal.passes:
         before, state = fitted, observe(signal, batches, name, fitted)
         fitted = signal.fit(name, state)
-    return Measurement(signal, state, before, fitted)
+    return PlantedMeasurement(signal, state, before, fitted)
 
 
 def observe(

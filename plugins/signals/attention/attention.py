@@ -49,9 +49,9 @@ class AttentionDrift(Signal):
     unit = "bit"
     summary = "Jensen-Shannon drift of attention between neighbouring blocks (S3)"
     series = (
-        Series("value_sink_keep", unit="bit", summary="drift with the sink, where the curve is without it"),
-        Series("value_sink_drop", unit="bit", summary="drift without the sink, where the curve is with it"),
-        Series("value_by_position", unit="bit", columns="position", summary="drift by position of the query"),
+        Series("value_sink_keep", unit="bit", summary="where the curve is without the sink", optional=True),
+        Series("value_sink_drop", unit="bit", summary="where the curve is with the sink", optional=True),
+        Series("value_by_position", unit="bit", columns="position", summary="by position of the query"),
     )
     Options = AttentionOptions
 

@@ -49,11 +49,26 @@ class CKA(Signal):
     unit = "1/CKA"
     series = (
         Series("cka", summary="CKA of neighbouring blocks, of which the curve is the reciprocal"),
-        Series("debiased", summary="by the U-statistic over distinct documents (full: sequences; minibatch: rows)"),
-        Series("row_debiased", summary="by the U-statistic over rows, as if they were independent"),
-        Series("biased", summary="by the V-statistic"),
-        Series("zscore_sensitivity", columns="scale", summary="debiased on fewer rows, with and without z-scoring"),
-        Series("matrix", "block", columns="block", summary="debiased CKA of every two blocks, on fewer rows"),
+        Series(
+            "debiased",
+            optional=True,
+            summary="by the U-statistic over distinct documents (full: sequences; minibatch: rows)",
+        ),
+        Series("row_debiased", optional=True, summary="by the U-statistic over rows, as if they were independent"),
+        Series("biased", optional=True, summary="by the V-statistic"),
+        Series(
+            "zscore_sensitivity",
+            columns="scale",
+            summary="debiased on fewer rows, with and without z-scoring",
+            optional=True,
+        ),
+        Series(
+            "matrix",
+            "block",
+            columns="block",
+            summary="debiased CKA of every two blocks, on fewer rows",
+            optional=True,
+        ),
     )
     figures = (
         HeatMap(

@@ -13,8 +13,8 @@ from mspgt.core.errors import UserError
 from mspgt.core.state import State, Units
 from mspgt.plugins.signals.cka.centred import CentredRows
 from mspgt.plugins.signals.cka.estimator import Estimator, PreparedCKA, float64_device, need_clusters
-from mspgt.plugins.signals.cka.selection import RowRecorder, draw_tokens, whole_sentences
 from mspgt.plugins.signals.cka.from_rows import estimate, layer_matrix
+from mspgt.plugins.signals.cka.selection import RowRecorder, draw_tokens, whole_sentences
 
 THIN_ROWS = 2000
 """rows from which the layer matrix is estimated, and z-scored CKA set beside the unscaled"""

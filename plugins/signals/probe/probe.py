@@ -23,8 +23,8 @@ from mspgt.plugins.signals.probe.bank import Bank, Budget, Examples
 from mspgt.plugins.signals.probe.jumps import jumps
 from mspgt.plugins.signals.probe.options import ProbeOptions
 from mspgt.plugins.signals.probe.scores import FIGURES, SERIES, PreparedProbe, prepare, report
-from mspgt.plugins.signals.probe.vectors import DTYPES, VectorRecorder, standardised
 from mspgt.plugins.signals.probe.tasks import TEST, TRAIN, VALIDATION, Task
+from mspgt.plugins.signals.probe.vectors import DTYPES, VectorRecorder, standardised
 
 
 class Probe(Signal):

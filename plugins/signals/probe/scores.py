@@ -29,12 +29,12 @@ SERIES = (
     Series("standard_error", summary="of S2, over documents and seeds"),
     Series("f1", "block", columns="task", summary="micro-averaged F1 on documents held out"),
     Series("f1_macro", "block", columns="task", summary="mean F1 of classes"),
-    Series("f1_seed_sd", "block", columns="task", summary="standard deviation of F1 over seeds"),
+    Series("f1_seed_sd", "block", columns="task", summary="standard deviation of F1 over seeds", optional=True),
     Series("v_information", "block", "nat", columns="task", summary="entropy of classes less cross-entropy"),
     Series("codelength_bits", "block", "bit", columns="task", summary="to send the training labels online"),
     Series("compression", "block", columns="task", summary="uniform codelength over codelength"),
-    Series("control_f1", "block", columns="task", summary="F1 on random labels of word types"),
-    Series("selectivity", "block", columns="task", summary="F1 less that of the control task"),
+    Series("control_f1", "block", columns="task", summary="F1 on random labels of word types", optional=True),
+    Series("selectivity", "block", columns="task", summary="F1 less that of the control task", optional=True),
     Series("validation_loss", "epoch", "nat", columns="task", summary="mean of layers and seeds"),
 )
 FIGURES = (
