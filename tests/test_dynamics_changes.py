@@ -19,7 +19,7 @@ from mspgt.stats.boundaries.fusion import fuse
 from mspgt.stats.boundaries.peaks import prominent_peaks, two_of_each
 from mspgt.stats.boundaries.support import locate
 from mspgt.stats.changes import Snapshot, change, integer_interval, moves
-from mspgt.testing import example_drift
+from mspgt.testing.drift_example import example_drift
 
 WEIGHTS = {"cka": 1.0, "probe": 0.8, "attn": 0.6}
 PROMINENCE = 0.3

@@ -17,7 +17,7 @@ from mspgt.results.drift.drift import Drift
 from mspgt.results.prediction_3_2 import POTENTIALLY, Prediction, prediction_3_2
 from mspgt.stats.chance import chance, exceeds
 from mspgt.stats.distance import distance
-from mspgt.testing import example_drift
+from mspgt.testing.drift_example import example_drift
 
 L = 28
 SIDES = ("local_intermediate", "intermediate_global")
