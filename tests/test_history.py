@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from itertools import pairwise
 from typing import Any
@@ -14,7 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mspgt.contracts.series import Lines, Series
 from mspgt.contracts.signal import Report, SumSignal
+from mspgt.core.codec import plain
 from mspgt.core.key import Key
 from mspgt.core.state import State, Table
 from mspgt.measure.evaluate import Evaluation, Measured, Rule, evaluate
@@ -26,11 +27,14 @@ DOCUMENTS, LAYERS = 12, 14
 class Ratio(SumSignal):
     """The ratio of two sums."""
 
+    series = (Series("parts", axis="part"),)
+    figures = (Lines("parts", ("parts",), "Parts"),)
+
     def value(self, sums: torch.Tensor) -> torch.Tensor:
         return sums[..., 0] / sums[..., 1]
 
     def report(self, prepared: Any) -> Report:
-        return Report((), {"rows": 7, "matrix": [[1.0, 2.0], [3.0, 4.0]], "by": {"a": 1.0}})
+        return Report((), {"rows": 7, "matrix": [[1.0, 2.0], [3.0, 4.0]], "by": {"a": 1.0}}, {"parts": [1.0, 2.0]})
 
 
 def evaluation(number: int, names: str = "ab") -> Evaluation:
@@ -51,9 +55,8 @@ def evaluation(number: int, names: str = "ab") -> Evaluation:
 EVALUATIONS = [evaluation(number) for number in range(4)]
 
 
-def contents(history: History) -> dict[str, Any]:
-    shown = {"points": history.points, "changes": history.changes, "overall": history.overall}
-    return json.loads(json.dumps(shown | {"bootstrap": history.bootstrap}))
+def contents(history: History) -> Any:
+    return plain(vars(history) | {"_latest": None, "overall": history.overall})
 
 
 def stored(history: History) -> History:
@@ -70,11 +73,11 @@ def stored(history: History) -> History:
 @given(st.lists(st.sampled_from(["due", "end", "interrupted"]), max_size=8))
 def test_a_history_that_is_stored_at_any_moment_goes_on_as_if_it_had_not_been(moments: list[str]) -> None:
     """And one in which the training ended now and then is, once it goes on, as if it had not ended."""
-    plain, broken = History(), History()
+    whole, broken = History(), History()
     for step, moment in enumerate(moments):
         found = EVALUATIONS[step % len(EVALUATIONS)]
         if moment == "due":
-            plain.add(step, found, loss=0.5 * step)
+            whole.add(step, found, loss=0.5 * step)
             broken.add(step, found, loss=0.5 * step)
         elif moment == "end":
             broken.add(step, found, end=True)
@@ -82,7 +85,7 @@ def test_a_history_that_is_stored_at_any_moment_goes_on_as_if_it_had_not_been(mo
             broken.drop_end()
         else:
             broken = stored(broken)
-        assert contents(broken) == contents(plain) | {"bootstrap": broken.bootstrap}
+        assert contents(broken) == contents(whole) | {"bootstrap": plain(broken.bootstrap)}
 
 
 def test_changes_lead_from_point_to_point_and_have_paired_intervals_after_a_restart_too() -> None:
@@ -90,12 +93,12 @@ def test_changes_lead_from_point_to_point_and_have_paired_intervals_after_a_rest
     for step, found in enumerate(EVALUATIONS):
         history = stored(history)
         history.add(10 * step, found)
-    assert [(c["from"], c["to"]) for c in history.changes] == [(0, 10), (10, 20), (20, 30)]
+    assert [(c.start, c.stop) for c in history.changes] == [(0, 10), (10, 20), (20, 30)]
     for step, (before, after) in enumerate(pairwise(EVALUATIONS)):
         for name in "ab":
             drawn = after.replicates.curves[name] - before.replicates.curves[name]
             low = np.quantile(drawn, 0.025, axis=0)
-            assert history.changes[step]["signals"][name]["low"] == pytest.approx(low.tolist())
+            assert history.changes[step].signals[name].low == pytest.approx(low)
 
 
 def test_overall_leads_from_the_first_point_to_the_last() -> None:
@@ -106,27 +109,33 @@ def test_overall_leads_from_the_first_point_to_the_last() -> None:
         history.add(step, EVALUATIONS[step % 4])
     moves = history.overall
     assert moves is not None
-    assert (moves["from"], moves["to"], "signals" in moves) == (0, 9, False)
-    first, last = (point["verdicts"]["mspgt"]["local_intermediate"]["layer"] for point in history.points[::2])
-    assert moves["boundaries"]["local_intermediate"]["moved"] == last - first
+    assert (moves.start, moves.stop) == (0, 9)
+    first, last = (point.verdicts["mspgt"].boundaries[0].layer for point in history.points[::2])
+    assert moves.boundaries.local_intermediate is not None
+    assert moves.boundaries.local_intermediate.moved == last - first
 
 
 def test_a_point_keeps_what_is_small() -> None:
     history = History()
     point = history.add(3, EVALUATIONS[0], loss=math.nan, seconds=1.23456, notes=["n"], left_out=["l"])
-    assert point["signals"]["a"]["details"].keys() & {"rows", "matrix", "by"} == {"rows"}
-    assert "resampled" in EVALUATIONS[0].verdicts["mspgt"]
-    assert "resampled" not in point["verdicts"]["mspgt"]
-    assert (point["loss"], point["seconds"], point["notes"], point["left_out"]) == (None, 1.235, ["n"], ["l"])
-    assert [len(layers) for layers in point["replicates"]["mspgt"].values()] == [50, 50]
+    whole, kept = EVALUATIONS[0].signals["a"], point.signals["a"]
+    assert kept.details.keys() & {"rows", "matrix", "by"} == {"rows"}
+    assert (list(whole.series), list(kept.series)) == (["parts"], [])
+    assert (len(whole.figures), len(kept.figures)) == (1, 0)
+    assert EVALUATIONS[0].verdicts["mspgt"].resampled is not None
+    assert point.verdicts["mspgt"].resampled is None
+    assert plain(point.loss) is None
+    assert (point.seconds, point.notes, point.left_out) == (1.235, ("n",), ("l",))
+    assert point.replicates is not None
+    assert point.replicates["mspgt"].pairs.shape == (50, 2)
 
 
 def test_a_signal_that_was_left_out_once_has_no_change_and_comes_back() -> None:
     history = History()
     for step, found in enumerate((EVALUATIONS[0], evaluation(1, "a"), EVALUATIONS[2])):
         history.add(step, found)
-    assert [set(c["signals"]) for c in history.changes] == [{"a"}, {"a"}]
-    assert set(history.points[-1]["signals"]) == {"a", "b"}
+    assert [set(c.signals) for c in history.changes] == [{"a"}, {"a"}]
+    assert set(history.points[-1].signals) == {"a", "b"}
 
 
 def test_an_evaluation_that_cannot_be_added_leaves_the_history_as_it_was() -> None:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from cattrs import Converter, transform_error
@@ -23,12 +23,15 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from mspgt.core.errors import UserError
 
 T = TypeVar("T")
-NAME, TAG = "kept_as", "record"
+TAG = "record"
+"""field that tells one of several records"""
 
 
-def kept_as(name: str, **options: Any) -> Any:
-    """A dataclass field that stands in files under another name, such as ``from``."""
-    return dataclasses.field(metadata={NAME: name}, **options)
+@dataclasses.dataclass(frozen=True)
+class kept_as:
+    """Marks a field that stands in files under another name: ``start: Annotated[int, kept_as("from")]``."""
+
+    name: str
 
 
 def plain(value: Any) -> Any:
@@ -139,8 +142,10 @@ def _tagged(value: Any, converter: Converter) -> dict[str, Any]:
 
 
 def _names(kind: Any) -> dict[str, Any]:
-    fields = dataclasses.fields(kind)
-    return {f.name: override(rename=f.metadata[NAME]) for f in fields if NAME in f.metadata}
+    marks = {
+        name: getattr(hint, "__metadata__", ()) for name, hint in get_type_hints(kind, include_extras=True).items()
+    }
+    return {name: override(rename=m.name) for name, marked in marks.items() for m in marked if isinstance(m, kept_as)}
 
 
 def _scalar(value: Any, kind: type) -> Any:

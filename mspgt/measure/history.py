@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from mspgt.core.codec import plain, structure
-from mspgt.measure.evaluate import Bootstrap, Evaluation, Floats, SignalCurve
+from mspgt.measure.evaluate import Bootstrap, Evaluation, SignalCurve
+from mspgt.stats.bootstrap import Floats
 from mspgt.stats.boundaries import Verdict
 from mspgt.stats.changes import Change, Ints, Shift, Snapshot, change, shift
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
+from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.core.phrases import listed
-from mspgt.results.drift.schema import Recorded, contents
-from mspgt.results.schema import BOUNDARIES, RULES, Boundary
+from mspgt.results.drift import Drift
+from mspgt.results.loading import load_several
+from mspgt.stats.boundaries import RULES
 from mspgt.stats.boundaries.acceptance import MINIMUM_SHARE
 from mspgt.stats.chance import THRESHOLD, chance, exceeds
 from mspgt.stats.distance import Distance, Ints, distance
 from mspgt.stats.paired.answers import Prediction
-from mspgt.stats.paired.measured import number
 
 ARCHITECTURE = ("family", "n_layers", "hidden_size", "n_heads")
-"""keys of `model` in which runs of one architecture agree"""
+"""facts of models in which runs of one architecture agree"""
 SAYS = (
     "Prediction 3.2 (section 3.3.2, equation 2) says that the I-G boundaries of training runs of one architecture can "
     "lie more than 30 % of the depth apart"
@@ -29,10 +31,52 @@ POTENTIALLY = (
     "verdict here is on whether these runs differ by so much."
 )
 
-Run = Recorded | str | os.PathLike[str]
+Training = Drift | str | os.PathLike[str]
 
 
-def prediction_3_2(runs: Sequence[Run], rule: str = "mspgt", names: Sequence[str] | None = None) -> Prediction:
+@dataclass(frozen=True)
+class Ended:
+    """A run at its last point.
+
+    Attributes
+    ----------
+    layer: blocks below the I-G boundary; relative: the same over all blocks; None where it is not placed.
+    ci: interval of the layer.
+    """
+
+    name: str
+    step: int
+    layer: int | None
+    relative: float | None
+    ci: tuple[int, int] | None
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class Apart:
+    """The numbers of the answer; distances are shares of the depth.
+
+    Attributes
+    ----------
+    difference: of the point estimates; low, high: of the interval; None where a run has no boundary.
+    paired: whether the same documents were drawn for all runs; None without replicates.
+    share: of the draws in which every run has two peaks.
+    chance: model of chance -> probability of more than the threshold; NaN where there is none.
+    """
+
+    rule: str
+    threshold: float
+    difference: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    paired: bool | None
+    share: float | None
+    runs: tuple[Ended, ...]
+    chance: Mapping[str, float]
+
+
+def prediction_3_2(runs: Sequence[Training], rule: str = "mspgt", names: Sequence[str] | None = None) -> Prediction:
     """Compare where training runs of one architecture have their intermediate-global boundary at their last points.
 
     The paper: |rho(A, D1, Theta1) - rho(A, D2, Theta2)| > 0.3, rho = layer / blocks (equation 2). Of more than two runs
@@ -56,93 +100,71 @@ def prediction_3_2(runs: Sequence[Run], rule: str = "mspgt", names: Sequence[str
 
     Returns
     -------
-    Prediction; its numbers are {rule, threshold, difference, low, high, confidence, paired, share, runs [{name, step,
-    layer, relative, ci, accepted}], chance {uniform, two_peaks}}, distances in shares of the depth, `ci` in layers.
+    Prediction; its numbers are those of `Apart` as plain values.
 
     Raises
     ------
     UserError: fewer than two runs, the same run twice, different architectures, no such rule, no such file.
     """
-    given = [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
-    drifts = [_loaded(run) for run in given]
-    called = _names(given, drifts, names)
-    _check(drifts, called)
-    compared = _Comparison(tuple(_End(name, drift, rule) for name, drift in zip(called, drifts, strict=True)))
+    drifts = load_several(runs, names, Drift)
+    _check_architecture(drifts)
+    compared = _Comparison(tuple(_End(name, drift, rule) for name, drift in drifts.items()))
     verdict, first = compared.judged()
     reasons = (f"{verdict}: {first}.", *compared.circumstances())
-    return Prediction(verdict, reasons, compared.numbers())
+    return Prediction(verdict, reasons, plain(compared.numbers()))
 
 
 # -------------------------------------------------------------------------------------------------------- runs
 
 
-def _loaded(run: Run) -> Recorded:
-    return run if isinstance(run, Recorded) else Recorded(*contents(run))
-
-
-def _names(given: Sequence[Run], drifts: Sequence[Recorded], names: Sequence[str] | None) -> list[str]:
-    if names is not None:
-        if len(names) != len(given):
-            raise UserError(f"{len(given)} runs have {len(names)} names; give one name for each run.")
-        return list(names)
-    found = [d.model if isinstance(run, Recorded) else os.fspath(run) for run, d in zip(given, drifts, strict=True)]
-    distinct = len(set(found)) == len(found)
-    return found if distinct else [f"{name} (run {i})" for i, name in enumerate(found, start=1)]
-
-
-def _check(drifts: Sequence[Recorded], names: Sequence[str]) -> None:
-    if len(drifts) < 2:
-        raise UserError(f"prediction 3.2 compares two or more training runs; got {len(drifts)}: give another run.")
-    for name, drift in zip(names[1:], drifts[1:], strict=True):
-        for key in ARCHITECTURE:
-            first, other = (d.data["model"].get(key) for d in (drifts[0], drift))
-            if first != other:
-                raise UserError(
-                    f"prediction 3.2 compares runs of one architecture, but {key} is {first} in {names[0]} and {other} "
-                    f"in {name}; give runs that agree in {', '.join(ARCHITECTURE)}."
-                )
-    for (one, first), (another, second) in combinations(zip(names, drifts, strict=True), 2):
-        if first.data == second.data:
-            raise UserError(f"{one} and {another} are the same run; give runs that were trained apart.")
+def _check_architecture(drifts: Mapping[str, Drift]) -> None:
+    (first, model), *others = ((name, drift.model) for name, drift in drifts.items())
+    for (name, other), key in product(others, ARCHITECTURE):
+        one, another = getattr(model, key), getattr(other, key)
+        if one != another:
+            raise UserError(
+                f"prediction 3.2 compares runs of one architecture, but {key} is {one} in {first} and {another} in "
+                f"{name}; give runs that agree in {', '.join(ARCHITECTURE)}."
+            )
 
 
 class _End:
     """The last point of a run, by one rule."""
 
-    def __init__(self, name: str, drift: Recorded, rule: str) -> None:
+    def __init__(self, name: str, drift: Drift, rule: str) -> None:
         point = drift.points[-1]
         self.name, self.drift, self.step = name, drift, point.step
-        self.verdict = point.findings.verdict(rule)
-        wanted = BOUNDARIES["intermediate_global"]
-        self.boundary: Boundary | None = next((b for b in self.verdict.boundaries if b.name == wanted), None)
-        replicates = (point.replicates or {}).get(rule)
+        self.verdict = drift.at(point.step).verdict(rule)
+        self.boundary = self.verdict.intermediate_global
         self.layers: Ints | None = None
         """(replicate,) of the I-G boundary, 0 where there are not two peaks"""
-        if replicates is not None and len(replicates):
-            self.layers = replicates[:, 1] * (replicates > 0).all(axis=1)
+        replicates = (point.replicates or {}).get(rule)
+        if replicates is not None and len(replicates.pairs):
+            self.layers = replicates.intermediate_global * (replicates.pairs > 0).all(axis=1)
 
     @property
-    def corpora(self) -> Any:
-        """Hashes of what was read; None where not known."""
-        return self.drift.data["provenance"].get("data_sha256") or None
+    def corpora(self) -> Mapping[str, str | None] | None:
+        """Hashes of what was read; None where one is not known."""
+        hashes = self.drift.provenance.data_sha256
+        return hashes if hashes and None not in hashes.values() else None
 
     @property
     def documents(self) -> tuple[Any, ...]:
         """What was drawn: where it is equal in two runs, their replicates have the same documents."""
-        data, drawn = self.drift.data["data"], self.drift.data["bootstrap"]
-        read = (data.get("documents"), data.get("sentences"))  # a limit leaves the corpus' hash as it is
+        data, drawn = self.drift.data, self.drift.bootstrap
+        read = (data.documents, data.sentences)  # a limit leaves the corpus' hash as it is
         count = None if self.layers is None else len(self.layers)
-        return self.corpora, read, drawn.get("units"), drawn.get("seed"), count
+        return self.corpora, read, drawn.units, drawn.seed, count
 
     @property
     def evidence(self) -> tuple[Any, ...]:
         """What the rule was given."""
         used = {name: weight for name, weight in self.verdict.weights.items() if weight > 0}
-        return used, self.verdict.threshold
+        return used, self.verdict.prominence
 
     def obstacles(self) -> Iterator[str]:
         """Why this run cannot be judged."""
-        rule = RULES[self.verdict.rule]
+        rule = RULES[self.verdict.rule].title
         if self.boundary is None:
             yield f"{self.name} has no I-G boundary by {rule} ({self.verdict.status})"
         elif not self.verdict.accepted:
@@ -150,17 +172,17 @@ class _End:
         if self.layers is None:
             yield f"{self.name} has no bootstrap replicates"
 
-    def json(self) -> dict[str, Any]:
+    def ended(self) -> Ended:
         """The run as it stands in the numbers."""
         found = self.boundary
-        return {
-            "name": self.name,
-            "step": self.step,
-            "layer": found.layer if found else None,
-            "relative": found.layer / self.drift.n_layers if found else None,
-            "ci": [int(end) for end in found.ci] if found and found.ci else None,
-            "accepted": found is not None and self.verdict.accepted,
-        }
+        return Ended(
+            self.name,
+            self.step,
+            found.layer if found else None,
+            found.layer / self.drift.n_layers if found else None,
+            found.ci if found else None,
+            found is not None and self.verdict.accepted,
+        )
 
 
 # -------------------------------------------------------------------------------------------------- comparison
@@ -213,22 +235,22 @@ class _Comparison:
         yield self._by_chance()
         yield POTENTIALLY
 
-    def numbers(self) -> dict[str, Any]:
+    def numbers(self) -> Apart:
         """As they stand in drift.json."""
         found = self.distance
         known = found if self.difference is not None else None  # an interval of nothing would be misread
-        return {
-            "rule": self.ends[0].verdict.rule,
-            "threshold": float(THRESHOLD),
-            "difference": self._relative(self.difference),
-            "low": self._relative(known.low if known else None),
-            "high": self._relative(known.high if known else None),
-            "confidence": self.confidence,
-            "paired": self.paired if found else None,
-            "share": found.share if found else None,
-            "runs": [end.json() for end in self.ends],
-            "chance": {name: number(p) for name, p in self.chance.items()},
-        }
+        return Apart(
+            rule=self.ends[0].verdict.rule,
+            threshold=float(THRESHOLD),
+            difference=self._relative(self.difference),
+            low=self._relative(known.low if known else None),
+            high=self._relative(known.high if known else None),
+            confidence=self.confidence,
+            paired=self.paired if found else None,
+            share=found.share if found else None,
+            runs=tuple(end.ended() for end in self.ends),
+            chance=self.chance,
+        )
 
     def _weaknesses(self) -> Iterator[str]:
         """Why the runs cannot be judged together."""
@@ -236,8 +258,8 @@ class _Comparison:
             yield "the rule was given different signals, weights or prominence, which moves boundaries by itself"
         found = self.distance
         if found is not None and found.share < MINIMUM_SHARE:
-            share, demanded = f"{100 * found.share:.1f} %", f"{100 * MINIMUM_SHARE:g} %"
-            yield f"{share} of the draws have two peaks in every run; {demanded} is demanded"
+            share, needed = f"{100 * found.share:.1f} %", f"{100 * MINIMUM_SHARE:g} %"
+            yield f"{share} of the draws have two peaks in every run; {needed} are needed"
         elif found is not None and not found.resolved:
             yield f"{100 * self.confidence:g} % intervals of {len(self.ends)} runs need more replicates"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +65,8 @@ class Shift:
     boundaries: by mspgt's rule; paper: by the paper's.
     """
 
-    start: int = kept_as("from")
-    stop: int = kept_as("to")
+    start: Annotated[int, kept_as("from")]
+    stop: Annotated[int, kept_as("to")]
     boundaries: Moves
     paper: Moves
 
@@ -78,7 +79,7 @@ class Shift:
 class Difference(Curve):
     """By how much a signal differs at each transition, in its own unit, with the paired interval."""
 
-    value: Floats = kept_as("difference")
+    value: Annotated[Floats, kept_as("difference")]
 
 
 @dataclass(frozen=True, eq=False)

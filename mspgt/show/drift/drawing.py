@@ -9,35 +9,31 @@ from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
 
 from mspgt.core.phrases import amount
+from mspgt.show import drawing
+from mspgt.show.drawing import BOUNDARY_COLOURS, GRID, INK, MUTED, PAPER
 from mspgt.show.drift.series import Track
-from mspgt.show.drift.steps import StepAxis
-from mspgt.show.run.figures import BOUNDARY_COLOURS, GRID, INK, MUTED, PAPER
-
-Floats = NDArray[np.float64]
+from mspgt.show.drift.steps import Floats, StepAxis
 
 COLOUR_MAP = "cividis"
 """even to the eye, the same to colour-blind readers, and brighter with the value in grey"""
-MARKERS = {"local-intermediate": "o", "intermediate-global": "s"}
+MARKERS = dict(zip(BOUNDARY_COLOURS, "os", strict=True))
 DENSE = 30
 """evaluations on the width of a page from which on intervals are a band instead of bars"""
 DOTS = (0, (1.2, 1.6))
 """dashes between boundaries that were placed but not accepted"""
 
 
-def new_figure(height: float, width: float = 7.4) -> Figure:
-    """An empty figure; inches."""
-    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.03))
-    FigureCanvasAgg(figure)
+def new_figure(height: float) -> Figure:
+    """An empty figure as wide as a page; inches."""
+    figure = drawing.new_figure(7.4, height)
+    figure.set_layout_engine("constrained", h_pad=0.03)
     return figure
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mspgt.results.drift.schema import Recorded
-from mspgt.results.schema import RULES
+from mspgt.results.drift import Drift
+from mspgt.show import wording
+from mspgt.show.drawing import BOUNDARY_COLOURS, GRID, MUTED, STYLE
 from mspgt.show.drift import series
 from mspgt.show.drift.drawing import (
     Pen,
@@ -26,14 +27,13 @@ from mspgt.show.drift.drawing import (
     span,
 )
 from mspgt.show.drift.series import Track
-from mspgt.show.drift.steps import StepAxis
-from mspgt.show.run.figures import BOUNDARY_COLOURS, GRID, MUTED, STYLE
+from mspgt.show.drift.steps import Floats, StepAxis
 
 BAR = 0.022
 """width of a colour bar over that of its heat map"""
 
 
-def heat_map(recorded: Recorded, rule: str = "mspgt") -> Figure:
+def heat_map(drift: Drift, rule: str = "mspgt") -> Figure:
     """Evidence of a rule by depth and step, the boundaries with their intervals, real moves above, the loss below.
 
     Parameters
@@ -44,8 +44,8 @@ def heat_map(recorded: Recorded, rule: str = "mspgt") -> Figure:
     ------
     UserError: a rule that could be applied at no step.
     """
-    grid, tracks, loss = series.evidence(recorded, rule), series.tracks(recorded, rule), series.loss(recorded)
-    steps, axis = recorded.steps.tolist(), StepAxis(tuple(recorded.steps.tolist()))
+    grid, tracks, loss = series.evidence(drift, rule), series.tracks(drift, rule), series.loss(drift)
+    steps, axis = drift.steps.tolist(), StepAxis(tuple(drift.steps.tolist()))
     pen = Pen(len(steps))
     moved, known = any(track.real.any() for track in tracks), bool(np.isfinite(loss).any())
     heights = [*[0.26] * moved, 3.3, *[0.85] * known]
@@ -53,8 +53,8 @@ def heat_map(recorded: Recorded, rule: str = "mspgt") -> Figure:
         figure = new_figure(0.95 + sum(heights))
         rows = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1, BAR])
         ax = figure.add_subplot(rows[int(moved), 0])
-        image = cells(ax, axis, steps, grid, _depths(recorded), span([grid]))
-        block_axis(ax, recorded.n_layers)
+        image = cells(ax, axis, steps, grid, _depths(drift), span([grid]))
+        block_axis(ax, drift.n_layers)
         for track in tracks:
             interval_marks(ax, axis, steps, track, pen)
             boundary_line(ax, steps, track, pen)
@@ -68,33 +68,38 @@ def heat_map(recorded: Recorded, rule: str = "mspgt") -> Figure:
             axis.set(below)
             ax.tick_params(axis="x", length=0, labelbottom=False)
         figure.align_ylabels()
-        set_title(figure, f"Evidence over training by {RULES[rule]}{_none(tracks)}", recorded.model)
-        handles = [*boundary_handles(tracks, recorded.confidence, pen), *_move_handles(tracks)]
+        set_title(figure, f"Evidence over training by {wording.title(rule)}{_none(tracks)}", drift.model.name)
+        handles = [*boundary_handles(tracks, drift.confidence, pen), *_move_handles(tracks)]
         if handles:
             figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 
-def signals(recorded: Recorded) -> Figure:
+def signals(drift: Drift) -> Figure:
     """Each signal in its own unit by depth and step, one above the other."""
-    steps, axis, names = recorded.steps.tolist(), StepAxis(tuple(recorded.steps.tolist())), recorded.signals
+    steps, axis, names = drift.steps.tolist(), StepAxis(tuple(drift.steps.tolist())), drift.signals
     with mpl.rc_context(STYLE):
         figure = new_figure(0.5 + 1.75 * len(names))
         rows = figure.add_gridspec(len(names), 2, width_ratios=[1, BAR])
         above = None
         for row, name in enumerate(names):
             ax = above = figure.add_subplot(rows[row, 0], sharex=above)
-            grid, last = series.signal(recorded, name), row == len(names) - 1
-            image = cells(ax, axis, steps, grid, _depths(recorded), span([grid]))
-            block_axis(ax, recorded.n_layers, relative=False)
+            grid, last = series.signal(drift, name), row == len(names) - 1
+            image = cells(ax, axis, steps, grid, _depths(drift), span([grid]))
+            block_axis(ax, drift.n_layers, relative=False)
             ax.set_ylabel("transition")
             axis.set(ax, label="training step" if last else "")
             ax.tick_params(axis="x", length=3.5 * last, labelbottom=last)
             ax.set_title(name, pad=4, parse_math=False)
-            colour_bar(figure, image, _unit(recorded, name), cax=figure.add_subplot(rows[row, 1]))
+            colour_bar(figure, image, _unit(drift, name), cax=figure.add_subplot(rows[row, 1]))
         figure.align_ylabels()
-        set_title(figure, "Signals over training, each in its own unit", recorded.model)
+        set_title(figure, "Signals over training, each in its own unit", drift.model.name)
     return figure
+
+
+def by_the_paper(drift: Drift) -> Figure | None:
+    """`heat_map` by the paper's rule; None where it could be applied at no step."""
+    return heat_map(drift, "paper") if "paper" in drift.rules else None
 
 
 def _none(tracks: tuple[Track, ...]) -> str:
@@ -102,14 +107,13 @@ def _none(tracks: tuple[Track, ...]) -> str:
     return "" if any(t.accepted.any() for t in tracks) else f", no boundaries {'accepted' if any(tracks) else 'placed'}"
 
 
-def _depths(recorded: Recorded) -> series.Floats:
+def _depths(drift: Drift) -> Floats:
     """Edges of the cells of transitions."""
-    return np.arange(recorded.n_layers, dtype=np.float64) + 0.5
+    return np.arange(drift.n_layers, dtype=np.float64) + 0.5
 
 
-def _unit(recorded: Recorded, name: str) -> str:
-    found = [point.findings.signals[name] for point in recorded.points if name in point.findings.signals]
-    return str(found[0].details.get("unit") or "")
+def _unit(drift: Drift, name: str) -> str:
+    return next(point.signals[name].unit for point in drift.points if name in point.signals)
 
 
 def _moves(ax: Any, steps: list[int], tracks: tuple[Track, ...]) -> None:

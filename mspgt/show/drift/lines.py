@@ -6,22 +6,22 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from mspgt.results.drift.schema import Recorded
-from mspgt.results.schema import RULES
+from mspgt.results.drift import Drift
+from mspgt.show import wording
+from mspgt.show.drawing import GRID, MUTED, STYLE
 from mspgt.show.drift import series
 from mspgt.show.drift.drawing import Pen, boundary_handles, boundary_line, interval_marks, new_figure, set_title
 from mspgt.show.drift.steps import StepAxis
-from mspgt.show.run.figures import GRID, MUTED, STYLE
 
 
-def boundaries(recorded: Recorded) -> Figure | None:
+def boundaries(drift: Drift) -> Figure | None:
     """Relative depth of L-I and I-G with their intervals, a panel per rule; None if none were ever placed."""
-    found = {rule: series.tracks(recorded, rule) for rule in series.rules(recorded)}
+    found = {rule: series.tracks(drift, rule) for rule in drift.rules}
     drawn = [track for tracks in found.values() for track in tracks if track]
     if not drawn:
         return None
-    pen = Pen(len(recorded.points), room=1 / len(found), per=recorded.n_layers, halo=False)
-    steps, axis = recorded.steps.tolist(), StepAxis(tuple(recorded.steps.tolist()))
+    pen = Pen(len(drift.points), room=1 / len(found), per=drift.n_layers, halo=False)
+    steps, axis = drift.steps.tolist(), StepAxis(tuple(drift.steps.tolist()))
     with mpl.rc_context(STYLE):
         figure = new_figure(3.3)
         axes = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
@@ -32,13 +32,13 @@ def boundaries(recorded: Recorded) -> Figure | None:
             ax.grid(axis="y", color=GRID, linewidth=0.6)
             ax.set_axisbelow(True)
             axis.set(ax, room=pen.room)
-            ax.set_title(RULES[rule], pad=5)
+            ax.set_title(wording.title(rule), pad=5)
             if not any(tracks):
                 ax.text(0.5, 0.5, "no boundaries placed", transform=ax.transAxes, ha="center", color=MUTED)
         axes[0].set_ylim(0, 1)
         axes[0].yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
         axes[0].set_ylabel("relative depth")
-        set_title(figure, "Boundaries over training", recorded.model)
-        handles = boundary_handles(drawn, recorded.confidence, pen)
+        set_title(figure, "Boundaries over training", drift.model.name)
+        handles = boundary_handles(drawn, drift.confidence, pen)
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from mspgt.core.errors import UserError
-from mspgt.results.drift.schema import Recorded
-from mspgt.results.schema import RULES
+from mspgt.results.drift import Drift
+from mspgt.show import wording
+from mspgt.show.drawing import STYLE
 from mspgt.show.drift import series
 from mspgt.show.drift.drawing import (
     Pen,
@@ -29,13 +30,12 @@ from mspgt.show.drift.drawing import (
     span,
 )
 from mspgt.show.drift.steps import StepAxis
-from mspgt.show.run.figures import STYLE
 
 COLUMNS = {1: 1, 2: 2, 4: 2}
 """runs -> panels in a row; three for any other number"""
 
 
-def compare(drifts: Mapping[str, Recorded], rule: str = "mspgt") -> Figure:
+def compare(drifts: Mapping[str, Drift], rule: str = "mspgt") -> Figure:
     """Evidence and boundaries of each run over its steps, the training loss below each.
 
     Depth is relative, so that runs of models of different depth share the axis too.
@@ -53,7 +53,7 @@ def compare(drifts: Mapping[str, Recorded], rule: str = "mspgt") -> Figure:
         raise UserError("no drifts were given to compare; give a mapping from the name of each run to its drift.")
     columns = COLUMNS.get(len(drifts), 3)
     lines = math.ceil(len(drifts) / columns)
-    runs = [_Run(name, recorded, rule) for name, recorded in drifts.items()]
+    runs = [_Run(name, drift, rule) for name, drift in drifts.items()]
     known = any(np.isfinite(run.loss).any() for run in runs)
     heights = [2.2, 0.65][: 1 + known]
     axis = StepAxis(tuple(sorted({step for run in runs for step in run.steps})))
@@ -84,7 +84,7 @@ def compare(drifts: Mapping[str, Recorded], rule: str = "mspgt") -> Figure:
         _depth_axis(panels[0][0], max(run.depth for run in runs))
         figure.align_ylabels()
         every = [ax for axes in panels for ax in axes]
-        colour_bar(figure, image, f"evidence by {RULES[rule]}", ax=every, aspect=22 * lines, pad=0.015)
+        colour_bar(figure, image, f"evidence by {wording.title(rule)}", ax=every, aspect=22 * lines, pad=0.015)
         handles = boundary_handles([track for run in runs for track in run.tracks], runs[0].confidence, pen)
         if handles:
             figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
@@ -94,11 +94,11 @@ def compare(drifts: Mapping[str, Recorded], rule: str = "mspgt") -> Figure:
 class _Run:
     """What a panel shows."""
 
-    def __init__(self, name: str, recorded: Recorded, rule: str) -> None:
-        self.name, self.depth, self.confidence = name, recorded.n_layers, recorded.confidence
-        self.steps: list[int] = recorded.steps.tolist()
-        self.grid, self.tracks = series.evidence(recorded, rule), series.tracks(recorded, rule)
-        self.loss = series.loss(recorded)
+    def __init__(self, name: str, drift: Drift, rule: str) -> None:
+        self.name, self.depth, self.confidence = name, drift.n_layers, drift.confidence
+        self.steps: list[int] = drift.steps.tolist()
+        self.grid, self.tracks = series.evidence(drift, rule), series.tracks(drift, rule)
+        self.loss = series.loss(drift)
 
     def draw(self, ax: Any, axis: StepAxis, limits: tuple[float, float], pen: Pen) -> Any:
         """Evidence and boundaries; returns the heat map."""

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.scale import LinearScale, SymmetricalLogScale
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from mspgt.stats.bootstrap import Floats
 
 EVEN = 0.7
 """share of the gaps between steps that must count on a linear axis: exp(entropy of their widths) over their number"""

@@ -12,19 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mspgt.results.drift.points import change as read
+from mspgt.core.codec import dumps, plain, structure
 from mspgt.stats.boundaries import MSPGT, PAPER
 from mspgt.stats.boundaries.acceptance import pair
 from mspgt.stats.boundaries.fusion import fuse
 from mspgt.stats.boundaries.peaks import prominent_peaks, two_of_each
 from mspgt.stats.boundaries.support import locate
-from mspgt.stats.changes import Snapshot, change, integer_interval, moves
-from mspgt.testing.drift_example import example_drift
+from mspgt.stats.changes import Change, Move, Moves, Snapshot, change, integer_interval, shift
 
 WEIGHTS = {"cka": 1.0, "probe": 0.8, "attn": 0.6}
 PROMINENCE = 0.3
 L = 24
-RULES = {"mspgt": (MSPGT, "boundaries"), "paper": (PAPER, "paper")}
+RULES = {"mspgt": MSPGT, "paper": PAPER}
 SIDES = ("local_intermediate", "intermediate_global")
 
 
@@ -34,8 +33,8 @@ def snapshot(step=0, *, curves=None, replicates=None, boundaries=(4, 9), pairs=N
     return Snapshot(step, curves, replicates or {}, {rule: boundaries}, drawn)
 
 
-def moved(first, last, confidence=0.95, side="intermediate_global", key="boundaries"):
-    return moves(first, last, confidence)[key][side]
+def moved(first, last, confidence=0.95):
+    return shift(first, last, confidence).boundaries.intermediate_global
 
 
 def pairs(upper, lower=4):
@@ -51,7 +50,7 @@ def planted(rng, *evaluations, noise=1.0, documents=40, replicates=120, shared=0
 
     Every document has its own deviation at each transition; `shared` of its variance is the same in all evaluations.
     """
-    procedure, _ = RULES[rule]
+    procedure = RULES[rule]
     drawn = rng.multinomial(documents, np.full(documents, 1 / documents), size=replicates) / documents
     transition = np.arange(1, L)
     common = rng.standard_normal((len(WEIGHTS), documents, L - 1))
@@ -79,10 +78,10 @@ def planted(rng, *evaluations, noise=1.0, documents=40, replicates=120, shared=0
 def share_real(first, last, *, runs=150, seed=0, rule="mspgt", **options):
     """Boundary -> share of the runs in which its move is called real, and in which the point estimate moved at all."""
     rng = np.random.default_rng(seed)
-    _, key = RULES[rule]
-    found = [moves(*planted(rng, first, last, rule=rule, **options), 0.95)[key] for _ in range(runs)]
-    real = {side: np.mean([bool(f[side] and f[side]["real"]) for f in found]) for side in SIDES}
-    any_move = {side: np.mean([bool(f[side] and f[side]["moved"]) for f in found]) for side in SIDES}
+    found = [shift(*planted(rng, first, last, rule=rule, **options), 0.95).by(rule) for _ in range(runs)]
+    moves = {side: [getattr(f, side) for f in found] for side in SIDES}
+    real = {side: np.mean([bool(move and move.real) for move in moves[side]]) for side in SIDES}
+    any_move = {side: np.mean([bool(move and move.moved) for move in moves[side]]) for side in SIDES}
     return real, any_move
 
 
@@ -125,9 +124,9 @@ def test_a_move_of_three_layers_is_found(rule):
 def test_peaks_that_come_and_go_with_the_documents_are_not_called_moved():
     rng = np.random.default_rng(0)
     found = [moved(*planted(rng, {6: 0.4, 16: 0.4}, {6: 0.4, 13: 0.4}, noise=2.5)) for _ in range(30)]
-    lacking = [move for move in found if move and move["share"] < 0.95]
+    lacking = [move for move in found if move and move.share < 0.95]
     assert len(lacking) > 5
-    assert not any(move["real"] for move in lacking)
+    assert not any(move.real for move in lacking)
 
 
 def test_pairing_narrows_the_intervals():
@@ -142,11 +141,11 @@ def test_pairing_narrows_the_intervals():
     )
     paired, loose = (change(first, after, 0.95) for after in (last, unpaired))
     for name in WEIGHTS:
-        tight, wide = (np.subtract(f["signals"][name]["high"], f["signals"][name]["low"]) for f in (paired, loose))
+        tight, wide = (f.signals[name].high - f.signals[name].low for f in (paired, loose))
         assert np.all(tight < 0.1 * wide)
-    tight, wide = (found["boundaries"]["intermediate_global"] for found in (paired, loose))
-    assert (tight["low"], tight["high"]) == (0, 0)
-    assert (wide["low"], wide["high"]) == (-4, 4)
+    tight, wide = (found.boundaries.intermediate_global for found in (paired, loose))
+    assert (tight.low, tight.high) == (0, 0)
+    assert (wide.low, wide.high) == (-4, 4)
 
 
 def test_intervals_of_signals_cover_the_planted_change():
@@ -155,8 +154,8 @@ def test_intervals_of_signals_cover_the_planted_change():
     covered = []
     for _ in range(60):
         first, last = planted(rng, {6: 1, 16: 1}, {6: 1, 16: 1.2}, documents=60, replicates=300)
-        block = change(first, last, 0.95)["signals"]["cka"]
-        covered.append((np.array(block["low"]) <= truth) & (truth <= np.array(block["high"])))
+        found = change(first, last, 0.95).signals["cka"]
+        covered.append((found.low <= truth) & (truth <= found.high))
     assert 0.91 < np.mean(covered) < 0.98
 
 
@@ -169,31 +168,31 @@ def test_signals_are_compared_replicate_by_replicate():
     first = snapshot(10, curves={"cka": a[0]}, replicates={"cka": a})
     last = snapshot(30, curves={"cka": b[0]}, replicates={"cka": b})
     found = change(first, last, 0.9)
-    assert (found["from"], found["to"]) == (10, 30)
-    block = found["signals"]["cka"]
-    assert block["transition"] == [1, 2, 3, 4, 5]
-    assert block["difference"] == (b[0] - a[0]).tolist()
+    assert (found.start, found.stop) == (10, 30)
+    difference = found.signals["cka"]
+    assert difference.transition.tolist() == [1, 2, 3, 4, 5]
+    assert difference.value.tolist() == (b[0] - a[0]).tolist()
     for t in range(5):
         ordered = sorted(b[r, t] - a[r, t] for r in range(200))
         for end, at in (("low", 0.05 * 199), ("high", 0.95 * 199)):
             below = ordered[int(at)]
             expected = below + (at - int(at)) * (ordered[int(at) + 1] - below)
-            assert block[end][t] == pytest.approx(expected, abs=1e-12)
+            assert getattr(difference, end)[t] == pytest.approx(expected, abs=1e-12)
 
 
 def test_what_only_one_evaluation_has_is_left_out():
     curve = np.ones(11)
     first = snapshot(curves={"cka": curve, "probe": curve})
     last = snapshot(curves={"attn": curve, "cka": curve})
-    assert list(change(first, last, 0.95)["signals"]) == ["cka"]
+    assert list(change(first, last, 0.95).signals) == ["cka"]
 
 
 def test_signals_without_replicates_have_a_difference_and_no_interval():
     first, last = snapshot(curves={"cka": np.zeros(3)}), snapshot(curves={"cka": np.ones(3)})
     expected = {"transition": [1, 2, 3], "difference": [1.0] * 3, "low": [None] * 3, "high": [None] * 3}
-    assert change(first, last, 0.95)["signals"]["cka"] == expected
+    assert plain(change(first, last, 0.95).signals["cka"]) == expected
     half = snapshot(curves={"cka": np.ones(3)}, replicates={"cka": np.ones((50, 3))})
-    assert change(first, half, 0.95)["signals"]["cka"] == expected
+    assert plain(change(first, half, 0.95).signals["cka"]) == expected
 
 
 @pytest.mark.filterwarnings("error")
@@ -204,9 +203,9 @@ def test_undefined_values_are_null():
     holed[7, 3] = math.nan
     first = snapshot(curves={"cka": curve}, replicates={"cka": drawn})
     last = snapshot(curves={"cka": curve}, replicates={"cka": holed})
-    block = change(first, last, 0.95)["signals"]["cka"]
-    assert block["difference"] == [0.0, None, None, 0.0]
-    assert block["low"] == block["high"] == [0.0, None, None, None]
+    found = change(first, last, 0.95).signals["cka"]
+    assert plain(found.value) == [0.0, None, None, 0.0]
+    assert plain(found.low) == plain(found.high) == [0.0, None, None, None]
 
 
 @given(arrays.arrays(np.float64, (41, 6), elements=st.floats(-1e300, 1e300)), st.integers(0, 40))
@@ -215,10 +214,10 @@ def test_the_same_evaluation_twice_changed_by_exactly_nothing(drawn, row):
     one = snapshot(0, curves={"cka": drawn[row]}, replicates={"cka": drawn}, pairs=pairs(np.full(41, 9)))
     two = snapshot(1, curves={"cka": drawn[row].copy()}, replicates={"cka": drawn.copy()}, pairs=pairs(np.full(41, 9)))
     found = change(one, two, 0.95)
-    block = found["signals"]["cka"]
-    assert block["difference"] == block["low"] == block["high"] == [0.0] * 6
-    still = {"moved": 0, "low": 0, "high": 0, "real": False, "share": 1.0}
-    assert found["boundaries"] == {"local_intermediate": still, "intermediate_global": still}
+    difference = found.signals["cka"]
+    assert difference.value.tolist() == difference.low.tolist() == difference.high.tolist() == [0.0] * 6
+    still = Move(0, 0, 0, real=False, share=1.0)
+    assert found.boundaries == Moves(still, still)
 
 
 # ----------------------------------------------------------------------------------------------------- intervals
@@ -270,15 +269,15 @@ def test_moves_are_paired_replicate_by_replicate():
     move = moved(snapshot(boundaries=(4, 9), pairs=pairs(before)), snapshot(1, boundaries=(4, 12), pairs=pairs(after)))
     differences = [b - a for a, b in zip(before.tolist(), after.tolist(), strict=True) if a > 0 and b > 0]
     low, high = brute_force(differences, 0.95)
-    assert move == {"moved": 3, "low": low, "high": high, "real": low > 0, "share": 291 / 300}
+    assert move == Move(3, low, high, low > 0, 291 / 300)
 
 
 def test_going_back_turns_the_sign():
     rng = np.random.default_rng(5)
     first, last = planted(rng, {6: 1, 16: 1}, {6: 1, 13: 1})
     there, back = moved(first, last), moved(last, first)
-    assert back == {**there, "moved": -there["moved"], "low": -there["high"], "high": -there["low"]}
-    assert there["real"]
+    assert back == replace(there, moved=-there.moved, low=-there.high, high=-there.low)
+    assert there.real
 
 
 def test_replicates_with_two_peaks_must_be_nearly_all():
@@ -287,16 +286,16 @@ def test_replicates_with_two_peaks_must_be_nearly_all():
     def after(lacking):
         return snapshot(1, boundaries=(4, 12), pairs=pairs(np.r_[np.zeros(lacking), np.full(100 - lacking, 12)]))
 
-    assert moved(first, after(5)) == {"moved": 3, "low": 3, "high": 3, "real": True, "share": 0.95}
-    assert moved(first, after(6)) == {"moved": 3, "low": 3, "high": 3, "real": False, "share": 0.94}
-    assert moved(first, after(100)) == {"moved": 3, "low": None, "high": None, "real": False, "share": 0.0}
+    assert moved(first, after(5)) == Move(3, 3, 3, real=True, share=0.95)
+    assert moved(first, after(6)) == Move(3, 3, 3, real=False, share=0.94)
+    assert moved(first, after(100)) == Move(3, None, None, real=False, share=0.0)
 
 
 @pytest.mark.parametrize(("replicates", "real"), [(39, False), (40, True)])
 def test_an_interval_needs_replicates_beyond_its_ends(replicates, real):
     first = snapshot(boundaries=(4, 9), pairs=pairs(np.full(replicates, 9)))
     last = snapshot(1, boundaries=(4, 12), pairs=pairs(np.full(replicates, 12)))
-    assert moved(first, last)["real"] is real
+    assert moved(first, last).real is real
 
 
 @pytest.mark.parametrize(("at", "real"), [(8, False), (9, False), (10, True), (12, True)])
@@ -304,8 +303,8 @@ def test_the_point_estimate_must_have_moved_to_the_side_of_the_interval(at, real
     first = snapshot(boundaries=(4, 9), pairs=pairs(np.full(100, 9)))
     last = snapshot(1, boundaries=(4, at), pairs=pairs(np.full(100, 12)))
     move = moved(first, last)
-    assert (move["moved"], move["low"], move["real"]) == (at - 9, 3, real)
-    assert moved(last, first)["real"] is real
+    assert (move.moved, move.low, move.real) == (at - 9, 3, real)
+    assert moved(last, first).real is real
 
 
 def test_another_set_of_signals_makes_no_real_move():
@@ -313,35 +312,39 @@ def test_another_set_of_signals_makes_no_real_move():
     first = snapshot(curves={"cka": curve, "attn": curve}, boundaries=(4, 9), pairs=pairs(np.full(100, 9)))
     last = snapshot(curves={"cka": curve}, boundaries=(4, 12), pairs=pairs(np.full(100, 12)))
     move = moved(first, last)
-    assert (move["low"], move["high"], move["real"]) == (3, 3, False)
+    assert (move.low, move.high, move.real) == (3, 3, False)
 
 
 def test_without_replicates_a_move_has_no_interval():
     move = moved(snapshot(boundaries=(4, 9)), snapshot(1, boundaries=(5, 12)))
-    assert move == {"moved": 3, "low": None, "high": None, "real": False, "share": None}
+    assert move == Move(3, None, None, real=False, share=None)
 
 
 def test_without_two_peaks_there_is_no_move():
     first, last = snapshot(boundaries=None, pairs=pairs(np.zeros(50))), snapshot(1, pairs=pairs(np.full(50, 9)))
-    none = dict.fromkeys(SIDES)
-    assert moves(first, last, 0.95) == {"from": 0, "to": 1, "boundaries": none, "paper": none}
+    assert plain(shift(first, last, 0.95)) == {
+        **{"from": 0, "to": 1},
+        **{key: dict.fromkeys(SIDES) for key in ("boundaries", "paper")},
+    }
 
 
 def test_each_rule_has_moves_of_its_own():
     first, last = ({"mspgt": (4, 9), "paper": (3, 9)}, {"mspgt": (4, 9), "paper": (3, 12)})
-    found = moves(
+    found = shift(
         *(replace(snapshot(step), boundaries=given) for step, given in enumerate((first, last))), confidence=0.95
     )
-    assert [found[key]["intermediate_global"]["moved"] for key in ("boundaries", "paper")] == [0, 3]
+    assert [found.by(rule).intermediate_global.moved for rule in RULES] == [0, 3]
 
 
-def test_changes_are_plain_json_that_reads_back():
+def test_changes_are_json_that_reads_back():
     first, last = planted(np.random.default_rng(6), {6: 1, 16: 1}, {6: 1, 13: 1})
-    block = json.loads(json.dumps(change(first, last, 0.95), allow_nan=False))
-    view = read(block)
-    assert view.boundaries["mspgt"]["intermediate-global"].moved == -3
-    assert view.boundaries["mspgt"]["intermediate-global"].real
-    assert list(view.signals) == list(WEIGHTS)
-    example = example_drift()["changes"][0]
-    assert block.keys() == example.keys()
-    assert block["signals"]["cka"].keys() == example["signals"]["cka"].keys()
+    found = change(first, last, 0.95)
+    block = json.loads(dumps(plain(found)))
+    assert block.keys() == {"from", "to", "signals", "boundaries", "paper"}
+    assert block["signals"]["cka"].keys() == {"transition", "difference", "low", "high"}
+    assert block["boundaries"]["local_intermediate"].keys() == {"moved", "low", "high", "real", "share"}
+    again = structure(block, Change, "changes")
+    assert plain(again) == block
+    assert again.boundaries.found["intermediate-global"].moved == -3
+    assert again.boundaries.intermediate_global.real
+    assert list(again.signals) == list(WEIGHTS)

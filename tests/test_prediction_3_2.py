@@ -9,15 +9,16 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from example_drift import example_drift, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mspgt.core.codec import dumps, plain, structure
 from mspgt.core.errors import UserError
-from mspgt.results.drift.drift import Drift
-from mspgt.results.prediction_3_2 import POTENTIALLY, Prediction, prediction_3_2
+from mspgt.results.prediction_3_2 import POTENTIALLY, Apart, prediction_3_2
 from mspgt.stats.chance import chance, exceeds
 from mspgt.stats.distance import distance
-from mspgt.testing.drift_example import example_drift
+from mspgt.stats.paired.answers import Prediction
 
 L = 28
 SIDES = ("local_intermediate", "intermediate_global")
@@ -33,7 +34,7 @@ def run(upper, *, spread=0.0, seed=0, lacking=0.0, status="ok", replicates=400, 
     lacking: share of the replicates without two peaks.
     options: replaced in the block that has the key.
     """
-    data = example_drift(n_layers, 2, seed=seed)
+    data = example_drift(n_layers, 2, seed=seed).as_dict()
     point = data["points"][-1]
     verdict = point["verdicts"][rule]
     verdict["accepted"], verdict["status"] = status == "ok", status
@@ -50,7 +51,7 @@ def run(upper, *, spread=0.0, seed=0, lacking=0.0, status="ok", replicates=400, 
     for block in (data["model"], data["data"], data["provenance"], data["bootstrap"], point):
         block.update({key: options.pop(key) for key in list(options) if key in block})
     verdict.update(options)
-    return Drift(data)
+    return read(data)
 
 
 def said(prediction):
@@ -114,9 +115,9 @@ def test_of_three_runs_the_farthest_two_count():
 
 @pytest.mark.parametrize(("at", "drawn"), [(20, 21), (21, 20)])
 def test_the_point_estimates_must_lie_on_the_side_of_the_interval(at, drawn):
-    data = run(at, seed=1).data
+    data = run(at, seed=1).as_dict()
     data["points"][-1]["replicates"]["mspgt"]["intermediate_global"] = [drawn] * 400
-    found = prediction_3_2([run(12, seed=2), Drift(data)])
+    found = prediction_3_2([run(12, seed=2), read(data)])
     assert (found.numbers["low"], found.numbers["difference"]) == ((drawn - 12) / 28, (at - 12) / 28)
     assert found.verdict == "undecided"
 
@@ -140,7 +141,7 @@ def test_the_interval_has_the_highest_confidence_of_the_runs():
 UNDECIDED = {
     "no boundary": ({"upper": None, "status": "one_peak"}, "b has no I-G boundary by mspgt's rule (one_peak)"),
     "not accepted": ({"status": "unstable"}, "the boundaries of b are not accepted by mspgt's rule (unstable)"),
-    "few with two peaks": ({"lacking": 0.06}, "94.0 % of the draws have two peaks in every run; 95 % is demanded"),
+    "few with two peaks": ({"lacking": 0.06}, "94.0 % of the draws have two peaks in every run; 95 % are needed"),
     "no replicate with two peaks": ({"lacking": 1.0}, "0.0 % of the draws have two peaks in every run"),
     "no replicates": ({"replicates": 0}, "b has no bootstrap replicates"),
     "other weights": ({"weights": {"cka": 1.0, "attn": 0.6}}, "different signals, weights or prominence"),
@@ -172,7 +173,7 @@ def test_what_cannot_be_judged_is_undecided_and_keeps_its_numbers(case):
     else:
         assert found.numbers["difference"] == 12 / 28
         assert "the I-G boundaries lie 42.9 % apart" in found.reasons[0]
-    json.dumps(found.as_dict(), allow_nan=False)
+    dumps(plain(found))
 
 
 def test_every_reason_is_given():
@@ -209,7 +210,7 @@ def test_replicates_of_the_same_documents_are_paired():
 
 @pytest.mark.parametrize(
     "other",
-    [{"data_sha256": "0" * 64}, {"data_sha256": None}, {"documents": 59}, {"units": {"text": 59}}, {"replicates": 401}],
+    [{"data_sha256": {"data": "0" * 64}}, {"data_sha256": {"data": None}}, {"documents": 59}, {"units": {"data": 59}}, {"replicates": 401}],
     ids=str,
 )
 def test_replicates_of_other_documents_are_drawn_independently(other):
@@ -217,27 +218,27 @@ def test_replicates_of_other_documents_are_drawn_independently(other):
     found = prediction_3_2(runs)
     assert found.numbers["paired"] is False
     assert "drawn independently" in said(found)
-    assert ("different corpora" in said(found)) == (other.get("data_sha256") is not None)
-    one, two = (np.array(r.points[-1].replicates["mspgt"][:, 1]) for r in runs)
+    assert ("different corpora" in said(found)) == (other.get("data_sha256", {"data": None})["data"] is not None)
+    one, two = (r.points[-1].replicates["mspgt"].intermediate_global for r in runs)
     every = sorted(b - a for a in one.tolist() for b in two.tolist())
     k = math.ceil(0.025 * len(every))
     assert (found.numbers["low"], found.numbers["high"]) == (every[k - 1] / 28, every[-k] / 28)
 
 
 def test_replicates_of_unknown_corpora_are_drawn_independently():
-    runs = [run(upper, seed=1, data_sha256=None) for upper in (8, 20)]
+    runs = [run(upper, seed=1, data_sha256={"data": None}) for upper in (8, 20)]
     assert prediction_3_2(runs).numbers["paired"] is False
 
 
 def test_other_seeds_of_the_bootstrap_are_drawn_independently():
     other = run(20, spread=2, seed=1)
-    data = json.loads(json.dumps(other.data))
+    data = other.as_dict()
     data["bootstrap"]["seed"] = 99
-    assert prediction_3_2([run(8, spread=2, seed=1), Drift(data)]).numbers["paired"] is False
+    assert prediction_3_2([run(8, spread=2, seed=1), read(data)]).numbers["paired"] is False
 
 
 def test_independent_draws_multiply_their_shares():
-    one, other = run(8, seed=1, lacking=0.03), run(20, seed=1, lacking=0.04, data_sha256="0" * 64)
+    one, other = run(8, seed=1, lacking=0.03), run(20, seed=1, lacking=0.04, data_sha256={"data": "0" * 64})
     found = prediction_3_2([one, other])
     assert found.numbers["share"] == pytest.approx(0.97 * 0.96)
     assert found.verdict == "undecided"
@@ -300,7 +301,7 @@ def test_folders_and_files_are_loaded(tmp_path):
 
 def test_runs_of_one_model_are_numbered():
     names = [one["name"] for one in prediction_3_2([run(8, seed=1), run(20, seed=2)]).numbers["runs"]]
-    assert names == ["example-12 (run 1)", "example-12 (run 2)"]
+    assert names == ["example-12 (1)", "example-12 (2)"]
 
 
 def test_the_papers_rule_has_its_own_boundaries():
@@ -316,13 +317,13 @@ def test_runs_that_ended_at_other_steps_are_said_to():
 
 
 def last_step(drift, step):
-    data = json.loads(json.dumps(drift.data))
+    data = drift.as_dict()
     data["points"][-1]["step"] = data["changes"][-1]["to"] = data["overall"]["to"] = step
-    return Drift(data)
+    return read(data)
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("family", "qwen2"), ("n_layers", 32), ("hidden_size", 64), ("n_heads", None)]
+    ("key", "value"), [("family", "qwen2"), ("n_layers", 32), ("hidden_size", 64), ("n_heads", 16)]
 )
 def test_another_architecture_is_refused(key, value):
     other = run(20, seed=2, n_layers=value) if key == "n_layers" else run(20, seed=2, **{key: value})
@@ -333,7 +334,7 @@ def test_another_architecture_is_refused(key, value):
 
 @pytest.mark.parametrize("runs", [[], [run(8)]], ids=["none", "one"])
 def test_one_run_is_refused(runs):
-    with pytest.raises(UserError, match=f"two or more training runs; got {len(runs)}"):
+    with pytest.raises(UserError, match=f"needs 2 or more; got {len(runs)}"):
         prediction_3_2(runs)
 
 
@@ -344,12 +345,12 @@ def test_one_path_is_not_many_runs(tmp_path):
 
 
 def test_the_same_run_twice_is_refused():
-    with pytest.raises(UserError, match="b and c are the same run"):
+    with pytest.raises(UserError, match="b and c are the same result"):
         prediction_3_2([run(8), run(20), run(20)], names=["a", "b", "c"])
 
 
 def test_names_must_be_as_many_as_runs():
-    with pytest.raises(UserError, match="2 runs have 1 names"):
+    with pytest.raises(UserError, match="2 results have 1 names"):
         prediction_3_2([run(8), run(20)], names=["a"])
 
 
@@ -363,9 +364,9 @@ def test_an_unknown_rule_is_refused():
 
 def test_an_answer_is_plain_json_and_reads_in_one_line():
     found = prediction_3_2([run(8, spread=1, seed=1), run(20, spread=1, seed=2)])
-    block = json.loads(json.dumps(found.as_dict(), allow_nan=False))
-    assert block == found.as_dict()
-    assert Prediction(block["verdict"], tuple(block["reasons"]), block["numbers"]) == found
+    block = json.loads(dumps(plain(found)))
+    assert structure(block, Prediction, "f") == found
+    assert plain(structure(found.numbers, Apart, "f")) == found.numbers
     assert str(found) == found.reasons[0]
     assert repr(found) == f"<{found}>"
     assert "\n" not in repr(found)

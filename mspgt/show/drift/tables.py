@@ -1,0 +1,315 @@
+"""Tables of a drift: curves and boundaries for CSV files; every step, all moves and compared runs for people.
+
+"curves" (drift.csv) has a row per step, signal and transition, then the evidence of each rule, as `evidence.mspgt`:
+
+=============================================  =====================================================================
+``step``, ``signal``, ``transition``           optimizer steps; transition l lies between block l and block l+1
+``relative``                                   transition / blocks
+``value``, ``low``, ``high``                   the signal with its interval, in its own unit
+``difference``, ``..._low``, ``..._high``      the change since the step before, paired; none for the evidence
+``loss``                                       mean training loss since the step before
+=============================================  =====================================================================
+
+"boundaries" (boundaries.csv) has a row per step, rule and boundary, those that were not found too:
+
+=============================================  =====================================================================
+``step``, ``rule``, ``boundary``               rule: mspgt or paper; boundary: local-intermediate, intermediate-global
+``layer``, ``relative``                        blocks below the boundary, and the same by all blocks
+``ci_low``, ``ci_high``                        interval of the layer
+``accepted``, ``status``                       the verdict of the rule at this step
+``moved``, ``moved_low``, ``moved_high``       layers moved since the step before, paired
+``real``                                       whether the move is more than noise
+``loss``                                       as above
+=============================================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mspgt.core.phrases import words as in_words
+from mspgt.measure.history import Point
+from mspgt.results.drift import Drift
+from mspgt.results.prediction_3_2 import Apart
+from mspgt.show import wording
+from mspgt.show.drift import words
+from mspgt.show.grid import Cell, Column, Grid, Number, Row, grid, missing, share
+from mspgt.show.wording import SHORT
+from mspgt.stats.boundaries import BOUNDARIES, Verdict
+from mspgt.stats.changes import Change, Move, Moves
+from mspgt.stats.curve import Curve
+
+FIRST, EVENTS, LAST = 6, 8, 10
+"""steps that a terminal shows of a long training: at its start, in between where something happens, at its end"""
+
+
+# ------------------------------------------------------------------------------------------------ for CSV files
+
+
+def curves(drift: Drift) -> Grid:
+    """Every curve in full, with what changed."""
+    value, difference = Column("value", ends=("low", "high")), Column("difference", ends=_ends("difference"))
+    heads = ("step", "signal", "transition", "relative", value, difference, "loss")
+    return grid(heads, [row for point, since in _points(drift) for row in _curves(drift, point, since)], heads=3)
+
+
+def _curves(drift: Drift, point: Point, since: Change | None) -> Iterator[tuple[Any, ...]]:
+    evidence = {f"evidence.{rule}": point.verdicts[rule].evidence for rule in drift.rules if rule in point.verdicts}
+    for name, curve in {**point.signals, **evidence}.items():
+        changed = since.signals.get(name) if since else None
+        for i, at in enumerate(curve.transition.tolist()):
+            yield point.step, name, at, at / drift.n_layers, _at(curve, i), _at(changed, i), Number(value=point.loss)
+
+
+def _at(curve: Curve | None, i: int) -> Number:
+    if curve is None:
+        return Number()
+    return Number(value=float(curve.value[i]), low=float(curve.low[i]), high=float(curve.high[i]))
+
+
+def boundaries(drift: Drift) -> Grid:
+    """Both boundaries by each rule at every step, with their moves."""
+    moved = Column("moved", ends=_ends("moved"))
+    heads = ("step", "rule", "boundary", "layer", "relative", "ci_low", "ci_high", "accepted", "status", moved)
+    rows = [row for point, since in _points(drift) for row in _boundaries(drift, point, since)]
+    return grid((*heads, "real", "loss"), rows, heads=3)
+
+
+def _boundaries(drift: Drift, point: Point, since: Change | None) -> Iterator[tuple[Any, ...]]:
+    for rule in (rule for rule in drift.rules if rule in point.verdicts):
+        verdict = point.verdicts[rule]
+        for name in BOUNDARIES.values():
+            placed, move = verdict.places.get(name), since.by(rule).found.get(name) if since else None
+            place = (placed.layer, placed.relative, *(placed.ci or (None, None))) if placed else (None,) * 4
+            real = move.real if move else None
+            head, said = (point.step, rule, name), (verdict.accepted, verdict.status)
+            yield *head, *place, *said, _moved(move), real, Number(value=point.loss)
+
+
+# ------------------------------------------------------------------------------------------------- for people
+
+
+def steps(drift: Drift, rule: str, *, brief: bool = False) -> Grid:
+    """A row per step: loss, both boundaries, verdict, and how far each moved since the step before.
+
+    Parameters
+    ----------
+    rule: whose boundaries, "mspgt" or "paper".
+    brief: for a terminal: of many steps those at which something happens, moves without intervals, the other rule
+        beside.
+    """
+    loss, shown = _losses(drift), _shown(drift) if brief else range(len(drift.points))
+    beside = "paper" if brief and rule != "paper" and "paper" in drift.rules else None
+    places = [Column(short, left=brief) for short in SHORT.values()]
+    moved = [Column("moved", left=True)] if brief else [Column(f"{short} moved") for short in SHORT.values()]
+    columns = [
+        Column("step"),
+        *([Column("loss", gives_way=1)] if loss else []),
+        *places,
+        Column("verdict", "verdict", left=True),
+        *moved,
+        *(_columns_beside() if beside else []),
+    ]
+    rows: list[Row] = []
+    every = _points(drift)
+    for before, i in zip((-1, *shown), shown, strict=False):
+        if i > before + 1:
+            rows.append(_gap(columns, i - before - 1))
+        point, since = every[i]
+        cells = (
+            Cell(f"{point.step:,}{' end' if point.end and not brief else ''}", value=point.step),
+            *([loss[i]] if loss else []),
+            *_verdict(point.verdicts.get(rule), stacked=not brief),
+            *_moves(since.by(rule) if since else Moves(), brief),
+            *(_beside(point.verdicts.get(beside)) if beside else []),
+        )
+        rows.append(Row(cells))
+    return Grid(
+        tuple(columns), tuple(rows), tuple(_caption(drift, rule, brief, len(shown))), elsewhere="boundaries.csv"
+    )
+
+
+def _caption(drift: Drift, rule: str, brief: bool, shown: int) -> Iterator[str]:
+    """What a reader must know of the table of steps."""
+    yield f"L-I and I-G: blocks below the boundary by {wording.title(rule)}"
+    every = len(drift.points)
+    if not brief:
+        yield (
+            "moved: blocks since the step before, deeper counted as positive, with the interval of the paired "
+            "difference"
+        )
+        if np.isfinite([point.loss for point in drift.points]).any():
+            yield "loss: mean of the training loss since the step before"
+        return
+    yield "moved: blocks since the step before" + (", shown or not" if shown < every else "")
+    yield "* more than noise"
+    if "paper" in drift.rules:
+        yield "paper: by the paper's rule, ? not accepted"
+    yield wording.describe_intervals(drift.bootstrap)
+    if shown < every:
+        yield (
+            f"{every - shown} of {every} steps are hidden, in between are shown some at which the verdict changed or a "
+            "boundary moved"
+        )
+
+
+def _verdict(verdict: Verdict | None, *, stacked: bool) -> list[Cell]:
+    """Both boundaries and the outcome."""
+    if verdict is None:
+        return [missing(), missing(), Cell("not applied", "faint")]
+    outcome = Cell("accepted" if verdict.accepted else in_words(verdict.status), wording.outcome_style(verdict))
+    return [*(_place(verdict, name, stacked) for name in SHORT), outcome]
+
+
+def _place(verdict: Verdict, name: str, stacked: bool) -> Cell:
+    placed = verdict.places.get(name)
+    if placed is None:
+        return missing()
+    low, high = placed.ci or (math.nan, math.nan)
+    look = name if verdict.accepted else "faint"
+    return Number(style=look, value=placed.layer, low=low, high=high, show="{:.0f}".format, stacked=stacked)
+
+
+def _moves(moves: Moves, brief: bool) -> list[Cell]:
+    if not brief:
+        return [_moved(moves.found.get(name), stacked=True) for name in SHORT]
+    if not moves.found:
+        return [missing()]
+    parts = [f"{SHORT[name]} {m.moved:+d}{'*' * m.real}" for name, m in moves.found.items() if m.moved]
+    real = any(move.real for move in moves.found.values())
+    return [Cell(", ".join(parts) or "0", "strong" if real else "faint")]
+
+
+def _moved(move: Move | None, *, stacked: bool = False) -> Number:
+    """Blocks with their sign, and whether that is real."""
+    if move is None:
+        return Number()
+    low, high = (math.nan if end is None else end for end in (move.low, move.high))
+    look, after = ("strong", ((" real", ""),)) if move.real else ("", ())
+    ends = {"low": low, "high": high, "ends": _minus}
+    return Number(style=look, value=move.moved, show=_signed, after=after, stacked=stacked, **ends)
+
+
+def _columns_beside() -> list[Column]:
+    """Those of the paper's rule in a terminal: in full, or where there is no room the places alone."""
+    full = (*SHORT.values(), "verdict")
+    return [
+        *(Column(f"{head} (paper)", left=True, gives_way=2) for head in full),
+        Column("paper", left=True, stands_in=True),
+    ]
+
+
+def _beside(verdict: Verdict | None) -> list[Cell]:
+    refused = verdict is not None and not verdict.accepted
+    layers = ", ".join(map(str, verdict.layers)) if verdict and verdict.layers else ""
+    brief = Cell(f"{layers}{' ?' * refused}", "faint") if layers else missing()
+    return [*_verdict(verdict, stacked=False), brief]
+
+
+def _gap(columns: Sequence[Column], hidden: int) -> Row:
+    said = {"step": "…", "verdict": f"{hidden} hidden"}
+    return Row(tuple(Cell(said.get(column.key, "")) for column in columns), "faint")
+
+
+def _losses(drift: Drift) -> list[Cell]:
+    """All with the decimals that give the largest three digits; empty where none is known."""
+    losses = [point.loss for point in drift.points]
+    largest = max((abs(loss) for loss in losses if math.isfinite(loss)), default=math.nan)
+    if math.isnan(largest):
+        return []
+    decimals = min(max(2 - math.floor(math.log10(largest)), 0), 4) if largest else 2
+    return [Number(value=loss, show=f"{{:,.{decimals}f}}".format) for loss in losses]
+
+
+def _shown(drift: Drift) -> list[int]:
+    """Which points have a row: all, or of many the first, the last, and some in between where something happens."""
+    count = len(drift.points)
+    if count <= FIRST + EVENTS + LAST:
+        return list(range(count))
+    events = [i for i in range(FIRST, count - LAST) if _is_event(drift, i)]
+    if len(events) > EVENTS:
+        events = [events[i] for i in np.linspace(0, len(events) - 1, EVENTS).astype(int)]
+    rows = {*range(FIRST), *events, *range(count - LAST, count)}
+    return [i for i in range(count) if i in rows or {i - 1, i + 1} <= rows]  # "1 hidden" takes a row too
+
+
+def _is_event(drift: Drift, i: int) -> bool:
+    """Whether the verdict differs from that of the point before, or a boundary moved by more than noise."""
+    before, now = (drift.points[j].verdicts["mspgt"].status for j in (i - 1, i))
+    return before != now or any(move.real for move in drift.changes[i - 1].boundaries.found.values())
+
+
+def overall(drift: Drift) -> Grid | None:
+    """How far each boundary moved from the first step to the last, by both rules; None with one step."""
+    if drift.overall is None:
+        return None
+    moves = [(name, rule, m) for rule in drift.rules for name, m in drift.overall.by(rule).found.items()]
+    columns = (
+        Column("boundary", left=True),
+        Column("moved"),
+        Column("interval", f"{drift.confidence:.0%} interval"),
+        Column("share", "samples with both"),
+        Column("reading", "read as", left=True),
+    )
+    rows = [
+        (
+            Cell(f"{name}, {wording.title(rule)}", name),
+            _signed(move.moved),
+            _minus_in(words.interval(move)) or missing(),
+            share(move.share),
+            words.reading(move),
+        )
+        for name, rule, move in moves
+    ]
+    caption = (
+        f"From step {drift.overall.start:,} to step {drift.overall.stop:,}, in blocks, deeper counted as positive; "
+        "samples with both: share of the bootstrap samples that have two peaks at both steps; a boundary that is not "
+        "at both steps is not here"
+    )
+    return grid(columns, rows, caption)
+
+
+def runs(apart: Apart) -> Grid:
+    """The training runs that prediction 3.2 was judged on."""
+    columns = (
+        *(Column("run", left=True), Column("step", "last step"), Column("layer", "I-G after block")),
+        *(Column("relative", "relative depth"), Column("ci", "interval"), Column("verdict", left=True)),
+    )
+    rows = [
+        (
+            run.name,
+            run.step,
+            run.layer,
+            share(run.relative),
+            missing() if run.ci is None else f"[{run.ci[0]}, {run.ci[1]}]",
+            Cell("accepted" if run.accepted else "not accepted", "good" if run.accepted else "warn"),
+        )
+        for run in apart.runs
+    ]
+    return grid(columns, rows)
+
+
+def _points(drift: Drift) -> list[tuple[Point, Change | None]]:
+    """Each point and what changed since the one before."""
+    return list(zip(drift.points, (None, *drift.changes), strict=True))
+
+
+def _ends(name: str) -> tuple[str, str]:
+    return f"{name}_low", f"{name}_high"
+
+
+def _signed(blocks: float) -> str:
+    """A number of blocks with its sign; zero has none."""
+    return f"{'+' if blocks > 0 else ''}{_minus(blocks)}"
+
+
+def _minus(blocks: float) -> str:
+    return _minus_in(f"{blocks:.0f}")
+
+
+def _minus_in(text: str) -> str:
+    return text.replace("-", "−")
