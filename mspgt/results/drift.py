@@ -18,7 +18,7 @@ from mspgt.core.files import write_atomically
 from mspgt.core.provenance import Provenance
 from mspgt.measure.corpora import CorpusFacts
 from mspgt.measure.evaluate import Bootstrap
-from mspgt.measure.history import Point
+from mspgt.measure.history import History, Point
 from mspgt.models.facts import ModelFacts
 from mspgt.results.kinds import Kind, resolve
 from mspgt.results.result import Result
@@ -107,6 +107,24 @@ class Drift(Result):
         for rule, verdict in point.verdicts.items():
             if verdict.accepted and verdict.layers is None:
                 raise ValueError(f"at step {point.step:,}, verdicts.{rule} is accepted without two boundaries")
+
+    @classmethod
+    def from_history(cls, history: History, **others: Any) -> Drift:
+        """The drift of a history, which has a point at least.
+
+        Parameters
+        ----------
+        others: the fields that a history does not know.
+        """
+        if history.bootstrap is None:
+            raise ValueError("it holds no points")
+        return cls(
+            bootstrap=history.bootstrap,
+            points=tuple(history.points),
+            changes=tuple(history.changes),
+            overall=history.overall,
+            **{"prediction_3_2": None, **others},
+        )
 
     @property
     def n_layers(self) -> int:
