@@ -111,8 +111,8 @@ def by_mspgt(corpus: Corpus, estimator: str) -> dict[str, list[float]]:
             capture.run(batch, recorder.layer)
             states.append(recorder.rows())
     state = merge(states)
-    details = signal.report(signal.prepare(state, None, Units.of(state.keys))).details
-    return {"value": details["cka"], "rows": details.get("row_debiased", [])}
+    series = signal.report(signal.prepare(state, None, Units.of(state.keys))).series
+    return {name: series[of].tolist() for name, of in (("value", "cka"), ("rows", "row_debiased")) if of in series}
 
 
 def by_torch_cka(corpus: Corpus) -> dict[str, list[float]]:

@@ -29,9 +29,9 @@ from mspgt.models.capture import Capture
 from mspgt.plugins.signals.probe import tasks as probe_tasks
 from mspgt.plugins.signals.probe.f1 import f1, label_counts, micro_f1
 from mspgt.plugins.signals.probe.probe import Probe
-from mspgt.plugins.signals.probe.rows import standardised
 from mspgt.plugins.signals.probe.spans import Scheme, span_counts
 from mspgt.plugins.signals.probe.tasks import TEST, TRAIN, Task
+from mspgt.plugins.signals.probe.vectors import standardised
 
 
 @dataclass
@@ -81,7 +81,7 @@ def loop(signal: Probe, state: State, tasks: Sequence[str]) -> Trained:
     """The same probes by scikit-learn, one after the other."""
     parts = probe_tasks.split(state, signal.seed)
     training = (parts[state.tables["vectors"].sequence] == TRAIN).nonzero().squeeze(1)
-    read = {name: task for name in tasks if (task := probe_tasks.read(state, name, parts)) is not None}
+    read = {name: task for name in tasks if (task := probe_tasks.read_task(state, name, parts)) is not None}
     scores: dict[str, list[float]] = {name: [] for name in read}
     seconds, epochs = 0.0, []
     for _, features in standardised(state, training, "cpu"):

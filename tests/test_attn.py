@@ -19,10 +19,10 @@ from mspgt.models.capture import Capture
 from mspgt.plugins.signals.attention.attention import AttentionDrift, _evenly_spaced
 from mspgt.plugins.signals.attention.divergence import LEAST_MASS, AttentionRows, jensen_shannon
 from mspgt.testing import (
-    Measurement,
     Planted,
     PlantedAttention,
     PlantedCorpus,
+    PlantedMeasurement,
     measure,
     planted_corpus,
     random_attention,
@@ -162,18 +162,18 @@ def test_the_curve_is_the_mean_over_counted_rows(corpus, heads, sink):
 def test_the_other_reading_is_reported(corpus):
     for sink, other in (("keep", "drop"), ("drop", "keep")):
         measured = measure(AttentionDrift(sink=sink), corpus.batches())
-        details = measured.report().details
-        np.testing.assert_allclose(details[f"value_sink_{other}"], curve(corpus, sink=other), rtol=1e-9)
-        assert details["rows"] == sum(int(s.content.sum()) for s in corpus.sequences)
+        report = measured.report()
+        np.testing.assert_allclose(report.series[f"value_sink_{other}"], curve(corpus, sink=other), rtol=1e-9)
+        assert report.details["rows"] == sum(int(s.content.sum()) for s in corpus.sequences)
 
 
 def test_drift_by_position_adds_up_to_the_curve():
     corpus = planted_corpus(documents=2, sequences=1, tokens=(70, 80), blocks=3, heads=2)
     measured = measure(AttentionDrift(), corpus.batches())
-    details = measured.report().details["value_by_position"]
-    assert list(details) == ["1-16", "17-64", "65-256"]
+    by_position = measured.report().series["value_by_position"]
+    assert list(by_position) == ["1-16", "17-64", "65-256"]
     number = [sum(int(s.content[a:b].sum()) for s in corpus.sequences) for a, b in ((0, 16), (16, 64), (64, 256))]
-    mean = sum(n * np.array(v) for n, v in zip(number, details.values(), strict=True)) / sum(number)
+    mean = sum(n * v.numpy() for n, v in zip(number, by_position.values(), strict=True)) / sum(number)
     np.testing.assert_allclose(mean, measured.curve(), rtol=1e-9)
 
 
@@ -283,6 +283,6 @@ def test_a_model_with_sdpa_drifts_as_its_own_eager_weights_do(models, options, s
             recorder = signal.recorder("observe", batch, None)
             capture.run(batch, recorder.layer)
             states.append(recorder.rows())
-    found = Measurement(signal, merge(states), None, None).curve()
+    found = PlantedMeasurement(signal, merge(states), None, None).curve()
     expected = expected_curve(eager_corpus, options.get("heads", "mean"), options.get("sink", "keep"))
     np.testing.assert_allclose(found, expected, rtol=2e-4)

@@ -26,7 +26,7 @@ from mspgt.stats.boundaries.fusion import (
 )
 from mspgt.stats.boundaries.peaks import prominent_peaks, two_of_each
 from mspgt.stats.boundaries.support import locate, summarise
-from mspgt.stats.boundaries.verdict import MEANING, meaning, verdict_block
+from mspgt.stats.boundaries.verdict import MEANING, meaning, verdict_of
 
 NAMES = ("cka", "probe", "attn")
 WEIGHTS = np.array([1.0, 0.8, 0.6])
@@ -391,29 +391,26 @@ def test_competing_peaks_are_named():
     assert paper.accepted
 
 
-def test_the_block_of_a_verdict_has_the_keys_of_the_schema():
-    curves = planted()
-    block = verdict_block(decide(curves, MSPGT), dict(zip(NAMES, WEIGHTS, strict=True)))
-    assert {"normalisation", "weights", "prominence", "accepted", "status", "reasons", "p_two_peaks", "null_p"} < set(
-        block
-    )
-    boundary = block["local_intermediate"]
-    assert set(boundary) == {"layer", "relative", "prominence", "ci", "ci_width", "hpd", "support"}
-    assert (boundary["layer"], boundary["relative"], boundary["ci"], boundary["hpd"]) == (5, 5 / 16, [5, 5], [5])
-    assert boundary["support"] == 1.0
-    assert block["intermediate_global"]["layer"] == 11
-    assert block["evidence"]["transition"] == list(range(1, 16))
-    assert len(block["evidence"]["low"]) == len(block["resampled"]["inclusion"]) == 15
+def test_a_verdict_says_where_the_boundaries_are_and_how_sure_it_is():
+    verdict = verdict_of(decide(planted(), MSPGT), dict(zip(NAMES, WEIGHTS, strict=True)))
+    lower = verdict.local_intermediate
+    assert (lower.layer, lower.relative, lower.ci, lower.ci_width, lower.hpd) == (5, 5 / 16, (5, 5), 0, (5,))
+    assert lower.support == 1.0
+    assert verdict.layers == (5, 11)
+    assert list(verdict.places) == ["local-intermediate", "intermediate-global"]
+    assert verdict.evidence.transition.tolist() == list(range(1, 16))
+    assert len(verdict.evidence.low) == len(verdict.resampled.inclusion) == 15
 
 
 @pytest.mark.parametrize("status", ["one_peak", "no_peak", "too_shallow"])
 def test_two_boundaries_are_never_forced(status):
     rule, curves = status_cases()[status]
-    block = verdict_block(decide(curves, rule), {})
-    assert block["local_intermediate"] is None
-    assert block["intermediate_global"] is None
-    assert not block["accepted"]
-    assert len(block["peaks"]) == {"one_peak": 1, "no_peak": 0}.get(status, len(block["peaks"]))
+    verdict = verdict_of(decide(curves, rule), {})
+    assert verdict.local_intermediate is None
+    assert verdict.intermediate_global is None
+    assert verdict.layers is None
+    assert not verdict.accepted
+    assert len(verdict.peaks) == {"one_peak": 1, "no_peak": 0}.get(status, len(verdict.peaks))
 
 
 @pytest.mark.parametrize(("names", "said"), [(("cka", "attn"), "So few signals"), (("cka",), "One signal alone")])

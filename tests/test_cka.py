@@ -11,10 +11,10 @@ from mspgt.contracts.batch import Batch, Layer
 from mspgt.core.errors import UserError
 from mspgt.core.key import Key
 from mspgt.core.state import Units, merge
-from mspgt.plugins.signals.cka.centred import Rows
+from mspgt.plugins.signals.cka.centred import CentredRows
 from mspgt.plugins.signals.cka.cka import CKA
-from mspgt.plugins.signals.cka.rows import draw_tokens, whole_sentences
-from mspgt.plugins.signals.cka.sums import measure as measure_rows
+from mspgt.plugins.signals.cka.from_rows import estimate
+from mspgt.plugins.signals.cka.selection import draw_tokens, whole_sentences
 from mspgt.testing import Planted, measure, observe, planted_cka_layers, planted_corpus, planted_steps
 
 
@@ -66,7 +66,7 @@ def sixteen():
     prepared, _ = measure(signal, batches_of(hidden, 60, per_batch=60)).prepared()
     resampled = np.random.default_rng(0).multinomial(60, [1 / 60] * 60, size=200)
     curves = signal.curve(prepared, torch.from_numpy(np.vstack([np.ones(60), resampled])), None)
-    return curves, signal.report(prepared).details, exact[1:]
+    return curves, signal.report(prepared).series["matrix"].tolist(), exact[1:]
 
 
 def test_planted_cka_is_found(sixteen):
@@ -81,8 +81,7 @@ def test_planted_boundaries_are_found_in_the_estimate_and_in_every_replicate(six
 
 
 def test_cka_over_several_steps_is_the_product(sixteen):
-    curves, details, exact = sixteen
-    matrix = details["matrix"]
+    curves, matrix, exact = sixteen
     assert matrix[3][6] == pytest.approx(float(exact[3:6].prod()), abs=0.01)
     assert matrix[3][4] == pytest.approx(1 / float(curves[0, 3]), abs=1e-5)
     assert matrix[4][3] == pytest.approx(matrix[3][4], rel=1e-9)
@@ -103,7 +102,7 @@ def test_independent_layers_debiased_is_near_zero_and_biased_is_not():
     debiased = measure(CKA(), batches)
     assert float(1 / biased.curve()) == pytest.approx(d / (n + d), abs=0.01)
     report = report_of(debiased)
-    assert report.details["cka"][0] == pytest.approx(0, abs=0.01)
+    assert report.series["cka"][0].item() == pytest.approx(0, abs=0.01)
     assert "cka_floor_hit" in report.flags
     assert float(debiased.curve()) == 20.0
 
@@ -114,9 +113,9 @@ def test_dependence_within_documents_biases_song_and_not_the_cluster_estimate():
     topic = torch.randn(2, documents, 1, d, generator=g)  # a layer's own topic directions, unrelated
     rows = 0.7 * topic + torch.randn(2, documents, tokens, d, generator=g)
     hidden = torch.cat([rows[:1], rows]).reshape(3, -1, d)
-    details = report_of(measure(CKA(), batches_of(hidden, documents))).details
-    assert details["cka"][0] == pytest.approx(0, abs=0.02)
-    assert details["row_debiased"][0] > details["cka"][0] + 0.05
+    series = report_of(measure(CKA(), batches_of(hidden, documents))).series
+    assert float(series["cka"][0]) == pytest.approx(0, abs=0.02)
+    assert series["row_debiased"][0] > series["cka"][0] + 0.05
 
 
 @pytest.mark.parametrize("estimator", ["debiased", "biased", "full", "minibatch"])
@@ -146,7 +145,7 @@ def test_a_constant_layer_has_no_value_and_a_flag():
     assert measured.curve().isnan().tolist() == [True, True, False]
     report = report_of(measured)
     assert "hsic_not_positive" in report.flags
-    assert report.details["cka"][0] is None
+    assert report.series["cka"].isnan().tolist() == [True, True, False]
 
 
 # --------------------------------------------------------------------------------------------- full and minibatch
@@ -161,13 +160,13 @@ def test_full_equals_the_gram_pass_over_every_token_with_sequences_as_clusters(c
     batches = corpus.batches(7)
     everything = merge(observe(CKA(rows_per_sentence=1000), [batch]) for batch in batches)
     table = everything.tables["rows"]
-    rows = Rows.of(table.columns["hidden"], table.sequence, len(everything.keys), torch.device("cpu"), False)
-    expected = measure_rows(rows, distinct=True)
-    details = report_of(measure(CKA(estimator="full"), batches)).details
-    assert details["rows"] == len(table.sequence)
-    assert details["cka"] == pytest.approx(expected.debiased.tolist(), rel=1e-5)
-    assert details["row_debiased"] == pytest.approx(expected.row_debiased.tolist(), rel=1e-5)
-    assert details["biased"] == pytest.approx(expected.biased.tolist(), rel=1e-5)
+    rows = CentredRows.of(table.columns["hidden"], table.sequence, len(everything.keys), torch.device("cpu"), False)
+    expected = estimate(rows, distinct=True).series
+    report = report_of(measure(CKA(estimator="full"), batches))
+    assert report.details["rows"] == len(table.sequence)
+    assert set(report.series) == {"cka", *expected}
+    for name, values in {**expected, "cka": expected["debiased"]}.items():
+        torch.testing.assert_close(report.series[name], values, rtol=1e-5, atol=0)
 
 
 def test_full_merged_from_two_shards_equals_one_pass(corpus):
@@ -217,9 +216,10 @@ def test_minibatch_leaves_out_batches_of_fewer_than_four_rows():
     hidden, _ = planted_cka_layers([0.3, 0.5, 0.7], rows=303, dim=16)
     large, small = batches_of(hidden[:, :300], 10), batches_of(hidden[:, 300:], 1)
     small[0] = Planted(Batch(**{**vars(small[0].batch), "keys": (Key("planted", "small", 0),)}), small[0].layers)
-    with_small = report_of(measure(CKA(estimator="minibatch"), large + small)).details
-    assert (with_small["batches"], with_small["batches_left_out"], with_small["rows"]) == (1, 1, 300)
-    assert with_small["cka"] == report_of(measure(CKA(estimator="minibatch"), large)).details["cka"]
+    with_small = report_of(measure(CKA(estimator="minibatch"), large + small))
+    assert [with_small.details[name] for name in ("batches", "batches_left_out", "rows")] == [1, 1, 300]
+    without = report_of(measure(CKA(estimator="minibatch"), large))
+    assert with_small.series["cka"].tolist() == without.series["cka"].tolist()
     with pytest.raises(UserError, match="4 rows"):
         measure(CKA(estimator="minibatch"), small).prepared()
 
@@ -358,20 +358,20 @@ def test_options_that_do_not_go_together_are_refused(options):
 @pytest.mark.parametrize("estimator", ["debiased", "biased", "full", "minibatch"])
 def test_the_report_is_plain_json_without_nan(corpus, estimator):
     measured = measure(CKA(estimator=estimator), corpus.batches(8))
-    details = report_of(measured).details
-    json.dumps(details, allow_nan=False)
-    curve = measured.curve()
-    assert details["dynamic_range"] == pytest.approx(float((curve.max() - curve.min()) / curve.max()))
-    assert details["cka"] == pytest.approx((1 / curve).tolist())
+    report, curve = report_of(measured), measured.curve()
+    json.dumps(report.details, allow_nan=False)
+    assert report.details["dynamic_range"] == pytest.approx(float((curve.max() - curve.min()) / curve.max()))
+    torch.testing.assert_close(report.series["cka"], 1 / curve)
 
 
 def test_the_report_sets_zscored_cka_beside_the_unscaled(corpus):
-    details = report_of(measure(CKA(), corpus.batches(8))).details
+    report = report_of(measure(CKA(), corpus.batches(8)))
     zscored = 1 / measure(CKA(scale="zscore"), corpus.batches(8)).curve()
-    assert details["zscore_sensitivity"]["none"] == pytest.approx(details["cka"], rel=1e-4)
-    assert details["zscore_sensitivity"]["zscore"] == pytest.approx(zscored.tolist(), rel=1e-4)
-    assert details["rows"] == 120
-    assert details["units_with_rows"] == 30
+    both = report.series["zscore_sensitivity"]
+    torch.testing.assert_close(both["none"], report.series["cka"], rtol=1e-4, atol=0)
+    torch.testing.assert_close(both["zscore"], zscored, rtol=1e-4, atol=0)
+    assert report.details["rows"] == 120
+    assert report.details["units_with_rows"] == 30
 
 
 def test_matrix_precision_is_restored():

@@ -128,8 +128,8 @@ def test_a_plugin_that_raises_falls_alone(batch: Batch, hidden: Tensor) -> None:
 
 def test_a_plugin_whose_state_is_of_other_sequences_falls_alone(batch: Batch, hidden: Tensor) -> None:
     class Careless(Moments):
-        def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
-            return super().recorder(stage, batch.select([0]), fitted)
+        def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+            return super().recorder(name, batch.select([0]), fitted)
 
         def sums(self, lower: Tensor, upper: Tensor, content: Tensor) -> Tensor:
             return super().sums(lower[:1], upper[:1], content)

@@ -22,7 +22,7 @@ for _name in registry.signals():
 
 SOUND = """
 import torch
-from mspgt import SumSignal
+from mspgt import HeatMap, Lines, Report, Series, SumSignal
 from mspgt.testing import SignalConformance
 
 class Travel(SumSignal):
@@ -48,8 +48,8 @@ class Test_{name}(SignalConformance):
 """
 
 RECORDER = """
-    def recorder(self, stage, batch, fitted):
-        inner, hidden = super().recorder(stage, batch, fitted), []
+    def recorder(self, name, batch, fitted):
+        inner, hidden = super().recorder(name, batch, fitted), []
         class Recorder:
             def layer(self, layer):
                 {layer}
@@ -73,9 +73,9 @@ BROKEN = {
     def curve(self, prepared, weights, rng): return super().curve(prepared, weights + 1, rng)
 """,
     "save_then_load_changes_nothing": """
-    def recorder(self, stage, batch, fitted):
+    def recorder(self, name, batch, fitted):
         self.saw = True
-        return super().recorder(stage, batch, fitted)
+        return super().recorder(name, batch, fitted)
     def value(self, sums): return super().value(sums) * (2 if hasattr(self, "saw") else 1)
 """,
     "an_empty_shard_is_the_identity": """
@@ -103,14 +103,15 @@ BROKEN = {
     def sums(self, a, b, content): return super().sums(a, b, content) + torch.rand(len(a), 2)
 """,
     "keys_are_those_of_the_batch": """
-    def recorder(self, stage, batch, fitted):
-        return super().recorder(stage, batch.select(range(len(batch.keys) - 1)), fitted)
+    def recorder(self, name, batch, fitted):
+        return super().recorder(name, batch.select(range(len(batch.keys) - 1)), fitted)
 """,
     "the_report_is_plain": """
     def report(self, prepared):
-        from mspgt.contracts.signal import Report
         return Report((), {"tensor": prepared})
 """,
+    "series_are_reported_as_declared": "series = (Series('tokens'),)",
+    "figures_show_declared_series": "figures = (HeatMap('tokens', 'tokens', 'Tokens'),)",
     "the_declaration_is_sane": "summary = ''",
 }
 
@@ -137,6 +138,44 @@ def test_a_sound_signal_passes(pytester):
 def test_the_suite_sees_each_broken_law(pytester):
     outcomes = run(pytester, BROKEN, *(f"Test_{law}::test_{law}" for law in BROKEN))
     assert {test for (_, test), found in outcomes.items() if "failed" in found} == set(BROKEN)
+
+
+SERIES = {
+    "undeclared": "def report(self, prepared): return Report(series={'steps': [0.0] * prepared.shape[1]})",
+    "of_other_rows": """
+    series = (Series('steps'),)
+    def report(self, prepared): return Report(series={'steps': [0.0] * (prepared.shape[1] + 1)})
+""",
+    "of_unnamed_columns": """
+    series = (Series('steps', columns='task'),)
+    def report(self, prepared): return Report(series={'steps': [0.0] * prepared.shape[1]})
+""",
+    "named_twice": "series = (Series('steps', optional=True), Series('steps', 'block', optional=True))",
+}
+
+
+def test_the_suite_sees_each_wrong_series(pytester):
+    law = "series_are_reported_as_declared"
+    outcomes = run(pytester, SERIES, *(f"Test_{name}::test_{law}" for name in SERIES))
+    assert outcomes == {(f"Test_{name}", law): {"failed"} for name in SERIES}
+
+
+FIGURES = {
+    "of_two_axes": """
+    series = (Series('steps', optional=True), Series('norms', 'block', optional=True))
+    figures = (Lines('both', ('steps', 'norms'), 'Both'),)
+""",
+    "of_one_column": """
+    series = (Series('steps', optional=True),)
+    figures = (HeatMap('steps', 'steps', 'Steps'),)
+""",
+}
+
+
+def test_the_suite_sees_each_wrong_figure(pytester):
+    law = "figures_show_declared_series"
+    outcomes = run(pytester, FIGURES, *(f"Test_{name}::test_{law}" for name in FIGURES))
+    assert outcomes == {(f"Test_{name}", law): {"failed"} for name in FIGURES}
 
 
 def test_a_declared_exception_is_skipped(pytester):

@@ -19,7 +19,7 @@ from mspgt.results.drift.export import COLUMNS, to_json
 from mspgt.results.intervention import Behaviour
 from mspgt.results.result import Result
 from mspgt.results.schema import BOUNDARIES
-from mspgt.testing import example_drift
+from mspgt.testing.drift_example import example_drift
 from mspgt.testing.interventions_example import example_interventions
 from mspgt.testing.results import example_result
 

@@ -21,7 +21,7 @@ from mspgt.results.drift.schema import Move, Recorded
 from mspgt.results.result import Result
 from mspgt.results.schema import BOUNDARIES, RULES
 from mspgt.show.drift.table import render
-from mspgt.testing import example_drift
+from mspgt.testing.drift_example import example_drift
 from mspgt.testing.results import example_result
 
 BLOCKS = ("model", "data", "bootstrap", "provenance")

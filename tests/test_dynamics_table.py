@@ -14,7 +14,7 @@ from rich.console import Console
 
 from mspgt.results.drift import Drift
 from mspgt.show.drift.table import render
-from mspgt.testing import example_drift
+from mspgt.testing.drift_example import example_drift
 
 
 def _shown(data: dict[str, Any], width: int = 80) -> str:

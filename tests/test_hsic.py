@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mspgt.plugins.signals.cka.centred import Rows
-from mspgt.plugins.signals.cka.hsic import cka, hsic_biased, hsic_debiased, linear_gram
+from mspgt.plugins.signals.cka.centred import CentredRows
+from mspgt.plugins.signals.cka.from_rows import estimate, layer_matrix
+from mspgt.plugins.signals.cka.hsic import cka, hsic_debiased, linear_gram
 from mspgt.plugins.signals.cka.hsic_units import distinct_tuples
 from mspgt.plugins.signals.cka.products import products_by_features, products_by_samples
-from mspgt.plugins.signals.cka.sums import layer_matrix, measure
 from mspgt.plugins.signals.cka.triples import GatherAffinity, GatherFeatures, GatherStored, choose
 
 CPU = torch.device("cpu")
@@ -25,9 +25,15 @@ def two_layers(n=9, d=3, seed=0, mix=0.6):
     return torch.stack([x, y], dim=1)  # (row, layer, dim)
 
 
+def hsic_biased(k, other):
+    """The V-statistic tr(K H L H) / n^2 (Kornblith et al. 2019): (row, row) twice -> ()."""
+    k, other = (gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean() for gram in (k, other))
+    return (k * other).sum() / len(k) ** 2
+
+
 def sums_of(hidden, unit, distinct=True):
     unit = torch.as_tensor(unit)
-    return measure(Rows.of(hidden, unit, int(unit.max()) + 1, CPU, False), distinct).sums
+    return estimate(CentredRows.of(hidden, unit, int(unit.max()) + 1, CPU, False), distinct).sums
 
 
 def enumerated(k, other, unit, weight):
@@ -96,14 +102,14 @@ def test_cluster_debiased_of_single_row_documents_is_song():
 
 def test_the_point_values_of_one_pass_equal_the_definitions():
     hidden, unit = two_layers(n=60, d=4), torch.arange(60) // 6
-    found = measure(Rows.of(hidden, unit, 10, CPU, False), distinct=True)
+    found = estimate(CentredRows.of(hidden, unit, 10, CPU, False), distinct=True)
     k, other = linear_gram(hidden[:, 0]), linear_gram(hidden[:, 1])
-    for hsic, value in ((hsic_debiased, found.row_debiased), (hsic_biased, found.biased)):
+    for hsic, name in ((hsic_debiased, "row_debiased"), (hsic_biased, "biased")):
         expected = cka(hsic(k, other), hsic(k, k), hsic(other, other))
-        assert float(value) == pytest.approx(float(expected), rel=1e-5)
+        assert float(found.series[name]) == pytest.approx(float(expected), rel=1e-5)
     weighted = found.sums.cka(torch.ones(1, 10))[0]
-    torch.testing.assert_close(found.debiased, weighted, rtol=1e-5, atol=1e-6)
-    matrix = layer_matrix(Rows.of(hidden, unit, 10, CPU, False))
+    torch.testing.assert_close(found.series["debiased"], weighted, rtol=1e-5, atol=1e-6)
+    matrix = layer_matrix(CentredRows.of(hidden, unit, 10, CPU, False))
     torch.testing.assert_close(matrix.diagonal(1), weighted, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(matrix, matrix.mT)
     torch.testing.assert_close(matrix.diagonal(), torch.ones(2, dtype=torch.float64))
@@ -111,7 +117,7 @@ def test_the_point_values_of_one_pass_equal_the_definitions():
 
 def test_tiles_do_not_matter_and_both_spaces_give_the_same_products(monkeypatch):
     hidden, unit = two_layers(n=100, d=4), torch.arange(100) * 7 // 100
-    rows = Rows.of(hidden, unit, 7, CPU, False)
+    rows = CentredRows.of(hidden, unit, 7, CPU, False)
     whole = products_by_samples(rows)
     x, y = (hidden[:, k].double() - hidden[:, k].double().mean(0) for k in (0, 1))
     member = torch.nn.functional.one_hot(unit).double()
@@ -156,9 +162,9 @@ def test_biased_weights_equal_the_resampled_corpus_written_out():
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-5, atol=1e-6)
 
 
-def rows_of(units: int, dim: int, each: int = 8) -> Rows:
+def rows_of(units: int, dim: int, each: int = 8) -> CentredRows:
     hidden = torch.randn(units * each, 3, dim, generator=torch.Generator().manual_seed(0))
-    return Rows.of(hidden, torch.arange(units * each) // each, units, torch.device("cpu"), zscore=False)
+    return CentredRows.of(hidden, torch.arange(units * each) // each, units, torch.device("cpu"), zscore=False)
 
 
 @pytest.mark.parametrize("distinct", [True, False])

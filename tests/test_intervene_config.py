@@ -74,7 +74,7 @@ def test_what_cannot_be_is_refused(keys: dict[str, Any], said: str) -> None:
 def test_a_metric_called_like_the_intervention_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = registry.plugins
 
-    def found(kind: registry.Kind) -> dict[str, registry.Entry]:
+    def found(kind: registry.PluginKind) -> dict[str, registry.Entry]:
         return dict(plugins(kind)) | ({"scale": plugins(kind)["ttr"]} if kind == registry.METRIC else {})
 
     monkeypatch.setattr(registry, "plugins", found)

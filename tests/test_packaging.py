@@ -83,7 +83,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     [("run", RunOptions, [registry.SIGNAL]), ("intervene", InterveneOptions, [registry.INTERVENTION, registry.METRIC])],
 )
 def test_help_lists_every_key_and_verb(
-    verb: str, options: type, kinds: list[registry.Kind], capsys: pytest.CaptureFixture[str]
+    verb: str, options: type, kinds: list[registry.PluginKind], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([verb, "--help"]) == 0
     said = capsys.readouterr().out

@@ -35,7 +35,7 @@ BATCH_TOKENS = 1300
 SETTINGS: dict[str, dict[str, Any]] = {
     "cka and attn": {"plugins": "cka,attn"},
     "probe": {"plugins": "probe", "probe.seeds": 1, "probe.epochs": 1, "probe.tasks": "pos,dep"},
-    "two stages": {"plugins": "cka,attn", "cka.estimator": "full", "attn.heads": "matched"},
+    "two passes": {"plugins": "cka,attn", "cka.estimator": "full", "attn.heads": "matched"},
     "both kinds": {"plugins": "cka,attn", "attn.heads": "matched"},
 }
 
@@ -158,7 +158,7 @@ def test_one_process_finds_what_a_run_finds(name: str, tmp_path: Path, monkeypat
 def test_signals_with_more_passes_than_others_have_all_of_them() -> None:
     found = measure(lambda: dict(reversed(of("both kinds")().items())))
     assert found is not None
-    assert [(name, m.signal.stages) for name, m in found.measured.items()] == [
+    assert [(name, m.signal.passes) for name, m in found.measured.items()] == [
         ("attn", ("match", "observe")),  # in the order given, not in that of being done
         ("cka", ("observe",)),
     ]
@@ -188,7 +188,7 @@ def test_states_merged_in_between_are_those_merged_at_the_end(monkeypatch: pytes
 
 
 def test_measuring_again_gives_the_same() -> None:
-    made, net = of("two stages")(), model()
+    made, net = of("two passes")(), model()
     measured = Passes(made, dict.fromkeys(made, "data"), {"data": corpus()}, Alone())
     the_same(measured(net), measured(net))
 
@@ -268,15 +268,15 @@ class Turn(SumSignal):
 class Counted(Turn):
     """Counts how often it is asked for a recorder."""
 
-    stages = ("first", "second")
+    passes = ("first", "second")
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[str] = []
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Any:
-        self.asked.append(stage)
-        return super().recorder(stage, batch, fitted)
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Any:
+        self.asked.append(name)
+        return super().recorder(name, batch, fitted)
 
 
 def last(batch: Batch) -> bool:
@@ -285,10 +285,10 @@ def last(batch: Batch) -> bool:
 
 
 class RaisesInRecorder(Counted):
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Any:
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Any:
         if last(batch):
-            raise ValueError("no such stage")
-        return super().recorder(stage, batch, fitted)
+            raise ValueError("no such pass")
+        return super().recorder(name, batch, fitted)
 
 
 class RaisesInLayer(Counted):
@@ -307,24 +307,24 @@ class StatesThatDiffer(Counted):
 
 
 class RaisesInFirstFit(Counted):
-    def fit(self, stage: str, state: State) -> Fitted | None:
-        raise ValueError(f"nothing to fit in {stage}")
+    def fit(self, name: str, state: State) -> Fitted | None:
+        raise ValueError(f"nothing to fit in {name}")
 
 
 class RaisesInLastFit(Counted):
-    def fit(self, stage: str, state: State) -> Fitted | None:
-        return {"seen": torch.zeros(1)} if stage == "first" else super().fit(stage, state) or {}["seen"]
+    def fit(self, name: str, state: State) -> Fitted | None:
+        return {"seen": torch.zeros(1)} if name == "first" else super().fit(name, state) or {}["seen"]
 
 
 class RefusesInFit(Counted):
-    def fit(self, stage: str, state: State) -> Fitted | None:
+    def fit(self, name: str, state: State) -> Fitted | None:
         raise UserError("too few rows to fit anything.")
 
 
 OBSERVED = "plugin 'broken' raised while it observed a batch ({}); it was left out."
 FITTED = "plugin 'broken' raised while it was fitted ({}); it was left out."
 BROKEN = {
-    RaisesInRecorder: (OBSERVED.format("ValueError: no such stage"), 1),
+    RaisesInRecorder: (OBSERVED.format("ValueError: no such pass"), 1),
     RaisesInLayer: (OBSERVED.format("ValueError: no such layer"), 1),
     StatesThatDiffer: ("plugin 'broken' raised while it observed a batch (the states of table 'sums' differ", 1),
     RaisesInFirstFit: (FITTED.format("ValueError: nothing to fit in first"), 1),
@@ -349,7 +349,7 @@ def test_a_plugin_that_raises_is_left_out_everywhere_and_the_others_go_on(kind: 
     sentence, passes_made = BROKEN[kind]
     assert list(found.failures) == ["broken"]
     assert found.failures["broken"].startswith(sentence)
-    assert set().union(*map(set, asked.values())) == set(Counted.stages[:passes_made])
+    assert set().union(*map(set, asked.values())) == set(Counted.passes[:passes_made])
     without = alone("both kinds")
     assert without is not None
     assert not list(t.differences(numbers(found), numbers(without)))
@@ -361,7 +361,7 @@ def test_where_a_plugin_raises_on_several_ranks_all_of_them_tell_what_the_first_
 
         rank = 0
 
-        def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Any:
+        def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Any:
             raise ValueError(f"no luck on {self.rank}")
 
     def with_broken(ranks: Any) -> Measurement | None:
@@ -384,7 +384,7 @@ def test_gradients_are_there_to_fit_with_and_fits_come_without_them() -> None:
     """A training calls from where gradients are off; a probe is trained all the same."""
 
     class Learns(Turn):
-        def fit(self, stage: str, state: State) -> Fitted | None:
+        def fit(self, name: str, state: State) -> Fitted | None:
             weight = torch.ones(2, requires_grad=True)
             (weight**2).sum().backward()
             assert weight.grad is not None

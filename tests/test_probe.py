@@ -17,9 +17,8 @@ from mspgt.contracts.batch import Batch, Labels, Layer
 from mspgt.core.errors import UserError
 from mspgt.core.key import Key
 from mspgt.core.state import State, Table, Units, merge, stable_code
-from mspgt.plugins.signals.probe import rows as probe_rows
 from mspgt.plugins.signals.probe import tasks as probe_tasks
-from mspgt.plugins.signals.probe.f1 import label_counts, macro_f1, micro_f1, weigh
+from mspgt.plugins.signals.probe.f1 import label_counts, macro_f1, micro_f1
 from mspgt.plugins.signals.probe.jumps import EPSILON, jumps
 from mspgt.plugins.signals.probe.probe import Probe
 
@@ -218,7 +217,7 @@ def test_attaching_punctuation_is_not_scored():
         for d in "abc"
     ]
     state = merge(states)
-    task = probe_tasks.read(state, "dep", probe_tasks.split(state, 0))
+    task = probe_tasks.read_task(state, "dep", probe_tasks.split(state, 0))
     assert task is not None
     assert task.names == ("nsubj", "obj")
     assert len(task.target) == 18
@@ -234,7 +233,7 @@ def test_weighted_f1_is_that_of_the_resampled_corpus(seed, classes, documents):
     gold, predicted = rng.integers(0, classes, (2, 40))
     unit, times = rng.integers(0, documents, 40), rng.integers(0, 4, documents)
     counts = label_counts(*map(torch.from_numpy, (gold, predicted[None])), classes, torch.from_numpy(unit), documents)
-    weighted = weigh(counts, torch.from_numpy(times)[None].double())[0, 0]
+    weighted = torch.einsum("u,ucx->cx", torch.from_numpy(times).double(), counts[0])
     often = np.repeat(np.arange(40), times[unit])
     if not len(often):
         assert float(micro_f1(weighted)) == float(macro_f1(weighted)) == 0
@@ -322,12 +321,12 @@ def test_a_planted_jump_is_found():
 def test_layers_that_are_rotations_of_each_other_show_no_jump():
     signal = Probe(seeds=5)
     _, _, units, prepared = measured(signal, corpus(signal, rotated(6), documents=40))
-    found = signal.report(prepared).details
-    assert 0.7 < min(found["score"]) <= max(found["score"]) < 0.97
+    report = signal.report(prepared)
+    assert 0.7 < min(report.series["score"]) <= max(report.series["score"]) < 0.97
     debiased = signal.curve(prepared, ones(units), None)[0]
     assert debiased.max() < 0.02
-    assert debiased.mean() < 0.5 * np.mean(found["s2_raw"])
-    assert found["noise_share"] > 0.1
+    assert debiased.mean() < 0.5 * report.series["s2_raw"].mean()
+    assert report.details["noise_share"] > 0.1
 
 
 def test_scores_are_those_of_the_bayes_classifier():
@@ -340,18 +339,19 @@ def test_scores_are_those_of_the_bayes_classifier():
     logits = (x @ means().T - means().square().sum(1) / 2) / 0.25
     bayes = float((logits.argmax(1) == target).double().mean())
     information = float(np.log(4) - torch.nn.functional.cross_entropy(logits, target))
-    task = signal.report(prepared).details["tasks"]["pos"]
-    assert task["f1"] == pytest.approx([bayes] * 2, abs=0.03)  # 1,500 test words: one error is 0.012
-    assert task["v_information"] == pytest.approx([information] * 2, abs=0.06)
-    assert task["converged"]
+    report = signal.report(prepared)
+    f1, v_information = (report.series[name]["pos"].tolist() for name in ("f1", "v_information"))
+    assert f1 == pytest.approx([bayes] * 2, abs=0.03)  # 1,500 test words: one error is 0.012
+    assert v_information == pytest.approx([information] * 2, abs=0.06)
+    assert report.details["tasks"]["pos"]["converged"]
 
 
 def test_permuted_labels_are_at_chance():
     signal = Probe(seeds=2)
     _, _, _, prepared = measured(signal, corpus(signal, rotated(2), documents=40, shuffle=True))
-    task = signal.report(prepared).details["tasks"]["pos"]
-    assert task["f1"] == pytest.approx([0.25] * 2, abs=0.07)
-    assert max(task["v_information"]) < 0.02
+    series = signal.report(prepared).series
+    assert series["f1"]["pos"].tolist() == pytest.approx([0.25] * 2, abs=0.07)
+    assert max(series["v_information"]["pos"]) < 0.02
 
 
 def test_memory_for_words_is_told_from_structure():
@@ -365,7 +365,7 @@ def test_memory_for_words_is_told_from_structure():
 
     signal = Probe(seeds=2, epochs=20, learning_rate=1e-2)
     _, _, _, prepared = measured(signal, corpus(signal, words))
-    of_words, of_classes = signal.report(prepared).details["tasks"]["pos"]["selectivity"]
+    of_words, of_classes = signal.report(prepared).series["selectivity"]["pos"]
     assert abs(of_words) < 0.1
     assert of_classes > 0.25
 
@@ -388,7 +388,7 @@ def test_merging_shards_in_any_order_gives_bitwise_the_same_probes(small):
 
 def test_layers_trained_in_turn_give_the_same_probes(small, monkeypatch):
     signal, _, state, fitted, _, _ = small
-    monkeypatch.setattr(probe_rows, "WORKING_BYTES", 1)
+    monkeypatch.setattr("mspgt.plugins.signals.probe.vectors.WORKING_BYTES", 1)
     again = signal.fit("observe", state)
     for name, value in fitted.items():
         assert again[name].shape == value.shape
@@ -439,7 +439,7 @@ def test_debias_chooses_between_the_two_curves(small):
     for debias, name in ((True, "s2_debiased"), (False, "s2_raw")):
         signal = Probe(seeds=2, hidden=16, epochs=3, learning_rate=1e-2, debias=debias)
         prepared = signal.prepare(state, fitted, units)
-        assert signal.curve(prepared, ones(units), None)[0].tolist() == signal.report(prepared).details[name]
+        assert torch.equal(signal.curve(prepared, ones(units), None)[0], signal.report(prepared).series[name])
 
 
 def test_tasks_without_labels_are_left_out_with_a_sentence(small):
@@ -505,9 +505,9 @@ def test_entities_are_scored_by_span():
         _, _, units, prepared = measured(signal, states(signal))
         assert prepared.counts[0, 0, 0].sum(0).tolist() == [27, 27, 27]  # 3 documents, 3 sentences, 3 names
         assert signal.curve(prepared, ones(units), None).abs().max() == 0
-        details = signal.report(prepared).details
-        assert details["noise_share"] == 1.0
-        assert "selectivity" not in details["tasks"]["ner"]
+        report = signal.report(prepared)
+        assert report.details["noise_share"] == 1.0
+        assert not {"selectivity", "control_f1", "f1_seed_sd"} & set(report.series)
 
 
 def test_fitting_again_changes_nothing_and_another_seed_does(small):
@@ -522,7 +522,7 @@ def test_a_short_budget_is_flagged():
     _, _, _, prepared = measured(signal, corpus(signal, rotated(2), documents=8))
     report = signal.report(prepared)
     assert "not_converged" in report.flags
-    assert len(report.details["tasks"]["pos"]["validation_loss_by_epoch"]) == 2
+    assert len(report.series["validation_loss"]["pos"]) == 2
 
 
 def test_one_epoch_is_no_evidence_of_convergence():
@@ -538,9 +538,9 @@ def test_parts_of_speech_of_real_words_are_read_off_word_vectors():
     signal = Probe(tasks=("pos",), seeds=2, control=False)
     state = merge(real_states(signal, documents=60))
     fitted, units = signal.fit("observe", state), Units.of(state.keys)
-    details = signal.report(signal.prepare(state, fitted, units)).details
+    series = signal.report(signal.prepare(state, fitted, units)).series
     majority = fitted["pos.gold"][0].bincount().max() / fitted["pos.gold"].shape[1]
-    with_words, with_noise = details["tasks"]["pos"]["f1"]
+    with_words, with_noise = series["f1"]["pos"].tolist()
     assert with_words > 0.6 > with_noise
     assert with_noise == pytest.approx(float(majority), abs=0.08)
 

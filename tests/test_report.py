@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
+from example_run import example_run, with_signal
 
-from mspgt.results.result import Result
-from mspgt.show.details import sort_details
-from mspgt.show.run import figures
-from mspgt.show.run.page import page, write
-from mspgt.testing.results import example_result
+from mspgt.results.run import Run
+from mspgt.show import drawing
+from mspgt.show.html import page
 
 VOID = {"meta", "br", "link", "img", "hr"}
 EVIL = "<script>alert(1)</script>"
@@ -49,8 +47,13 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html() -> str:
-    return page(Result(example_result(16)))
+def run() -> Run:
+    return example_run(16)
+
+
+@pytest.fixture(scope="module")
+def html(run: Run) -> str:
+    return page(run)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,7 @@ def test_tables_have_scoped_headers(read: Page) -> None:
 
 def test_figures_take_the_colours_of_the_page(html: str) -> None:
     drawn = html[html.index("<svg") :]
-    for colour in (figures.INK, figures.PAPER, *figures.SIGNAL_COLOURS[:3], *figures.BOUNDARY_COLOURS.values()):
+    for colour in (drawing.INK, drawing.PAPER, *drawing.SIGNAL_COLOURS[:3], *drawing.BOUNDARY_COLOURS.values()):
         assert colour not in drawn
     used = set(re.findall(r"var\((--[\w-]+)\)", drawn))
     defined = set(re.findall(r"(--[\w-]+):", html))
@@ -107,22 +110,22 @@ def test_the_page_answers_first_and_shows_both_rules(read: Page) -> None:
     text = read.text.replace("\u2060", "")
     assert "Blocks 1–5 of 16 are local, 6–11 intermediate and 12–16 global." in text
     assert text.index("Blocks 1–5") < text.index("mspgt's rule") < text.index("the paper's rule")
-    assert "Two places stand out in every signal" in text
-    assert "p = 0.003" in text
+    assert "the evidence stands out after blocks 5 and 11" in text
+    assert "p = 0.00826" in text
 
 
-def test_the_page_holds_every_transition_settings_provenance_and_notes(read: Page) -> None:
-    data = example_result(16)
+def test_the_page_holds_every_transition_settings_provenance_and_notes(run: Run, read: Page) -> None:
+    cka = run.signals["cka"]
     for expected in (
-        f"{data['signals']['cka']['value'][14]:.4f}",
-        data["provenance"]["command"],
-        data["provenance"]["data_sha256"],
+        f"{cka.value[14]:.{cka.decimals}f}",
+        run.provenance.command,
+        run.provenance.data_sha256["data"],
         "cka.estimator",
-        data["notes"][0],
+        run.notes[0],
         "wiki.valid.tokens: 60 documents",
     ):
-        assert expected in read.text
-    marked = [attributes for attributes in read.named("tr") if attributes.get("class") == "local-intermediate"]
+        assert str(expected) in read.text
+    marked = [attributes for attributes in read.named("tr") if "local-intermediate" in str(attributes.get("class"))]
     assert len(marked) == 3  # twice in the table of boundaries, once among the transitions
 
 
@@ -130,78 +133,56 @@ def test_the_f1_table_is_open_and_has_every_task(html: str) -> None:
     table = html[html.index("<details open>") :]
     table = table[: table.index("</details>")]
     assert "f1 by block" in table
-    assert all(f">{task}</th>" in table for task in ("pos", "dep", "ner", "srl"))
+    assert all(f">{task}</th>" in table for task in ("pos", "dep", "ner"))
     assert table.count("<tr>") == 17
 
 
 def test_what_was_not_accepted_is_marked_wherever_it_is_shown() -> None:
-    read = Page(page(Result(example_result(16, accepted=False))))
+    read = Page(page(example_run(16, accepted=False)))
     assert "No boundaries are accepted: positions change with the documents drawn." in read.text
     assert "not accepted: unstable" in read.text
-    assert "8 blocks wide; below 5 is required." in read.text
-    refused = [a for _, a in read.tags if "refused" in str(a.get("class"))]
-    assert len(refused) == 6  # two cards, two boundaries, two transitions
-    assert not [a for a in read.named("tr") if a.get("class") == "local-intermediate" and "refused" in str(a)]
+    assert "the interval is 8 layers wide." in read.text
+    assert read.text.count("◀ L-I?") == 1
+    assert len([a for _, a in read.tags if "refused" in str(a.get("class"))]) == 2  # on the card of our rule
+    rows = [a for a in read.named("tr") if "local-intermediate" in str(a.get("class"))]
+    assert len(rows) == 1  # in the table of boundaries, by the paper's rule
 
 
 def test_missing_intervals_and_left_out_parts_are_said() -> None:
-    read = Page(page(Result(example_result(6, intervals=False))))
+    read = Page(page(example_run(6, intervals=False)))
     assert "Left out" in read.text
-    assert "the corpus has 6 documents" in read.text
+    assert "corpus data has 6 documents" in read.text
     assert "Neither rule places boundaries in this model." in read.text
     assert "nan" not in read.text.lower().split()
 
 
-@pytest.mark.parametrize("where", ["model", "data", "note", "signal", "command", "reason", "detail"])
-def test_texts_from_elsewhere_are_escaped(where: str) -> None:
-    data = example_result(4)
-    evil: dict[str, Callable[[], object]] = {
-        "model": lambda: data["model"].update(name=EVIL, family=EVIL),
-        "data": lambda: data["data"].update(name=EVIL, labels={EVIL: 1}),
-        "note": lambda: data.update(notes=[EVIL], left_out=[EVIL], settings={EVIL: EVIL}),
-        "signal": lambda: data["signals"].update({EVIL: data["signals"].pop("attn")}),
-        "command": lambda: data["provenance"].update(command=EVIL, mspgt=EVIL, started=EVIL),
-        "reason": lambda: data["verdicts"]["mspgt"].update(reasons=[EVIL], meaning=EVIL, status=EVIL),
-        "detail": lambda: data["signals"]["attn"].update(
-            details={EVIL: EVIL, "unit": EVIL, "tasks": {EVIL: {EVIL: EVIL, "f1": [1.0, 0.5, 0.5, 1.0]}}}, flags=[EVIL]
+def evil(where: str) -> Run:
+    run = example_run(4)
+    made = replace(run.provenance, command=EVIL, mspgt=EVIL, started=EVIL)
+    signals = {EVIL if name == "attn" else name: curve for name, curve in run.signals.items()}
+    verdict = replace(run.verdict(), reasons=(EVIL,), meaning=EVIL)
+    details = {EVIL: EVIL, "tasks": {EVIL: {EVIL: EVIL}}, "list": [EVIL]}
+    series = {EVIL: replace(run.signals["probe"].series["f1"], summary=EVIL, unit=EVIL, columns=EVIL)}
+    return {
+        "model": replace(run, model=replace(run.model, name=EVIL, family=EVIL, dtype=EVIL)),
+        "data": replace(run, data=replace(run.data, name=EVIL, labels={EVIL: 1})),
+        "note": replace(run, notes=(EVIL,), left_out=(EVIL,), settings={EVIL: EVIL}),
+        "signal": replace(run, signals=signals),
+        "command": replace(run, provenance=made),
+        "reason": replace(run, verdicts={**run.verdicts, "mspgt": verdict}),
+        "detail": with_signal(run, "attn", details=details, unit=EVIL, flags=(EVIL,)),
+        "series": with_signal(run, "attn", series=series),
+        "figure": with_signal(
+            run, "probe", figures=(replace(run.signals["probe"].figures[0], title=EVIL, caption=EVIL),)
         ),
-    }
-    evil[where]()
-    text = page(Result(data))
+    }[where]
+
+
+@pytest.mark.parametrize(
+    "where", ["model", "data", "note", "signal", "command", "reason", "detail", "series", "figure"]
+)
+def test_texts_from_elsewhere_are_escaped(where: str) -> None:
+    text = page(evil(where))
     assert "<script" not in text.lower()
     assert "&lt;script&gt;" in text
     assert Page(text).open == []
-
-
-def test_write_replaces_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text("old")
-    write(Result(example_result(3)), path)
-    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
-
-
-def test_details_are_sorted_by_what_they_run_over() -> None:
-    details = {
-        "estimator": "debiased",
-        "few": [1, 2],
-        "many": list(range(100)),
-        "matrix": [[1.0]],
-        "biased": [0.1, 0.2, 0.3],
-        "loss_by_epoch": [1.0, 0.5, 0.4, 0.3],
-        "nested": {"one": 1, "curve": [1.0, 2.0, 3.0, 4.0]},
-        "tasks": {"pos": {"classes": 17, "f1": [0.1] * 4}, "ner": {"classes": 9, "f1": [0.2] * 4, "dropped": 3}},
-    }
-    found = sort_details(details, n_layers=4)
-    assert found.values == {
-        "estimator": "debiased",
-        "few": [1, 2],
-        "loss_by_epoch": [1.0, 0.5, 0.4, 0.3],
-        "nested one": 1,
-    }
-    assert found.records == {"tasks": {"pos": {"classes": 17}, "ner": {"classes": 9, "dropped": 3}}}
-    places = [(c.title, c.place, c.first, list(c.columns)) for c in found.curves]
-    assert places == [
-        ("", "transition", 1, ["biased"]),
-        ("", "block", 1, ["nested curve"]),
-        ("f1", "block", 1, ["pos", "ner"]),
-    ]

@@ -145,7 +145,7 @@ def test_states_that_are_to_be_replaced_count_as_none(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     table = Table(torch.tensor([0]), {"sentences": torch.tensor([3])})
     state = State((Key("data", "d", 0),), {"sequences": table})
-    write_shard(run.stage("data", 0) / "0000-000000.safetensors", {READING: state})
+    write_shard(run.pass_folder("data", 0) / "0000-000000.safetensors", {READING: state})
     run.write_manifest({})
     replaced = fresh(str(tmp_path), overwrite=True, stem="x")
     assert (run.sentences_done("data", 0), replaced.sentences_done("data", 0)) == (3, 0)
@@ -175,7 +175,7 @@ def test_done_and_sentences_come_from_every_shard(tmp_path: Path) -> None:
     for number in range(3):
         table = Table(torch.tensor([0]), {"sentences": torch.tensor([number + 1])})
         state = State((Key("data", "d", number),), {"sequences": table})
-        write_shard(run.stage("data", 0) / f"0000-{number:06d}.safetensors", {READING: state})
+        write_shard(run.pass_folder("data", 0) / f"0000-{number:06d}.safetensors", {READING: state})
     assert run.done("data", 0) == {Key("data", "d", n) for n in range(3)}
     assert run.sentences_done("data", 0) == 6
     assert len(run.reading("data").keys) == 3
@@ -183,7 +183,7 @@ def test_done_and_sentences_come_from_every_shard(tmp_path: Path) -> None:
 
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    path = run.stage("data", 0) / "0000-000001.safetensors"
+    path = run.pass_folder("data", 0) / "0000-000001.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not a tensor file")
     with pytest.raises(UserError, match="damaged"):

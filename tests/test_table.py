@@ -1,29 +1,31 @@
-"""The terminal table: complete, aligned, within its width, readable without colours or Unicode."""
+"""A run in a terminal: complete, within its width, readable without colours or Unicode."""
 
 from __future__ import annotations
 
 import io
 import re
-from typing import Any
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from example_run import example_run, with_signal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from mspgt.results.result import Result
-from mspgt.show.run.table import render
-from mspgt.testing.results import example_result
+from mspgt.results.run import Run
+from mspgt.show.run.tables import records
 
 
-def _shown(data: dict[str, Any], width: int = 80) -> str:
+def shown(run: Run, width: int = 80) -> str:
     file = io.StringIO()
-    render(Result(data), Console(file=file, width=width))
+    run.show(Console(file=file, width=width))
     return file.getvalue()
 
 
-def _rows(text: str) -> dict[int, str]:
+def rows_of(text: str) -> dict[int, str]:
+    """Transition -> its row, as words."""
     table = re.split(r"^(?:95% intervals|no intervals)", text.split("\n\n")[1], flags=re.MULTILINE)[0]
     lines = (line.split() for line in table.splitlines())
     return {int(words[0]): " ".join(words) for words in lines if words and words[0].isdigit()}
@@ -41,34 +43,41 @@ def _rows(text: str) -> dict[int, str]:
 def test_every_transition_is_shown_within_the_width(
     n_layers: int, extra: int, width: int, accepted: bool, intervals: bool
 ) -> None:
-    data = example_result(n_layers, accepted=accepted, intervals=intervals, extra_signals=extra)
-    text = _shown(data, width)
-    assert list(_rows(text)) == list(range(1, n_layers))
+    text = shown(example_run(n_layers, accepted=accepted, intervals=intervals, extra_signals=extra), width)
+    assert list(rows_of(text)) == list(range(1, n_layers))
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert "…" not in text
 
 
 def test_three_signals_have_their_intervals_in_80_columns() -> None:
-    row = _rows(_shown(example_result(32)))[11]
+    row = rows_of(shown(example_run(32)))[11]
     assert row.count("±") == 5  # three signals and the evidence of both rules
 
 
 def test_intervals_are_ends_where_there_is_room() -> None:
-    data = example_result(32)
-    row = _rows(_shown(data, 120))[11]
-    cka = data["signals"]["cka"]
-    assert f"{cka['value'][10]:.4f} {cka['low'][10]:.4f}–{cka['high'][10]:.4f}" in row
+    run = example_run(32)
+    row = rows_of(shown(run, 140))[11]
+    cka = run.signals["cka"]
+    value, low, high = (f"{part[10]:.{cka.decimals}f}" for part in (cka.value, cka.low, cka.high))
+    assert f"{value} [{low}, {high}]" in row
 
 
 def test_half_widths_are_half_of_the_interval() -> None:
-    data = example_result(32)
-    probe = data["signals"]["probe"]
-    half = (probe["high"][4] - probe["low"][4]) / 2
-    assert f"{probe['value'][4]:.4f} ±{half:.4f}".replace("±0.", "±.") in _rows(_shown(data))[5]
+    run = example_run(32)
+    probe = run.signals["probe"]
+    half = f"{(probe.high[4] - probe.low[4]) / 2:.{probe.decimals}f}".lstrip("0")
+    assert f"{probe.value[4]:.{probe.decimals}f} ±{half}" in rows_of(shown(run))[5]
+
+
+def test_what_did_not_fit_is_said_to_be_elsewhere() -> None:
+    run = example_run(32)
+    narrow, wide = (" ".join(shown(run, width).split()) for width in (80, 160))
+    assert "signals.csv" in narrow
+    assert "signals.csv" not in wide
 
 
 def test_boundaries_are_marked_and_refused_ones_with_a_question_mark() -> None:
-    accepted, refused = _rows(_shown(example_result(32))), _rows(_shown(example_result(32, accepted=False)))
+    accepted, refused = (rows_of(shown(example_run(32, accepted=a))) for a in (True, False))
     assert accepted[11].endswith("◀ L-I")
     assert accepted[21].endswith("◀ I-G")
     assert refused[11].endswith("◀ L-I?")
@@ -76,42 +85,42 @@ def test_boundaries_are_marked_and_refused_ones_with_a_question_mark() -> None:
 
 
 def test_both_verdicts_and_their_meanings_are_shown() -> None:
-    text = _shown(example_result(32, accepted=False))
+    text = shown(example_run(32, accepted=False))
     assert "mspgt's rule" in text
     assert "the paper's rule" in text
     assert "not accepted: unstable" in text
-    assert "mspgt: Two peaks stand out, but they move" in text
-    assert "paper: Two places stand out in every signal" in text
+    assert "mspgt: Another sample of documents could move" in text
+    assert "paper: By the paper's rule blocks 1-11 local" in text
     assert "block 11 [7, 15] · 34.4%" in text
 
 
-def test_missing_intervals_are_dashes_or_left_away() -> None:
-    data = example_result(12)
-    data["signals"]["cka"]["low"][2] = data["signals"]["cka"]["high"][2] = None
-    data["signals"]["cka"]["value"][5] = None
-    rows = _rows(_shown(data, 140))
-    assert f"{data['signals']['cka']['value'][2]:.4f} – " in rows[3]
+def test_what_is_missing_is_a_dash_or_left_away() -> None:
+    run = example_run(12)
+    cka = run.signals["cka"]
+    gone = cka.transition == 6
+    run = with_signal(run, "cka", value=np.where(gone, np.nan, cka.value), low=np.where(gone, np.nan, cka.low))
+    rows = rows_of(shown(run, 160))
     assert rows[6].startswith("6 50% – ")
-    without = _rows(_shown(example_result(12, intervals=False)))
+    without = rows_of(shown(example_run(12, intervals=False)))
     assert "±" not in without[3]
     assert "nan" not in str(without)
 
 
 def test_notes_and_what_was_left_out_are_said() -> None:
-    text = _shown(example_result(12, intervals=False))
+    text = shown(example_run(12, intervals=False))
     assert "Note: 8,204 of 241,859 tokens were masked" in text
-    assert "Left out: intervals: the corpus has 6 documents" in text
+    assert "Left out: corpus data has 6 documents" in text
 
 
 def test_without_a_terminal_there_are_no_control_codes() -> None:
-    assert "\x1b" not in _shown(example_result(12))
+    assert "\x1b" not in shown(example_run(12))
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_without_unicode_gets_plain_characters(encoding: str) -> None:
     raw = io.BytesIO()
     with io.TextIOWrapper(raw, encoding=encoding) as file:
-        render(Result(example_result(12)), Console(file=file, width=100))
+        example_run(12).show(Console(file=file, width=100))
         file.flush()
         text = raw.getvalue().decode(encoding)
     assert "?" not in text
@@ -119,11 +128,20 @@ def test_a_terminal_without_unicode_gets_plain_characters(encoding: str) -> None
 
 
 def test_names_are_not_read_as_markup() -> None:
-    data = example_result(12)
-    data["signals"]["[red]mine[/]"] = data["signals"].pop("attn")
-    data["notes"] = ["[bold]kept[/bold]"]
-    data["model"]["name"] = "[link=x]model"
-    text = _shown(data, 140)
+    run = example_run(12)
+    signals = {"[red]mine[/]" if name == "attn" else name: curve for name, curve in run.signals.items()}
+    run = replace(run, signals=signals, notes=("[bold]kept[/bold]",), model=replace(run.model, name="[link=x]model"))
+    text = shown(run, 140)
     assert "[red]mine[/]" in text
     assert "[bold]kept[/bold]" in text
     assert "[link=x]model" in text
+
+
+def test_a_mapping_of_mappings_is_one_table_of_records() -> None:
+    tasks = {"pos": {"classes": 17, "seen": {"train": 6}}, "ner": {"classes": 9, "dropped": [1, 2], "long": [0] * 50}}
+    (table,) = records(with_signal(example_run(12), "attn", details={"tasks": tasks}).signals["attn"])
+    assert [column.key for column in table.columns] == ["tasks", "classes", "seen train", "dropped"]
+    assert [[cell.data()[0] for cell in row.cells] for row in table.rows] == [
+        ["pos", 17, 6, ""],
+        ["ner", 9, "", "1, 2"],
+    ]

@@ -11,7 +11,7 @@ from mspgt.config.intervene import InterveneOptions
 from mspgt.config.keys import help_lines
 from mspgt.config.run import RunOptions
 from mspgt.contracts import registry
-from mspgt.contracts.registry import Entry, Kind
+from mspgt.contracts.registry import Entry, PluginKind
 from mspgt.core.errors import UserError, unknown
 from mspgt.models.built_in import MODELS
 
@@ -92,7 +92,7 @@ def _run_keys() -> Lines:
     return [*_keys(RunOptions, registry.SIGNAL), weights]
 
 
-def _keys(options: type, *kinds: Kind) -> Lines:
+def _keys(options: type, *kinds: PluginKind) -> Lines:
     lines = help_lines(options)
     lines.append(("config", "text", "–", "YAML file of these keys; keys on the command line go before it"))
     for kind in kinds:
@@ -112,7 +112,7 @@ def _options(lines: Lines) -> Table:
     return table
 
 
-def _plugins(kind: Kind) -> Table:
+def _plugins(kind: PluginKind) -> Table:
     from rich.table import Table
 
     what = "what it does" if kind is registry.INTERVENTION else "what it measures"

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Kind:
+class PluginKind:
     """One kind of plugin."""
 
     word: str
     """"signal", "intervention" or "metric": in messages"""
     base: str
     """"module:Class" of the contract"""
+    check: str = ""
+    """"module:function" that refuses a class with a UserError"""
 
     @property
     def group(self) -> str:
@@ -41,9 +43,9 @@ class Kind:
         return f"mspgt.{self.base.partition(':')[2]}"
 
 
-SIGNAL = Kind("signal", "mspgt.contracts.signal:Signal")
-INTERVENTION = Kind("intervention", "mspgt.contracts.intervention:Intervention")
-METRIC = Kind("metric", "mspgt.contracts.metric:Metric")
+SIGNAL = PluginKind("signal", "mspgt.contracts.signal:Signal", check="mspgt.contracts.signal:check_needs")
+INTERVENTION = PluginKind("intervention", "mspgt.contracts.intervention:Intervention")
+METRIC = PluginKind("metric", "mspgt.contracts.metric:Metric")
 KINDS = (SIGNAL, INTERVENTION, METRIC)
 
 
@@ -64,28 +66,33 @@ class Entry:
     options: str | None = None
     """"module:Class" of its options, for plugins that declare them without importing torch"""
     summary: str = ""
-    kind: Kind = SIGNAL
+    kind: PluginKind = SIGNAL
 
     def load(self) -> type[Any]:
         """Import the plugin's class.
 
         Raises
         ------
-        PluginError: the import failed, or what it gave is no class of this kind.
+        PluginError: the import failed, what it gave is no class of this kind, or it needs what no plugin is given.
         """
         base = _object(self.kind.base)
         try:
-            found = _object(self.target)
+            plugin_class = _object(self.target)
         except Exception as error:
             raise PluginError(
                 f"plugin {self.name!r} of {self.distribution} could not be imported "
                 f"({type(error).__name__}: {error}); mend or uninstall {self.distribution}."
             ) from error
-        if not (isinstance(found, type) and issubclass(found, base)):
+        if not (isinstance(plugin_class, type) and issubclass(plugin_class, base)):
             raise PluginError(
                 f"plugin {self.name!r} of {self.distribution}: {self.target} is not a {self.kind.contract} class."
             )
-        return found
+        try:
+            if self.kind.check:
+                _object(self.kind.check)(plugin_class)
+        except UserError as error:
+            raise PluginError(f"plugin {self.name!r} of {self.distribution}: {error}") from None
+        return plugin_class
 
     def option_class(self) -> type:
         """The plugin's options; imports the plugin only where they are not declared apart."""
@@ -100,9 +107,9 @@ class Entry:
         ------
         PluginError: its import or its constructor failed.
         """
-        found = self.load()
+        plugin_class = self.load()
         try:
-            return found(**engine, **options)
+            return plugin_class(**engine, **options)
         except UserError:
             raise
         except Exception as error:
@@ -111,12 +118,12 @@ class Entry:
             ) from error
 
 
-def _built_in(kind: Kind, name: str, target: str, options: str, summary: str) -> Entry:
+def _built_in(kind: PluginKind, name: str, target: str, options: str, summary: str) -> Entry:
     options = f"mspgt.plugins.{options}" if options else "mspgt.core.options:NoOptions"
     return Entry(name, f"mspgt.plugins.{target}", "mspgt", options, summary, kind)
 
 
-BUILT_IN: Mapping[Kind, Mapping[str, Entry]] = {
+BUILT_IN: Mapping[PluginKind, Mapping[str, Entry]] = {
     kind: {name: _built_in(kind, name, *rest) for name, *rest in entries}
     for kind, entries in {
         SIGNAL: (
@@ -161,28 +168,26 @@ BUILT_IN: Mapping[Kind, Mapping[str, Entry]] = {
 }  # fmt: skip
 
 
-def plugins(kind: Kind) -> Mapping[str, Entry]:
+def plugins(kind: PluginKind) -> Mapping[str, Entry]:
     """Every registered plugin of a kind, built-ins first.
 
     Raises
     ------
     UserError: a third-party name clashes with a built-in's or another's.
     """
-    found = dict(BUILT_IN[kind])
+    entries = dict(BUILT_IN[kind])
     for point in entry_points(group=kind.group):
-        if point.name in found and point.value == found[point.name].target:
-            continue  # the built-ins' own entry points
         entry = Entry(point.name, point.value, _distribution(point), kind=kind)
-        if point.name in found:
+        other = entries.setdefault(point.name, entry)
+        if other is not entry and other.target != entry.target:  # the built-ins have entry points of their own
             raise UserError(
-                f"two plugins are called {point.name!r}: {found[point.name].target} of "
-                f"{found[point.name].distribution} and {entry.target} of {entry.distribution}; uninstall one."
+                f"two plugins are called {point.name!r}: {other.target} of {other.distribution} and {entry.target} of "
+                f"{entry.distribution}; uninstall one."
             )
-        found[point.name] = entry
-    return found
+    return entries
 
 
-def plugin(kind: Kind, name: str) -> Entry:
+def plugin(kind: PluginKind, name: str) -> Entry:
     """The registered plugin of that kind and name.
 
     Raises

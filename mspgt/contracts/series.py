@@ -34,6 +34,7 @@ class Series:
         depth the series is a matrix.
     summary: one line about it, or nothing.
     folded: whether a page shows its table folded away.
+    optional: whether some options, or a small corpus, leave it without values: it is not reported then.
     """
 
     name: str
@@ -42,18 +43,20 @@ class Series:
     columns: str = ""
     summary: str = ""
     folded: bool = True
+    optional: bool = False
 
     def of(self, values: Any, n_layers: int) -> SeriesValues:
         """Values as the signal reported them, checked against the declaration.
 
         Parameters
         ----------
-        values: (row,) numbers; column -> (row,) numbers; or (row, column) numbers where columns run over depth.
+        values: (row,) numbers, which may be None; column -> (row,) numbers where there are columns; (row, column)
+            numbers where columns run over depth. Lists, arrays and tensors will do.
         n_layers: blocks of the model, L.
 
         Raises
         ------
-        UserError: the number of rows or columns is not that of the axis.
+        UserError: the number of rows or columns is not that of the axis, or columns are missing or not declared.
         """
         columns = self._columns(values, n_layers)
         rows = {len(column) for column in columns.values()}
@@ -65,9 +68,13 @@ class Series:
         return SeriesValues(self.axis, self.unit, self.columns, self.summary, self.folded, columns)
 
     def _columns(self, values: Any, n_layers: int) -> dict[str, NDArray[np.float64]]:
-        if isinstance(values, Mapping):
+        named = bool(self.columns) and self.columns not in FIRST
+        if isinstance(values, Mapping) != named:
+            wanted = f"numbers for each {self.columns}, by its name" if named else "its numbers alone, not by name"
+            raise UserError(f"the series {self.name!r} needs {wanted}.")
+        if named:
             return {str(name): _numbers(column) for name, column in values.items()}
-        if self.columns not in FIRST:
+        if not self.columns:
             return {self.name: _numbers(values)}
         matrix = np.stack([_numbers(row) for row in values])
         if matrix.shape[1] != axis_length(self.columns, n_layers):
@@ -145,6 +152,11 @@ class HeatMap:
 
 Plot = Lines | HeatMap
 """the description of a figure"""
+
+
+def series_of(plot: Plot) -> tuple[str, ...]:
+    """The names of the series that a figure shows."""
+    return (plot.series,) if isinstance(plot, HeatMap) else plot.series
 
 
 def axis_length(axis: str, n_layers: int) -> int | None:

@@ -17,12 +17,25 @@ from torch import Tensor
 
 from mspgt.contracts.batch import Batch, Layer
 from mspgt.contracts.series import Plot, Series
-from mspgt.core.errors import UserError
+from mspgt.core.errors import UserError, unknown
 from mspgt.core.options import NoOptions, parse
 from mspgt.core.state import State, Table, Units
 
+NEEDS: Mapping[str, str] = MappingProxyType(
+    {
+        "attention": "attention probabilities, which `Layer.attention` and its sisters give",
+        "labels": "the labelled words of the corpus, which stand in `Batch.labels`",
+        "head": "the model's logits at hand",
+        "gradient": "gradients with respect to hidden states",
+        "own_passes": "forward passes that the signal makes itself",
+    }
+)
+"""what a signal may need beside hidden states -> its meaning"""
+RESERVED = frozenset({"head", "gradient", "own_passes"})
+"""the needs that no version gives yet: a run refuses a signal that has one before it loads anything"""
+
 Fitted = dict[str, Tensor]
-"""what `fit` returns: named tensors, saved with the run and handed to later stages and to `prepare`"""
+"""what `fit` returns: named tensors, saved with the run and handed to the next pass and to `prepare`"""
 
 
 class Recorder(Protocol):
@@ -37,14 +50,16 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """What a signal says beside its curve; `details` holds plain JSON values, `flags` short words.
+    """What a signal says beside its curve.
 
     A signal whose estimation noise can masquerade as structure gives `details["noise_share"]`: the largest
-    standard error of its curve over the curve's maximum; acceptance demands at most 0.10.
+    standard error of its curve over the curve's maximum; acceptance needs it to be at most 0.10.
     """
 
     flags: tuple[str, ...] = ()
+    """short words"""
     details: Mapping[str, Any] = field(default_factory=dict)
+    """single values, and records of them: plain JSON"""
     series: Mapping[str, Any] = field(default_factory=dict)
     """declared series -> its values, as `Series.of` takes them"""
 
@@ -60,7 +75,7 @@ class Signal:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    """what else than hidden states: any of "attention", "labels" """
+    """what else than hidden states, of the keys of `NEEDS`"""
     weight: ClassVar[float] = 0.5
     """weight in the fusion"""
     unit: ClassVar[str] = ""
@@ -77,24 +92,30 @@ class Signal:
     """law of the conformance suite -> the reason why this signal does not obey it"""
     document_intervals: bool = True
     """False where the state cannot be resampled by document: the curve ignores weights and has no interval"""
-    stages: tuple[str, ...] = ("observe",)
-    """one pass over the corpus for each"""
+    passes: tuple[str, ...] = ("observe",)
+    """names of its passes over the corpus, in their order"""
 
     def __init__(self, *, seed: int = 0, device: torch.device | str = "cpu", **options: Any) -> None:
         self.seed = seed
         self.device = torch.device(device)
         self.options: Any = parse(self.Options, options)
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
-        """A fresh recorder for one batch; `fitted` is what `fit` returned for the stage before."""
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+        """A fresh recorder for one batch.
+
+        Parameters
+        ----------
+        name: which of `passes` it is.
+        fitted: what `fit` returned after the pass before; None in the first.
+        """
         raise NotImplementedError
 
-    def fit(self, stage: str, state: State) -> Fitted | None:
-        """Estimate what the next stage or `prepare` needs from the merged state; runs once, and is saved."""
+    def fit(self, name: str, state: State) -> Fitted | None:
+        """Estimate what the next pass or `prepare` needs from the merged state; runs once, and is saved."""
         return None
 
     def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Any:
-        """All cost that does not depend on weights; state is that of the last stage."""
+        """All cost that does not depend on weights; state is that of the last pass."""
         raise NotImplementedError
 
     def curve(self, prepared: Any, weights: Tensor, rng: np.random.Generator | None) -> Tensor:
@@ -109,8 +130,22 @@ class Signal:
         return 8.0 * n_layers
 
     def report(self, prepared: Any) -> Report:
-        """Flags and details of the point estimate."""
+        """Flags, details and series of the point estimate."""
         return Report()
+
+
+def check_needs(signal: type[Signal]) -> None:
+    """Refuse a signal that needs what it cannot be given.
+
+    Raises
+    ------
+    UserError: a need that is unknown or reserved.
+    """
+    for need in sorted(signal.needs):
+        if need not in NEEDS:
+            raise unknown("need", need, NEEDS)
+        if need in RESERVED:
+            raise UserError(f"it needs {need} ({NEEDS[need]}), which this version does not give; leave the signal out.")
 
 
 class SumSignal(Signal):
@@ -134,7 +169,7 @@ class SumSignal(Signal):
         """One transition's value from summed-up sums: (..., field) float64 -> (...)."""
         raise NotImplementedError
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """Keeps the previous block's output and one row of sums per sequence."""
         return _SumRecorder(self, batch)
 

@@ -190,7 +190,7 @@ class Experiment:
         collector = Collector({ACTIVATIONS: ActivationStatistics(seed=self.options.seed)})
         done = self.folder.done(ACTIVATIONS, 0)
         callbacks: list[L.Callback] = [
-            Accumulate(self.folder.stage(ACTIVATIONS, 0), collector.merged),
+            Accumulate(self.folder.pass_folder(ACTIVATIONS, 0), collector.merged),
             Progressing(
                 self.console, "outputs of blocks", self.corpus.count()[1], self.folder.sentences_done(ACTIVATIONS, 0)
             ),
@@ -201,7 +201,7 @@ class Experiment:
         self.notes += collector.notes
         self.trainer.strategy.barrier()
         self.folder.begun = True  # by the first process, whichever this is
-        state = fold(Shards(self.folder.stage(ACTIVATIONS, 0), ACTIVATIONS))
+        state = fold(Shards(self.folder.pass_folder(ACTIVATIONS, 0), ACTIVATIONS))
         self.statistics, self.spread = statistics_of(state), summary(state)
 
     def _intervention(self, strength: float) -> Intervention:
@@ -214,7 +214,7 @@ class Experiment:
         conditions, done = len(self.plan.conditions), self.folder.done(CORPUS, 0)
         module = Continue(self.model, design)
         callbacks: list[L.Callback] = [
-            Accumulate(self.folder.stage(CORPUS, 0), _merged),
+            Accumulate(self.folder.pass_folder(CORPUS, 0), _merged),
             Progressing(
                 self.console,
                 "generating",

@@ -25,9 +25,9 @@ def check_mergeable(parts: list[RunDir]) -> list[dict[str, Any]]:
     for part, manifest in zip(parts[1:], manifests[1:], strict=True):
         check_fingerprint(manifests[0]["fingerprint"], manifest["fingerprint"], f"the fingerprint of {part.path}")
     for manifest, part in zip(manifests, parts, strict=True):
-        if manifest["stages"] > 1:
+        if manifest["passes"] > 1:
             raise UserError(
-                f"{part.path} used a signal with {manifest['stages']} passes, the later of which depend on all "
+                f"{part.path} used a signal with {manifest['passes']} passes, the later of which depend on all "
                 "documents; run it over both corpora in one run instead (data= takes a glob)."
             )
         if list(manifest["data"]) != corpora:
@@ -50,9 +50,9 @@ def merge_runs(parts: list[RunDir], out: RunDir) -> None:
     manifests = [part.manifest() for part in parts]
     for corpus in manifests[0]["data"]:
         for i, part in enumerate(parts[:1] if _shared(manifests, corpus) else parts):
-            folder = out.stage(corpus, 0)
+            folder = out.pass_folder(corpus, 0)
             folder.mkdir(parents=True, exist_ok=True)
-            for shard in shards(part.stage(corpus, 0)):
+            for shard in shards(part.pass_folder(corpus, 0)):
                 with writing(folder / f"part{i}-{shard.name}") as temporary:
                     shutil.copyfile(shard, temporary)
 

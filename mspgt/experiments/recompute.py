@@ -167,26 +167,26 @@ def _merge_data(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _measure(run: RunDir, name: str, signal: Signal, corpus: str, reading: State, say: Say) -> Measured:
-    last = len(signal.stages) - 1
+    last = len(signal.passes) - 1
     state = complete_state(run, corpus, last, name, len(reading.keys))
     fitted = run.fitted(name, last)
     if fitted is None:
         if type(signal).fit is not Signal.fit:
             say(f"{name}: fitting")
-        fitted = signal.fit(signal.stages[last], state)
+        fitted = signal.fit(signal.passes[last], state)
         if fitted is not None:
             run.write_fitted(name, last, fitted)
     return Measured(signal, state, fitted, corpus)
 
 
-def complete_state(run: RunDir, corpus: str, stage: int, name: str, sequences: int) -> State:
+def complete_state(run: RunDir, corpus: str, number: int, name: str, sequences: int) -> State:
     """The merged state of a signal after a pass over so many sequences.
 
     Raises
     ------
     UserError: it raised, in this session or an earlier one, and so did not see all of them.
     """
-    state = run.states(corpus, stage, name)
+    state = run.states(corpus, number, name)
     if missing := sequences - len(state.keys):
         raise UserError(f"its state lacks {missing} of {sequences} sequences; run again with overwrite=true.")
     return state

@@ -83,8 +83,8 @@ class Session:
         resumed = self._open()
         self._announce(resumed)
         for corpus in self.readings:
-            for stage in range(self._stages(corpus)):
-                self._pass(corpus, stage)
+            for number in range(self._passes(corpus)):
+                self._pass(corpus, number)
         if self.trainer.global_rank == 0:
             self._close()
         return resumed
@@ -130,8 +130,8 @@ class Session:
         labels = "labels" if "labels" in self.readings else "data"
         return {name: labels if "labels" in s.needs else "data" for name, s in self.signals.items()}
 
-    def _stages(self, corpus: str) -> int:
-        return max((len(s.stages) for name, s in self.signals.items() if self.home[name] == corpus), default=1)
+    def _passes(self, corpus: str) -> int:
+        return max((len(s.passes) for name, s in self.signals.items() if self.home[name] == corpus), default=1)
 
     # ------------------------------------------------------------------ the run directory
 
@@ -145,7 +145,7 @@ class Session:
             old = self.folder.manifest()
             check_fingerprint(old["fingerprint"], manifest["fingerprint"], f"the run in {self.folder.path}")
             check_fingerprint(_read(old), _read(manifest), f"the corpus of {self.folder.path}")
-            resumed = sum(len(self.folder.done(c, s)) for c in self.readings for s in range(self._stages(c)))
+            resumed = sum(len(self.folder.done(c, s)) for c in self.readings for s in range(self._passes(c)))
             self.folder.clear_failures()
         self.folder.begin()
         self.folder.write_manifest(manifest)
@@ -183,7 +183,7 @@ class Session:
                 for name, r in self.readings.items()
             },
             "signals": self.home,
-            "stages": max(self._stages(c) for c in self.readings),
+            "passes": max(self._passes(c) for c in self.readings),
             "notes": [],
             "left_out": [],
             "sequences": None,
@@ -201,15 +201,15 @@ class Session:
 
     # ------------------------------------------------------------------ passes
 
-    def _pass(self, corpus: str, stage: int) -> None:
-        signals = {name: s for name, s in self.signals.items() if self.home[name] == corpus and stage < len(s.stages)}
-        reading, done = self.readings[corpus], self.folder.done(corpus, stage)
+    def _pass(self, corpus: str, number: int) -> None:
+        signals = {name: s for name, s in self.signals.items() if self.home[name] == corpus and number < len(s.passes)}
+        reading, done = self.readings[corpus], self.folder.done(corpus, number)
         tasks = reading.corpus.tasks if any("labels" in s.needs for s in signals.values()) else ()
-        collector = Collector(signals, stage, self._fitted(signals, stage), dict(self.failures))
-        title = f"pass {stage + 1} over {reading.corpus.name}"
+        collector = Collector(signals, number, self._fitted(signals, number), dict(self.failures))
+        title = f"pass {number + 1} over {reading.corpus.name}"
         callbacks: list[L.Callback] = [
-            Accumulate(self.folder.stage(corpus, stage), collector.merged),
-            Progressing(self.console, title, self.sentences[corpus], self.folder.sentences_done(corpus, stage)),
+            Accumulate(self.folder.pass_folder(corpus, number), collector.merged),
+            Progressing(self.console, title, self.sentences[corpus], self.folder.sentences_done(corpus, number)),
         ]
         predict(self.trainer, Observe(self.model, collector), reading.batches(tasks), done, callbacks)
         self.failures |= collector.failures
@@ -218,24 +218,24 @@ class Session:
         self.trainer.strategy.barrier()  # every rank's shards are there
         self.folder.begun = True  # by the first process, whichever this is
         if self.trainer.global_rank == 0:
-            self._fit(corpus, stage, signals)
+            self._fit(corpus, number, signals)
         self.trainer.strategy.barrier()  # and the fits that the next pass reads
         self.failures |= self.folder.failures()
 
-    def _fitted(self, signals: Mapping[str, Any], stage: int) -> dict[str, Fitted | None]:
-        return {name: self.folder.fitted(name, stage - 1) for name in signals} if stage else {}
+    def _fitted(self, signals: Mapping[str, Any], number: int) -> dict[str, Fitted | None]:
+        return {name: self.folder.fitted(name, number - 1) for name in signals} if number else {}
 
-    def _fit(self, corpus: str, stage: int, signals: Mapping[str, Any]) -> None:
+    def _fit(self, corpus: str, number: int, signals: Mapping[str, Any]) -> None:
         """Estimate what the next pass needs; the last fit belongs to the conclusion."""
-        fitting = [name for name, s in signals.items() if stage + 1 < len(s.stages)]
+        fitting = [name for name, s in signals.items() if number + 1 < len(s.passes)]
         for name in sorted(set(fitting) - self.folder.failures().keys()):
-            if self.folder.fitted(name, stage) is not None:
+            if self.folder.fitted(name, number) is not None:
                 continue
             try:
-                state = complete_state(self.folder, corpus, stage, name, len(self.folder.done(corpus, stage)))
-                fitted = signals[name].fit(signals[name].stages[stage], state)
+                state = complete_state(self.folder, corpus, number, name, len(self.folder.done(corpus, number)))
+                fitted = signals[name].fit(signals[name].passes[number], state)
                 if fitted is not None:
-                    self.folder.write_fitted(name, stage, fitted)
+                    self.folder.write_fitted(name, number, fitted)
             except MachineError:
                 raise
             except Exception as error:  # a plugin's own fault must not take the others down

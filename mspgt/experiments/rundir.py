@@ -2,8 +2,8 @@
 
 config.yaml                      resolved settings
 state/run.json                   fingerprint, model, data and plugin failures
-state/<corpus>-<stage>/*.safetensors   shards, append-only
-state/fitted/<signal>-<stage>.safetensors
+state/<corpus>-<pass>/*.safetensors   shards, append-only
+state/fitted/<signal>-<pass>.safetensors
 result.json, signals.csv, figures/, report.html, run.log
 """
 
@@ -61,9 +61,9 @@ class RunDir:
         """Folder of shards and fits."""
         return self.path / "state"
 
-    def stage(self, corpus: str, stage: int) -> Path:
+    def pass_folder(self, corpus: str, number: int) -> Path:
         """Folder of the shards of one pass over one corpus."""
-        return self.state / f"{corpus}-{stage}"
+        return self.state / f"{corpus}-{number}"
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes out while the run goes on.
@@ -141,8 +141,8 @@ class RunDir:
         for corpus, count in manifest["sequences"].items():
             if missing := count - len(self.done(corpus, 0)):
                 raise UserError(
-                    f"{self.stage(corpus, 0)} lacks {missing:,} of the run's {count:,} sequences: put the files back "
-                    "that were taken away, or run the same command with resume=true to measure them again."
+                    f"{self.pass_folder(corpus, 0)} lacks {missing:,} of the run's {count:,} sequences: put the files "
+                    "back that were taken away, or run the same command with resume=true to measure them again."
                 )
         return manifest
 
@@ -189,31 +189,31 @@ class RunDir:
 
     # ------------------------------------------------------------------ states and fits
 
-    def done(self, corpus: str, stage: int) -> set[Key]:
+    def done(self, corpus: str, number: int) -> set[Key]:
         """The sequences that are already in shards of a pass; none of those that are to be replaced."""
         if self.anew and not self.begun:
             return set()
-        headers = (read_header(path) for path in shards(self.stage(corpus, stage)))
+        headers = (read_header(path) for path in shards(self.pass_folder(corpus, number)))
         return {key for header in headers for key in header[READING]["keys"]}  # type: ignore[attr-defined]
 
     def reading(self, corpus: str) -> State:
         """Tokens, sentences and labelled instances of every sequence of a corpus."""
-        return read_state(self.stage(corpus, 0), READING)
+        return read_state(self.pass_folder(corpus, 0), READING)
 
-    def sentences_done(self, corpus: str, stage: int) -> int:
+    def sentences_done(self, corpus: str, number: int) -> int:
         """How many sentences are in shards of a pass; none of those that are to be replaced."""
         if self.anew and not self.begun:
             return 0
-        read = Shards(self.stage(corpus, stage), READING)
+        read = Shards(self.pass_folder(corpus, number), READING)
         return sum(int(state.tables["sequences"].columns["sentences"].sum()) for state in read)
 
-    def states(self, corpus: str, stage: int, signal: str) -> State:
+    def states(self, corpus: str, number: int, signal: str) -> State:
         """The merged state of a signal."""
-        return read_state(self.stage(corpus, stage), signal)
+        return read_state(self.pass_folder(corpus, number), signal)
 
-    def fitted(self, signal: str, stage: int) -> Fitted | None:
-        """What a signal fitted after a stage, if it is saved."""
-        path = self._fitted_path(signal, stage)
+    def fitted(self, signal: str, number: int) -> Fitted | None:
+        """What a signal fitted after a pass, if it is saved."""
+        path = self._fitted_path(signal, number)
         if not path.is_file():
             return None
         try:
@@ -224,13 +224,13 @@ class RunDir:
             ) from error
         return tensors
 
-    def write_fitted(self, signal: str, stage: int, fitted: Fitted) -> None:
+    def write_fitted(self, signal: str, number: int, fitted: Fitted) -> None:
         """Keep what a signal fitted."""
-        with writing(self._fitted_path(signal, stage)) as temporary:
+        with writing(self._fitted_path(signal, number)) as temporary:
             save_file({name: value.detach().cpu().contiguous() for name, value in fitted.items()}, temporary)
 
-    def _fitted_path(self, signal: str, stage: int) -> Path:
-        return self.state / "fitted" / f"{signal}-{stage}.safetensors"
+    def _fitted_path(self, signal: str, number: int) -> Path:
+        return self.state / "fitted" / f"{signal}-{number}.safetensors"
 
 
 # ---------------------------------------------------------------------------------------- making one

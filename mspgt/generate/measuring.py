@@ -16,9 +16,9 @@ from mspgt.config.intervene import InterveneConfig
 from mspgt.config.keys import deciding_options
 from mspgt.contracts import registry
 from mspgt.contracts.metric import Generated, Metric, Swapped, Values
+from mspgt.core.codec import plain
 from mspgt.core.errors import MachineError, UserError
 from mspgt.core.files import write_atomically
-from mspgt.results.schema import plain
 from mspgt.stats.paired import Measured
 
 Texts = Mapping[str, Sequence[Generated]]

@@ -45,7 +45,7 @@ class ActivationStatistics(Signal):
 
     summary = "mean, spread and samples of every block's output"
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """Takes the moments of each block as it is pushed."""
         return _Recorder(batch)
 

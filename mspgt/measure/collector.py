@@ -28,17 +28,17 @@ READING = "_reading"
 
 @dataclass
 class Collector:
-    """Observes batches for one stage of several signals.
+    """Observes batches for one pass of several signals.
 
     Parameters
     ----------
-    signals: name -> signal; all of them have this stage.
-    stage: number of the pass over the corpus, from 0.
-    fitted: what each signal fitted on the stage before.
+    signals: name -> signal; all of them have this pass.
+    number: of the pass over the corpus, from 0.
+    fitted: what each signal fitted on the pass before.
     """
 
     signals: Mapping[str, Signal]
-    stage: int = 0
+    number: int = 0
     fitted: Mapping[str, Fitted | None] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     """signal that raised -> the sentence that says so; it is not asked again"""
@@ -85,7 +85,7 @@ class Collector:
         recorders: dict[str, Recorder] = {}
         for name, signal in self.signals.items():
             with self._guard(name):
-                recorders[name] = signal.recorder(signal.stages[self.stage], batch, self.fitted.get(name))
+                recorders[name] = signal.recorder(signal.passes[self.number], batch, self.fitted.get(name))
         rms: list[Tensor] = []
 
         def observe(layer: Layer) -> None:

@@ -129,9 +129,9 @@ class Passes:
             mine = {name: signal for name, signal in self.signals.items() if self.home[name] == corpus}
             fitted: dict[str, Fitted | None] = {}
             # A corpus without signals is read too: what there is to read in it is reported.
-            for stage in range(max((len(s.stages) for s in mine.values()), default=1)):
-                due = {n: s for n, s in mine.items() if stage < len(s.stages) and n not in found.failures}
-                collector = Collector(due, stage, fitted, found.failures, found.notes)
+            for number in range(max((len(s.passes) for s in mine.values()), default=1)):
+                due = {n: s for n, s in mine.items() if number < len(s.passes) and n not in found.failures}
+                collector = Collector(due, number, fitted, found.failures, found.notes)
                 states = self._pass(model, corpus, collector)
                 if states is not None:
                     found.readings.setdefault(corpus, states[READING])
@@ -174,14 +174,14 @@ def _fit(
     """Fit each signal after a pass; answers what its next pass needs. After its last one a signal is measured."""
     fitted: dict[str, Fitted | None] = {}
     for name in [name for name in collector.signals if name not in collector.failures]:
-        signal, stage = collector.signals[name], collector.stage
+        signal, number = collector.signals[name], collector.number
         try:
             with torch.enable_grad():
-                fit = _on_cpu(signal.fit(signal.stages[stage], states[name]))
+                fit = _on_cpu(signal.fit(signal.passes[number], states[name]))
         except Exception as error:  # a plugin's own fault must not take the others down
             found.failures[name] = not_fitted(name, error)
             continue
-        if stage + 1 < len(signal.stages):
+        if number + 1 < len(signal.passes):
             fitted[name] = fit
         else:
             found.measured[name] = Measured(signal, states[name], fit, corpus)

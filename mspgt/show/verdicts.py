@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from mspgt.core.phrases import NONE, runs
@@ -81,11 +82,11 @@ def boundaries(verdicts: Iterable[Verdict], confidence: float) -> Grid:
 
 def _rows(verdict: Verdict) -> Iterator[Row]:
     for name, boundary in verdict.places.items():
-        low, high = map(float, boundary.ci or (float("nan"),) * 2)
+        low, high = boundary.ci or (math.nan, math.nan)
         cells = (
             Cell(wording.title(verdict.rule), value=verdict.rule),
             Cell(name, name),
-            Number(value=float(boundary.layer), low=low, high=high, show="{:.0f}".format),
+            Number(value=boundary.layer, low=low, high=high, show="{:.0f}".format),
             share(boundary.relative),
             Cell(runs(boundary.hpd or ())),
             share(boundary.support),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from mspgt.core.phrases import NONE, magnitude
 from mspgt.measure.corpora import CorpusFacts
 from mspgt.measure.evaluate import Bootstrap
@@ -85,17 +83,20 @@ def with_interval(boundary: Boundary) -> str:
     return str(boundary.layer) if boundary.ci is None else f"{boundary.layer} {interval(boundary)}"
 
 
-def boundary_lines(verdict: Verdict) -> Iterator[str]:
+def summary(verdict: Verdict) -> str:
+    """The outcome and the boundaries in short: ``accepted (L-I after block 11 [10, 12]; I-G after block 21)``."""
+    places = [f"{SHORT[name]} after block {with_interval(boundary)}" for name, boundary in verdict.places.items()]
+    return outcome_in_words(verdict) + (f" ({'; '.join(places)})" if places else "")
+
+
+def in_full(verdict: Verdict) -> str:
     """Each boundary that the rule places: where, how sure, and whether it is accepted."""
+    lines = []
     for name, boundary in verdict.places.items():
         ci = "" if boundary.ci is None else f", CI {interval(boundary)}"
         where = f"after block {boundary.layer} of {n_layers(verdict)} ({boundary.relative:.0%} of the depth)"
-        yield f"{name} {where}{ci}, {outcome(verdict)}"
-
-
-def in_words(verdict: Verdict) -> str:
-    """All boundaries in one phrase."""
-    return "; ".join(boundary_lines(verdict)) or f"no boundaries: {STATUS[verdict.status]}"
+        lines.append(f"{name} {where}{ci}, {outcome(verdict)}")
+    return "; ".join(lines) or "no boundaries"
 
 
 # ------------------------------------------------------------------------------------ what was looked at, and how

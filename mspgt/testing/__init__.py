@@ -2,7 +2,7 @@
 
 from mspgt.testing.attention import PlantedAttention, random_attention
 from mspgt.testing.conformance import SignalConformance
-from mspgt.testing.drive import Measurement, measure, observe
+from mspgt.testing.drive import PlantedMeasurement, measure, observe
 from mspgt.testing.interventions import InterventionConformance
 from mspgt.testing.metrics import MetricConformance
 from mspgt.testing.planted import (
@@ -16,11 +16,11 @@ from mspgt.testing.planted import (
 
 __all__ = [
     "InterventionConformance",
-    "Measurement",
     "MetricConformance",
     "Planted",
     "PlantedAttention",
     "PlantedCorpus",
+    "PlantedMeasurement",
     "SignalConformance",
     "measure",
     "observe",

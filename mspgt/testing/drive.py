@@ -1,4 +1,4 @@
-"""The engine's way through a signal, on planted batches: observe, merge, fit, the next stage, prepare, curve."""
+"""The engine's way through a signal, on planted batches: observe, merge, fit, the next pass, prepare, curve."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from mspgt.testing.planted import Planted, PlantedCorpus
 
 
 @dataclass(frozen=True)
-class Measurement:
+class PlantedMeasurement:
     """All that came of one signal on one corpus."""
 
     signal: Signal
     state: State = field(repr=False)
-    """of the last stage, merged"""
+    """of the last pass, merged"""
     before: Fitted | None = field(repr=False)
-    """what the stage before the last one fitted: what its recorders were given"""
+    """what the pass before the last one fitted: what its recorders were given"""
     fitted: Fitted | None = field(repr=False)
-    """what the last stage fitted: what `prepare` is given"""
+    """what the last pass fitted: what `prepare` is given"""
 
     @cached_property
     def units(self) -> Units:
@@ -60,19 +60,19 @@ class Measurement:
         return self.signal.report(self._prepared)
 
 
-def measure(signal: Signal, batches: Iterable[Planted]) -> Measurement:
-    """Take a signal through all its stages; batches must be a list where it has several."""
+def measure(signal: Signal, batches: Iterable[Planted]) -> PlantedMeasurement:
+    """Take a signal through all its passes; batches must be a list where it has several."""
     fitted: Fitted | None = None
-    for stage in signal.stages:
-        before, state = fitted, observe(signal, batches, stage, fitted)
-        fitted = signal.fit(stage, state)
-    return Measurement(signal, state, before, fitted)
+    for name in signal.passes:
+        before, state = fitted, observe(signal, batches, name, fitted)
+        fitted = signal.fit(name, state)
+    return PlantedMeasurement(signal, state, before, fitted)
 
 
 def observe(
     signal: Signal,
     batches: Iterable[Planted],
-    stage: str | None = None,
+    name: str | None = None,
     fitted: Fitted | None = None,
     *,
     spoil: bool = False,
@@ -81,15 +81,15 @@ def observe(
 
     Parameters
     ----------
-    stage: the last one where None.
-    fitted: what the stage before fitted.
+    name: of the pass, the last one where None.
+    fitted: what the pass before fitted.
     spoil: overwrite each layer's hidden states once the call is over, as a model may.
     """
-    return merge(_record(signal, planted, stage or signal.stages[-1], fitted, spoil) for planted in batches)
+    return merge(_record(signal, planted, name or signal.passes[-1], fitted, spoil) for planted in batches)
 
 
-def _record(signal: Signal, planted: Planted, stage: str, fitted: Fitted | None, spoil: bool) -> State:
-    recorder = signal.recorder(stage, planted.batch, fitted)
+def _record(signal: Signal, planted: Planted, name: str, fitted: Fitted | None, spoil: bool) -> State:
+    recorder = signal.recorder(name, planted.batch, fitted)
     for layer in planted.layers:
         recorder.layer(layer if "attention" in signal.needs else Layer(layer.index, layer.hidden))
         if spoil:

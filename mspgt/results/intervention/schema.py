@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mspgt.core.codec import plain
 from mspgt.core.errors import UserError, unknown
 from mspgt.results.intervention.conditions import SCALES, Variant, variants
 from mspgt.results.intervention.effects import Answer, Effect, Measured, answer, effect, measured, number
-from mspgt.results.schema import plain
 
 SCHEMA = 1
 FILE = "interventions.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from mspgt.core.codec import plain
 from mspgt.results.run import Run
@@ -12,6 +13,10 @@ from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Part, Se
 from mspgt.show.run import tables
 from mspgt.show.series import series_tables
 from mspgt.show.verdicts import boundaries, side_by_side, verdict_card
+from mspgt.stats.boundaries import Verdict
+
+EVIDENCE = {"evidence": "mspgt", "evidence-paper": "paper"}
+"""figure -> the rule whose evidence it shows"""
 
 
 def subjects(run: Run) -> dict[str, str]:
@@ -20,7 +25,7 @@ def subjects(run: Run) -> dict[str, str]:
         "model": wording.describe_model(run.model),
         "data": wording.describe_data(run.data),
         "signals": f"{', '.join(run.signals)}, with {wording.describe_intervals(run.bootstrap)}",
-        **{verdict.rule: wording.in_words(verdict) for verdict in run.rules},
+        **{verdict.rule: wording.summary(verdict) for verdict in run.rules},
     }
 
 
@@ -40,7 +45,7 @@ def terminal(run: Run) -> Iterator[Line | Grid]:
 
 def sections(run: Run, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
     """The page: verdicts first, then what they rest on, then how it was made."""
-    evidence = tuple(figure for name, figure in drawn.items() if name.startswith("evidence"))
+    evidence = tuple(_described(drawn[name], run.verdict(rule)) for name, rule in EVIDENCE.items() if name in drawn)
     placed = boundaries(run.rules, run.confidence)
     nowhere = Line.of("Neither rule places boundaries in this model.")
     yield Section("verdicts", "Verdicts", (Cards(tuple(verdict_card(v, run.confidence) for v in run.rules)),))
@@ -57,7 +62,7 @@ def _signals(run: Run, drawn: Mapping[str, Drawing]) -> Iterator[Part]:
     """Curves, the figures that signals declare, and what each reports beside its curve."""
     if "signals" in drawn:
         yield drawn["signals"]
-    declared = [figure for name, figure in drawn.items() if name not in ("evidence", "evidence-paper", "signals")]
+    declared = [figure for name, figure in drawn.items() if name not in (*EVIDENCE, "signals")]
     if declared:
         yield Cards(tuple(Card("", (figure,)) for figure in declared))
     for name, curve in run.signals.items():
@@ -75,6 +80,10 @@ def _how(run: Run) -> Cards:
     blocks = {"Model": run.model, "Corpus": run.data, "Settings": run.settings, "Intervals": run.bootstrap}
     cards = [Card(title, (Facts(plain(block)),)) for title, block in blocks.items() if block]
     return Cards((*cards, Card("Provenance", (Facts(plain(run.provenance)),), wide=True)))
+
+
+def _described(drawing: Drawing, verdict: Verdict) -> Drawing:
+    return replace(drawing, description=f"{drawing.caption} {wording.in_full(verdict)}.")
 
 
 def _sentences(items: tuple[str, ...], warn: bool = False) -> tuple[Sentences, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,9 +22,9 @@ def curves(run: Run) -> Grid:
     weights = {name: curve.weight for name, curve in run.signals.items()}
     every = {**run.signals, **{f"evidence.{verdict.rule}": verdict.evidence for verdict in run.rules}}
     rows = [
-        (name, int(at), at / run.n_layers, _estimate(curve, i), weights.get(name))
+        (name, at, at / run.n_layers, _estimate(curve, i), weights.get(name, math.nan))
         for name, curve in every.items()
-        for i, at in enumerate(curve.transition)
+        for i, at in enumerate(curve.transition.tolist())
     ]
     value = Column("value", ends=("low", "high"))
     return grid(("signal", "transition", "relative", value, "weight"), rows, heads=2)

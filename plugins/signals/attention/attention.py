@@ -13,7 +13,6 @@ Both readings are kept, with the sink and without; the option decides which one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,98 +20,94 @@ import torch
 from torch import Tensor
 
 from mspgt.contracts.batch import Batch, Layer
+from mspgt.contracts.series import Series
 from mspgt.contracts.signal import Fitted, Recorder, Report, Signal
 from mspgt.core.errors import UserError
 from mspgt.core.state import State, Table, Units
-from mspgt.plugins.signals.attention.divergence import AttentionRows, Drift, jensen_shannon
+from mspgt.plugins.signals.attention.divergence import AttentionRows, RowDivergence, jensen_shannon
 from mspgt.plugins.signals.attention.options import AttentionOptions
 
 POSITIONS = (16, 64, 256)
 """last positions of the bins in which drift is also reported: a row with more keys has more room to drift"""
 POSITION_NAMES = ("1-16", "17-64", "65-256", "257-")
 READINGS = ("keep", "drop")
-"""order of the state's fields: divergence and rows with the sink, divergence and rows without"""
+"""order of the state's readings: with the sink, and without"""
 MATCHED_ROWS = 8
 """query rows of each sequence that heads are matched on, evenly spaced over its counted tokens"""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Sums by resampling unit."""
-
-    sums: Tensor
-    """(unit, transition, position bin, reading, 2) float64: divergence in bits, rows"""
 
 
 class AttentionDrift(Signal):
     """Jensen-Shannon divergence of neighbouring blocks' attention, in bits (S3).
 
     State: table "sums", one row per sequence, column "drift" (sequence, transition, position bin, reading, 2).
-    With `heads=matched` a first stage sums the drift between every two heads of neighbouring blocks on a few rows of
+    With `heads=matched` a first pass sums the drift between every two heads of neighbouring blocks on a few rows of
     each sequence, and the pairing of least drift is frozen before the second.
     """
 
     needs = frozenset({"attention"})
     weight = 0.6
+    unit = "bit"
     summary = "Jensen-Shannon drift of attention between neighbouring blocks (S3)"
+    series = (
+        Series("value_sink_keep", unit="bit", summary="where the curve is without the sink", optional=True),
+        Series("value_sink_drop", unit="bit", summary="where the curve is with the sink", optional=True),
+        Series("value_by_position", unit="bit", columns="position", summary="by position of the query"),
+    )
     Options = AttentionOptions
 
     def __init__(self, *, seed: int = 0, device: torch.device | str = "cpu", **options: Any) -> None:
         super().__init__(seed=seed, device=device, **options)
         if self.options.heads == "matched":
-            self.stages = ("match", "observe")
+            self.passes = ("match", "observe")
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """Compares each block with the previous one as it is pushed."""
-        if stage == "match":
+        if name == "match":
             return _HeadRecorder(batch, self.options.sink)
         if self.options.heads == "mean":
             return _MeanRecorder(batch)
         return _IndexRecorder(batch, fitted["matching"] if fitted else None)
 
-    def fit(self, stage: str, state: State) -> Fitted | None:
-        """Stage "match": {"matching": (transition, head) int64}, the upper block's head for each lower one."""
-        if stage != "match":
+    def fit(self, name: str, state: State) -> Fitted | None:
+        """Pass "match": {"matching": (transition, head) int64}, the upper block's head for each lower one."""
+        if name != "match":
             return None
         from scipy.optimize import linear_sum_assignment
 
         pairs = [linear_sum_assignment(cost)[1] for cost in state.totals["drift"].cpu().numpy()]
         return {"matching": torch.from_numpy(np.stack(pairs)).to(torch.int64)}
 
-    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
-        """Add up the sequences of each unit."""
+    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Tensor:
+        """Sums of each unit: (unit, transition, position bin, reading, 2) float64, divergence in bits and rows."""
         table = state.tables["sums"]
         drift = table.columns["drift"].double()
         sums = torch.zeros(units.count, *drift.shape[1:], dtype=torch.float64)
-        return Prepared(sums.index_add_(0, units.index(state.keys)[table.sequence], drift))
+        return sums.index_add_(0, units.index(state.keys)[table.sequence], drift)
 
-    def curve(self, prepared: Prepared, weights: Tensor, rng: np.random.Generator | None) -> Tensor:
+    def curve(self, prepared: Tensor, weights: Tensor, rng: np.random.Generator | None) -> Tensor:
         """Weighted divergence over weighted rows; NaN where no row counts."""
-        sums = prepared.sums[..., READINGS.index(self.options.sink), :].sum(2)  # (unit, transition, 2)
+        sums = prepared[..., READINGS.index(self.options.sink), :].sum(2)  # (unit, transition, 2)
         return _ratio(torch.einsum("ru,utf->rtf", weights.double(), sums))
 
-    def report(self, prepared: Prepared) -> Report:
+    def report(self, prepared: Tensor) -> Report:
         """The other reading's curve, the share of rows it can use, and drift by position of the row."""
-        sums = prepared.sums.sum(0)  # (transition, position bin, reading, 2)
-        sink = self.options.sink
-        other = next(r for r in READINGS if r != sink)
-        curves = _ratio(sums.sum(1)).T.tolist()  # (reading, transition)
+        sums = prepared.sum(0)  # (transition, position bin, reading, 2)
+        reading = READINGS.index(self.options.sink)
+        other = 1 - reading
         rows = sums[0, :, :, 1].sum(0)  # (reading,) of the first transition: with the sink, the same in all
-        here = _ratio(sums[:, :, READINGS.index(sink)]).T
+        by_position = _ratio(sums[:, :, reading]).T  # (position bin, transition)
         details = {
-            "unit": "bit",
             "heads": self.options.heads,
-            "sink": sink,
+            "sink": self.options.sink,
             "rows": int(rows[0]),
-            f"value_sink_{other}": _plain(curves[READINGS.index(other)]),
             "rows_left_without_sink": float(sums[..., 1, 1].sum() / sums[..., 0, 1].sum().clamp_min(1)),
-            "value_by_position": {
-                name: _plain(values.tolist())
-                for name, values in zip(POSITION_NAMES, here, strict=True)
-                if not bool(values.isnan().all())
-            },
         }
-        return Report(() if rows[READINGS.index(sink)] > 0 else ("no_rows",), details)
+        named = zip(POSITION_NAMES, by_position, strict=True)
+        series = {
+            f"value_sink_{READINGS[other]}": _ratio(sums[:, :, other].sum(1)),
+            "value_by_position": {name: values for name, values in named if not bool(values.isnan().all())},
+        }
+        return Report(() if rows[reading] > 0 else ("no_rows",), details, series)
 
 
 def _ratio(sums: Tensor) -> Tensor:
@@ -120,16 +115,12 @@ def _ratio(sums: Tensor) -> Tensor:
     return sums[..., 0] / sums[..., 1]
 
 
-def _plain(values: list[float]) -> list[float | None]:
-    return [None if v != v else v for v in values]
-
-
 def _first_key(batch: Batch) -> Tensor:
     """(sequence,) the first token that is no padding, on whichever side the padding is."""
     return batch.attention_mask.to(torch.int64).argmax(1)
 
 
-class _Sums:
+class _DriftSums:
     """Sums of one batch by sequence and position, growing by one transition per block."""
 
     def __init__(self, batch: Batch) -> None:
@@ -140,7 +131,7 @@ class _Sums:
         self._places = (places * batch.content.unsqueeze(-1)).double()  # (sequence, token, bin)
         self._transitions: dict[int, Tensor] = {}
 
-    def add(self, transition: int, rows: slice, drift: Drift) -> None:
+    def add(self, transition: int, rows: slice, drift: RowDivergence) -> None:
         """Add the drift of some rows, averaged over heads where it has a head axis (sequence, head, query)."""
         valid = drift.valid.float()
         fields = torch.stack([drift.keep, torch.ones_like(valid), drift.drop, valid], dim=-1)
@@ -164,7 +155,7 @@ class _MeanRecorder:
     """Keeps the previous block's head-averaged attention: (sequence, query, key), in chunks of rows."""
 
     def __init__(self, batch: Batch) -> None:
-        self._sink, self._sums = _first_key(batch), _Sums(batch)
+        self._sink, self._sums = _first_key(batch), _DriftSums(batch)
         self._previous: list[AttentionRows] = []
 
     def layer(self, layer: Layer) -> None:
@@ -187,7 +178,7 @@ class _IndexRecorder:
     """Compares head with head, in the order given or as matched; keeps nothing of the previous block."""
 
     def __init__(self, batch: Batch, matching: Tensor | None) -> None:
-        self._sink, self._sums, self._matching = _first_key(batch), _Sums(batch), matching
+        self._sink, self._sums, self._matching = _first_key(batch), _DriftSums(batch), matching
 
     def layer(self, layer: Layer) -> None:
         if layer.index < 2:

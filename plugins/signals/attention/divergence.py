@@ -62,7 +62,7 @@ class AttentionRows:
 
 
 @dataclass(frozen=True)
-class Drift:
+class RowDivergence:
     """Divergence of each pair of rows, in bits: (..., query)."""
 
     keep: Tensor
@@ -73,7 +73,7 @@ class Drift:
     """bool: both rows leave at least `LEAST_MASS` to other keys than the sink"""
 
 
-def jensen_shannon(p: AttentionRows, q: AttentionRows) -> Drift:
+def jensen_shannon(p: AttentionRows, q: AttentionRows) -> RowDivergence:
     """Row-wise divergence of two blocks' attention over the same keys; leading axes broadcast."""
     mixture = torch.add(p.rest, q.rest).mul_(0.5)
     sink = torch.special.entr(0.5 * (p.sink + q.sink))
@@ -86,7 +86,7 @@ def jensen_shannon(p: AttentionRows, q: AttentionRows) -> Drift:
     valid = (p.mass >= LEAST_MASS) & (q.mass >= LEAST_MASS)
     drop = torch.where(valid, _entropy(mixture) - 0.5 * halves, 0.0)
     bits = 1 / math.log(2)
-    return Drift((keep * bits).clamp_min(0), (drop * bits).clamp_min(0), valid)
+    return RowDivergence((keep * bits).clamp_min(0), (drop * bits).clamp_min(0), valid)
 
 
 def _entropy(rest: Tensor) -> Tensor:

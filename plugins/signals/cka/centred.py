@@ -25,7 +25,7 @@ def full_precision() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Rows:
+class CentredRows:
     """Rows sorted by unit, read tile by tile; hidden may lie in a memory-mapped file."""
 
     hidden: Tensor
@@ -43,7 +43,7 @@ class Rows:
     zscore: bool
 
     @classmethod
-    def of(cls, hidden: Tensor, unit: Tensor, units: int, device: torch.device, zscore: bool) -> Rows:
+    def of(cls, hidden: Tensor, unit: Tensor, units: int, device: torch.device, zscore: bool) -> CentredRows:
         """Sort rows by unit and take their mean and standard deviation.
 
         Parameters
@@ -58,12 +58,12 @@ class Rows:
         spread = torch.stack([(c.double() - centre).square().sum(0) for c in chunks]).sum(0) / len(hidden)
         return cls(hidden, order, unit[order], units, device, centre, spread.sqrt(), zscore)
 
-    def thinned(self, limit: int) -> Rows:
+    def thinned(self, limit: int) -> CentredRows:
         """At most `limit` of the rows, evenly over the units."""
         kept = torch.linspace(0, len(self.unit) - 1, min(limit, len(self.unit))).round().long()
         return replace(self, order=self.order[kept], unit=self.unit[kept])
 
-    def scaled(self, zscore: bool) -> Rows:
+    def scaled(self, zscore: bool) -> CentredRows:
         """The same rows, z-scored or not."""
         return replace(self, zscore=zscore)
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from mspgt.contracts.batch import Batch
+from mspgt.contracts.series import HeatMap, Series
 from mspgt.contracts.signal import Fitted, Recorder, Report, Signal
 from mspgt.core.errors import UserError
 from mspgt.core.state import State, Units
-from mspgt.plugins.signals.cka.estimator import Estimator, Prepared, plain
+from mspgt.plugins.signals.cka.estimator import Estimator, PreparedCKA
 from mspgt.plugins.signals.cka.full import FullTokens
 from mspgt.plugins.signals.cka.minibatch import Minibatch
 from mspgt.plugins.signals.cka.options import CKAOptions
@@ -45,13 +46,46 @@ class CKA(Signal):
 
     weight = 1.0
     summary = "representation change 1/CKA between neighbouring blocks (S1)"
+    unit = "1/CKA"
+    series = (
+        Series("cka", summary="CKA of neighbouring blocks, of which the curve is the reciprocal"),
+        Series(
+            "debiased",
+            optional=True,
+            summary="by the U-statistic over distinct documents (full: sequences; minibatch: rows)",
+        ),
+        Series("row_debiased", optional=True, summary="by the U-statistic over rows, as if they were independent"),
+        Series("biased", optional=True, summary="by the V-statistic"),
+        Series(
+            "zscore_sensitivity",
+            columns="scale",
+            summary="debiased on fewer rows, with and without z-scoring",
+            optional=True,
+        ),
+        Series(
+            "matrix",
+            "block",
+            columns="block",
+            summary="debiased CKA of every two blocks, on fewer rows",
+            optional=True,
+        ),
+    )
+    figures = (
+        HeatMap(
+            "cka-matrix",
+            "matrix",
+            "Similarity of blocks (CKA)",
+            highest=1.0,
+            caption="Debiased CKA between the outputs of every two blocks.",
+        ),
+    )
     Options = CKAOptions
 
     def __init__(self, *, seed: int = 0, device: torch.device | str = "cpu", **options: Any) -> None:
         super().__init__(seed=seed, device=device, **options)
         _check(self.options)
         self._estimator = ESTIMATORS[self.options.estimator](self.options, self.seed, self.device)
-        self.stages = self._estimator.stages
+        self.passes = self._estimator.passes
         self.exceptions = self._estimator.exceptions  # type: ignore[misc]  # narrower than the class's
         self.document_intervals = self._estimator.document_intervals
 
@@ -60,42 +94,36 @@ class CKA(Signal):
         stored = self.options.estimator in ("debiased", "biased")
         return 4.0 * self.options.rows_per_sentence * n_layers * hidden_size if stored else 0.0
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """A fresh recorder of the chosen estimator."""
-        return self._estimator.recorder(stage, batch, fitted)
+        return self._estimator.recorder(name, batch, fitted)
 
-    def fit(self, stage: str, state: State) -> Fitted | None:
+    def fit(self, name: str, state: State) -> Fitted | None:
         """Means and covariances for the estimator `full`, nothing for the others."""
-        return self._estimator.fit(stage, state)
+        return self._estimator.fit(name, state)
 
-    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
+    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> PreparedCKA:
         """All cost that does not depend on weights."""
         return self._estimator.prepare(state, fitted, units)
 
-    def curve(self, prepared: Prepared, weights: Tensor, rng: np.random.Generator | None) -> Tensor:
+    def curve(self, prepared: PreparedCKA, weights: Tensor, rng: np.random.Generator | None) -> Tensor:
         """1 / max(CKA, 0.05): (replicate, unit) -> (replicate, L-1); NaN where CKA has no value."""
         return 1 / prepared.cka(weights).cpu().clamp(min=FLOOR)
 
-    def report(self, prepared: Prepared) -> Report:
+    def report(self, prepared: PreparedCKA) -> Report:
         """CKA of every transition with its alternatives, what it rests on, and what went wrong."""
         value = prepared.cka(torch.ones(1, prepared.units, dtype=torch.float64)).cpu()[0]
         curve = 1 / value.clamp(min=FLOOR)
-        flags = []
-        if bool((value < FLOOR).any()):
-            flags.append("cka_floor_hit")
-        if bool(value.isnan().any()):
-            flags.append("hsic_not_positive")
-        if not self.document_intervals:
-            flags.append("no_document_intervals")
+        flags = {
+            "cka_floor_hit": bool((value < FLOOR).any()),
+            "hsic_not_positive": bool(value.isnan().any()),
+            "no_document_intervals": not self.document_intervals,
+        }
         finite = curve[curve.isfinite()]
         swing = float((finite.max() - finite.min()) / finite.max()) if len(finite) else None
-        details = {
-            "estimator": self.options.estimator,
-            "cka": plain(value),
-            "dynamic_range": swing,
-            **prepared.details,
-        }
-        return Report(tuple(flags), details)
+        details = {"estimator": self.options.estimator, "dynamic_range": swing, **prepared.details}
+        raised = tuple(flag for flag, holds in flags.items() if holds)
+        return Report(raised, details, {"cka": value, **prepared.series})
 
 
 def _check(options: CKAOptions) -> None:

@@ -20,35 +20,36 @@ MIN_CLUSTERS = 4
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCKA:
     """An estimate of CKA between neighbouring blocks, ready for any weights."""
 
     cka: Callable[[Tensor], Tensor]
     """weights (replicate, unit) -> (replicate, L-1) float64; NaN where a block's self-similarity is not positive"""
     units: int
     details: Mapping[str, Any] = field(default_factory=dict)
-    """plain JSON values for the report"""
+    series: Mapping[str, Any] = field(default_factory=dict)
+    """both for the report"""
 
 
 class Estimator:
     """Base of the estimators; the arguments are those of `mspgt.Signal`."""
 
-    stages: tuple[str, ...] = ("observe",)
+    passes: tuple[str, ...] = ("observe",)
     document_intervals = True
     exceptions: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, options: Any, seed: int, device: torch.device) -> None:
         self.options, self.seed, self.device = options, seed, device
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """A fresh recorder for one batch."""
         raise NotImplementedError
 
-    def fit(self, stage: str, state: State) -> Fitted | None:
-        """What the next stage needs."""
+    def fit(self, name: str, state: State) -> Fitted | None:
+        """What the next pass needs."""
         return None
 
-    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
+    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> PreparedCKA:
         """All cost that does not depend on weights."""
         raise NotImplementedError
 
@@ -70,8 +71,3 @@ def need_clusters(found: int, kind: str) -> None:
             f"cka: found {kind}s with counted tokens: {found}; the debiased estimator compares rows of "
             f"{MIN_CLUSTERS} different {kind}s: give a corpus with more, or cka.estimator=biased."
         )
-
-
-def plain(values: Tensor) -> Any:
-    """Nested lists of numbers for JSON, None for NaN."""
-    return [plain(v) for v in values] if values.ndim else None if values.isnan() else float(values)

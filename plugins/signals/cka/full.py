@@ -1,6 +1,6 @@
 """CKA of every counted token, exact, from sums that add: the estimator `full`.
 
-No row is stored. The first stage sums tokens, squares and products; the second, which knows the exact means and
+No row is stored. The first pass sums tokens, squares and products; the second, which knows the exact means and
 covariances, sums what the cluster-debiased statistic needs of fourth order in centred activations (uncentred, a
 constant offset of one dimension would cost all digits), and the first-order influence of each sequence.
 
@@ -20,8 +20,8 @@ from mspgt.contracts.batch import Batch
 from mspgt.contracts.signal import Fitted, Recorder
 from mspgt.core.errors import UserError
 from mspgt.core.state import State, Units
-from mspgt.plugins.signals.cka.estimator import Estimator, Prepared, need_clusters, plain
-from mspgt.plugins.signals.cka.full_sums import Influence, Moments
+from mspgt.plugins.signals.cka.estimator import Estimator, PreparedCKA, need_clusters
+from mspgt.plugins.signals.cka.full_sums import InfluenceRecorder, MomentRecorder
 from mspgt.plugins.signals.cka.hsic import cka
 from mspgt.plugins.signals.cka.hsic_units import distinct_tuples, pairs
 
@@ -29,21 +29,21 @@ from mspgt.plugins.signals.cka.hsic_units import distinct_tuples, pairs
 class FullTokens(Estimator):
     """Exact point estimate over all tokens; replicates by the influences of documents.
 
-    A state holds 2 L - 1 matrices (dim, dim) in float64 per stage.
+    A state holds 2 L - 1 matrices (dim, dim) in float64 per pass.
     """
 
-    stages = ("moments", "influence")
+    passes = ("moments", "influence")
     exceptions = MappingProxyType(
         {"weight_zero": "weights act through first-order influences of documents, not by recomputation"}
     )
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
-        """Sums of the stage."""
-        return Moments(batch) if fitted is None else Influence(batch, fitted)
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+        """Sums of the pass."""
+        return MomentRecorder(batch) if fitted is None else InfluenceRecorder(batch, fitted)
 
-    def fit(self, stage: str, state: State) -> Fitted | None:
-        """Means and centred sums of products, after the first stage."""
-        if stage != "moments":
+    def fit(self, name: str, state: State) -> Fitted | None:
+        """Means and centred sums of products, after the first pass."""
+        if name != "moments":
             return None
         total = state.totals
         if not total or total["tokens"] == 0:
@@ -59,7 +59,7 @@ class FullTokens(Estimator):
             between = between / (scale[:-1, :, None] * scale[1:, None, :])
         return {"tokens": n, "mean": sums / n, "scale": scale, "own": own, "between": between}
 
-    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
+    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> PreparedCKA:
         """HSIC of all tokens and the influence of each unit."""
         sequences = state.tables["sequences"]
         counts, reach, within = (sequences.columns[c].double() for c in ("tokens", "reach", "within"))
@@ -78,15 +78,17 @@ class FullTokens(Estimator):
         details = {
             "rows": int(n),
             "units_with_rows": int((torch.bincount(owner, counts) > 0).sum()),
-            "debiased": plain(point),
-            "row_debiased": plain(_neighbours(_row_debiased(state.totals, products, n), layers)),
-            "biased": plain(_neighbours(products, layers)),
+        }
+        series = {
+            "debiased": point,
+            "row_debiased": _neighbours(_row_debiased(state.totals, products, n), layers),
+            "biased": _neighbours(products, layers),
         }
 
         def values(weights: Tensor) -> Tensor:
             return point * (1 + (weights.double() - 1) @ by_unit)
 
-        return Prepared(values, units.count, details)
+        return PreparedCKA(values, units.count, details, series)
 
 
 def _cluster_debiased(total: Mapping[str, Tensor], two: Tensor, counts: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from mspgt.core.state import State, Table
 from mspgt.plugins.signals.cka.estimator import float64_device
 
 
-class Moments:
-    """First stage: number of tokens, their sums, and products within and between neighbouring blocks."""
+class MomentRecorder:
+    """First pass: number of tokens, their sums, and products within and between neighbouring blocks."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
@@ -61,8 +61,8 @@ class _Block:
     """(token,): inner product with the sum of the own sequence"""
 
 
-class Influence:
-    """Second stage: what is summed per pair of blocks, and per sequence."""
+class InfluenceRecorder:
+    """Second pass: what is summed per pair of blocks, and per sequence."""
 
     def __init__(self, batch: Batch, fitted: Fitted) -> None:
         self._batch, self._fitted = batch, fitted

@@ -1,7 +1,6 @@
-"""HSIC and CKA of rows with a linear kernel, as pure functions: the definitions that everything else is held against.
+"""HSIC and CKA of rows with a linear kernel, as pure functions of Gram matrices.
 
-HSIC is estimated by the V-statistic (biased) or by the U-statistic of Song et al. 2012 (debiased); CKA is the
-ratio HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)) with the same estimator in all three places.
+CKA is the ratio HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)), with the same estimator of HSIC in all three places.
 """
 
 from __future__ import annotations
@@ -13,17 +12,12 @@ from torch import Tensor
 def linear_gram(rows: Tensor) -> Tensor:
     """Inner products of rows: (..., row, dim) -> (..., row, row) float64.
 
-    The rows are shifted by their mean first. Both estimators are invariant to a shift, but products of rows that
+    The rows are shifted by their mean first. HSIC is invariant to a shift, but products of rows that
     lie far from the origin lose the digits that matter.
     """
     rows = rows.double()
     rows = rows - rows.mean(-2, keepdim=True)
     return rows @ rows.mT
-
-
-def hsic_biased(k: Tensor, other: Tensor) -> Tensor:
-    """The V-statistic tr(K H L H) / n^2 (Kornblith et al. 2019): (..., row, row) twice -> (...)."""
-    return (_double_centred(k) * _double_centred(other)).sum((-2, -1)) / k.shape[-1] ** 2
 
 
 def hsic_debiased(k: Tensor, other: Tensor) -> Tensor:
@@ -46,11 +40,6 @@ def cka(xy: Tensor, xx: Tensor, yy: Tensor) -> Tensor:
     """HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)), elementwise; NaN where a self-similarity is not positive."""
     defined = (xx > 0) & (yy > 0)
     return torch.where(defined, xy / (xx.sqrt() * yy.sqrt()), torch.nan)
-
-
-def _double_centred(k: Tensor) -> Tensor:
-    k = k - k.mean(-1, keepdim=True)
-    return k - k.mean(-2, keepdim=True)
 
 
 def _off_diagonal(k: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from mspgt.contracts.batch import Batch, Layer
 from mspgt.contracts.signal import Fitted, Recorder
 from mspgt.core.errors import UserError
 from mspgt.core.state import State, Units
-from mspgt.plugins.signals.cka.estimator import MIN_CLUSTERS, Estimator, Prepared, float64_device, plain
+from mspgt.plugins.signals.cka.estimator import MIN_CLUSTERS, Estimator, PreparedCKA, float64_device
 from mspgt.plugins.signals.cka.hsic import cka, hsic_debiased, linear_gram
-from mspgt.plugins.signals.cka.rows import Selection, draw_tokens, whole_sentences
+from mspgt.plugins.signals.cka.selection import Selection, draw_tokens, whole_sentences
 
 
 class Minibatch(Estimator):
@@ -33,13 +33,13 @@ class Minibatch(Estimator):
         }
     )
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """HSIC_1 of one batch, over the same rows that the stored estimators draw."""
         if self.options.unit == "sentence_mean":
             return _BatchRecorder(batch, whole_sentences(batch))
         return _BatchRecorder(batch, draw_tokens(batch, self.seed, self.options.rows_per_sentence))
 
-    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
+    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> PreparedCKA:
         """Ratio of the sums over batches."""
         total = state.totals
         if not total or total["batches"] == 0:
@@ -53,9 +53,8 @@ class Minibatch(Estimator):
             "rows": int(total["rows"]),
             "batches": int(total["batches"]),
             "batches_left_out": int(total["batches_left_out"]),
-            "debiased": plain(point),
         }
-        return Prepared(lambda weights: point.expand(len(weights), -1), units.count, details)
+        return PreparedCKA(lambda weights: point.expand(len(weights), -1), units.count, details, {"debiased": point})
 
 
 class _BatchRecorder:

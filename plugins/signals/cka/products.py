@@ -13,14 +13,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from mspgt.plugins.signals.cka.centred import Rows
+from mspgt.plugins.signals.cka.centred import CentredRows
 from mspgt.plugins.signals.cka.hsic_units import pairs
 
 DIMENSIONS = 16
 """dimensions of one block crossed with all of the other's at once, in feature space"""
 
 
-def products(rows: Rows) -> Tensor:
+def products(rows: CentredRows) -> Tensor:
     """M of every pair of blocks, by the cheaper way: (pair, unit, unit) float64."""
     n, dim = len(rows.unit), rows.hidden.shape[2]
     by_features = 4 * dim**2 * (n + rows.units**2)  # multiplications per block
@@ -28,7 +28,7 @@ def products(rows: Rows) -> Tensor:
     return products_by_features(rows) if by_features < by_samples else products_by_samples(rows)
 
 
-def products_by_samples(rows: Rows) -> Tensor:
+def products_by_samples(rows: CentredRows) -> Tensor:
     """From tiles of Gram matrices; memory is one tile for every block."""
     layers, tiles = rows.hidden.shape[1], rows.tiles()
     found = torch.zeros(2 * layers - 1, rows.units, rows.units, dtype=torch.float64, device=rows.device)
@@ -44,7 +44,7 @@ def products_by_samples(rows: Rows) -> Tensor:
     return found
 
 
-def products_by_features(rows: Rows) -> Tensor:
+def products_by_features(rows: CentredRows) -> Tensor:
     """From products of dimensions within each unit; memory is 16 * unit * dim."""
     layers, bounds = rows.hidden.shape[1], rows.bounds()
     everything = slice(0, len(rows.unit))
@@ -66,7 +66,7 @@ def _add_products(found: Tensor, x: Tensor, y: Tensor, bounds: list[int]) -> Non
         found += (crossed @ crossed.mT).sum(0, dtype=torch.float64)  # one dimension of x at a time: short sums
 
 
-def _membership(rows: Rows, tile: slice) -> tuple[Tensor, slice]:
+def _membership(rows: CentredRows, tile: slice) -> tuple[Tensor, slice]:
     """Which rows of a tile belong to which of the units that it touches: (unit, row) of 0 and 1."""
     unit = rows.unit[tile]
     low, high = int(unit[0]), int(unit[-1]) + 1

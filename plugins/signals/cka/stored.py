@@ -11,10 +11,10 @@ from mspgt.contracts.batch import Batch
 from mspgt.contracts.signal import Fitted, Recorder
 from mspgt.core.errors import UserError
 from mspgt.core.state import State, Units
-from mspgt.plugins.signals.cka.centred import Rows
-from mspgt.plugins.signals.cka.estimator import Estimator, Prepared, float64_device, need_clusters, plain
-from mspgt.plugins.signals.cka.rows import RowRecorder, draw_tokens, whole_sentences
-from mspgt.plugins.signals.cka.sums import layer_matrix, measure
+from mspgt.plugins.signals.cka.centred import CentredRows
+from mspgt.plugins.signals.cka.estimator import Estimator, PreparedCKA, float64_device, need_clusters
+from mspgt.plugins.signals.cka.from_rows import estimate, layer_matrix
+from mspgt.plugins.signals.cka.selection import RowRecorder, draw_tokens, whole_sentences
 
 THIN_ROWS = 2000
 """rows from which the layer matrix is estimated, and z-scored CKA set beside the unscaled"""
@@ -29,14 +29,14 @@ class StoredRows(Estimator):
             reason = "standard deviations are those of all stored rows, whatever the weights"
             self.exceptions = MappingProxyType({"weight_zero": reason})
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> Recorder:
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """Keeps the drawn tokens, or the means of sentences."""
         if self.options.unit == "sentence_mean":
             return RowRecorder(batch, whole_sentences(batch))
         return RowRecorder(batch, draw_tokens(batch, self.seed, self.options.rows_per_sentence))
 
-    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
-        """Sums over all rows; see `mspgt.plugins.signals.cka.sums`."""
+    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> PreparedCKA:
+        """Sums over all rows; see `mspgt.plugins.signals.cka.from_rows`."""
         table = state.tables.get("rows")
         if table is None or not len(table.sequence):
             raise UserError("cka: no sentence has a counted token, so there is nothing to compare; check the corpus.")
@@ -46,29 +46,20 @@ class StoredRows(Estimator):
         if distinct:
             need_clusters(documents, "document")
         zscore = self.options.scale == "zscore"
-        rows = Rows.of(table.columns["hidden"], unit, units.count, float64_device(self.device), zscore)
-        measured = measure(rows, distinct)
-        details = {
-            "rows": len(unit),
-            "units_with_rows": documents,
-            "debiased": plain(measured.debiased) if measured.debiased is not None else None,
-            "row_debiased": plain(measured.row_debiased),
-            "biased": plain(measured.biased),
-            **_on_fewer_rows(rows),
-        }
-        return Prepared(measured.sums.cka, units.count, details)
+        rows = CentredRows.of(table.columns["hidden"], unit, units.count, float64_device(self.device), zscore)
+        estimates, thin = estimate(rows, distinct), rows.thinned(THIN_ROWS)
+        details = {"rows": len(unit), "units_with_rows": documents, "matrix_rows": len(thin.unit)}
+        return PreparedCKA(estimates.sums.cka, units.count, details, {**estimates.series, **_on_fewer_rows(thin)})
 
 
-def _on_fewer_rows(rows: Rows) -> dict[str, Any]:
-    """What needs no interval and is costly on all rows: debiased, on at most 2,000 of them.
+def _on_fewer_rows(rows: CentredRows) -> dict[str, Any]:
+    """What needs no interval and is costly on all rows, debiased.
 
-    The matrix of every two blocks; and CKA of neighbours with and without z-scoring, which tells what rogue
+    The matrix of every two blocks; and CKA of neighbours with and without z-scoring, which shows what rogue
     dimensions make of it (Timkey & van Schijndel 2021, arXiv 2109.04404).
     """
-    thin = rows.thinned(THIN_ROWS)
-    none, zscore = layer_matrix(thin.scaled(False)), layer_matrix(thin.scaled(True))
+    none, zscore = (layer_matrix(rows.scaled(zscore)).cpu() for zscore in (False, True))
     return {
-        "matrix": plain(zscore if rows.zscore else none),
-        "matrix_rows": len(thin.unit),
-        "zscore_sensitivity": {"none": plain(none.diagonal(1)), "zscore": plain(zscore.diagonal(1))},
+        "matrix": zscore if rows.zscore else none,
+        "zscore_sensitivity": {"none": none.diagonal(1), "zscore": zscore.diagonal(1)},
     }

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mspgt.plugins.signals.cka.centred import Rows, full_precision
+from mspgt.plugins.signals.cka.centred import CentredRows, full_precision
 
 STORED_BYTES = 1 << 30
 """the most that stored sums may take"""
@@ -36,7 +36,7 @@ class Gathering(Protocol):
         """The sums over all rows."""
 
 
-def choose(rows: Rows, sums: Tensor, distinct: bool) -> Gathering:
+def choose(rows: CentredRows, sums: Tensor, distinct: bool) -> Gathering:
     """The way to sum triples for these rows.
 
     Sums are stored where documents have more rows than there are documents; else affinities are kept where they
@@ -100,7 +100,7 @@ class StoredTriples:
 class GatherAffinity:
     """Keeps the affinities in float32."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: CentredRows) -> None:
         self._unit = rows.unit.to(rows.device)
         self._tiles: list[slice] = []
         self._kept: list[Tensor] = []
@@ -122,7 +122,7 @@ class GatherAffinity:
 class GatherFeatures:
     """Reads the rows again for every evaluation: no memory beyond theirs."""
 
-    def __init__(self, rows: Rows, sums: Tensor, distinct: bool) -> None:
+    def __init__(self, rows: CentredRows, sums: Tensor, distinct: bool) -> None:
         self._rows, self._sums, self._distinct = rows, sums.float(), distinct
         self._unit = rows.unit.to(rows.device)
 

@@ -30,14 +30,6 @@ def label_counts(gold: Tensor, predicted: Tensor, classes: int, unit: Tensor, un
     return torch.stack([tp, n_pred.double(), n_gold.double()], dim=-1).view(rows, units, classes, 3)
 
 
-def weigh(counts: Tensor, weights: Tensor) -> Tensor:
-    """Counts of a weighted corpus: (..., unit, class, 3) and (replicate, unit) -> (replicate, ..., class, 3)."""
-    lead, (units, classes) = counts.shape[:-3], counts.shape[-3:-1]
-    flat = counts.reshape(-1, units, classes * 3)
-    summed = torch.einsum("ru,bux->rbx", weights.to(counts.dtype), flat)
-    return summed.view(len(weights), *lead, classes, 3)
-
-
 def f1(counts: Tensor) -> Tensor:
     """F1 of counts: (..., 3) -> (...); zero where there is neither a prediction nor a gold label."""
     tp, n_pred, n_gold = counts.unbind(-1)

@@ -22,9 +22,9 @@ from mspgt.plugins.signals.probe import tasks as probe_tasks
 from mspgt.plugins.signals.probe.bank import Bank, Budget, Examples
 from mspgt.plugins.signals.probe.jumps import jumps
 from mspgt.plugins.signals.probe.options import ProbeOptions
-from mspgt.plugins.signals.probe.report import Prepared, prepare, report
-from mspgt.plugins.signals.probe.rows import DTYPES, RowRecorder, standardised
+from mspgt.plugins.signals.probe.scores import FIGURES, SERIES, PreparedProbe, prepare, report
 from mspgt.plugins.signals.probe.tasks import TEST, TRAIN, VALIDATION, Task
+from mspgt.plugins.signals.probe.vectors import DTYPES, VectorRecorder, standardised
 
 
 class Probe(Signal):
@@ -42,17 +42,19 @@ class Probe(Signal):
     needs = frozenset({"labels"})
     weight = 0.8
     summary = "jumps of probe F1: POS, dependencies, entities, semantic roles (S2)"
+    series = SERIES
+    figures = FIGURES
     Options = ProbeOptions
 
     def bytes_per_sentence(self, n_layers: int, hidden_size: int) -> float:
         """Vectors of about 15 words and argument spans a sentence, as they are stored."""
         return 15.0 * DTYPES[self.options.rows].itemsize * n_layers * hidden_size
 
-    def recorder(self, stage: str, batch: Batch, fitted: Fitted | None) -> RowRecorder:
+    def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> VectorRecorder:
         """Keeps the mean vectors of the labelled token ranges at layers 1..L."""
-        return RowRecorder(batch, self.options.tasks, DTYPES[self.options.rows])
+        return VectorRecorder(batch, self.options.tasks, DTYPES[self.options.rows])
 
-    def fit(self, stage: str, state: State) -> Fitted:
+    def fit(self, name: str, state: State) -> Fitted:
         """Train all probes and keep what they say of the test documents.
 
         Raises
@@ -60,7 +62,7 @@ class Probe(Signal):
         UserError: no task can be probed, or fewer than three documents have labels.
         """
         parts = probe_tasks.split(state, self.seed)
-        tasks = {name: probe_tasks.read(state, name, parts) for name in self.options.tasks}
+        tasks = {name: probe_tasks.read_task(state, name, parts) for name in self.options.tasks}
         fitted: Fitted = {f"{name}.sizes": probe_tasks.counts(task) for name, task in tasks.items()}
         fitted.update(
             (f"{name}.dropped", state.totals[f"{name}.dropped"]) for name in tasks if f"{name}.dropped" in state.totals
@@ -80,13 +82,13 @@ class Probe(Signal):
             fitted.update((f"{name}.{key}", value) for key, value in self._gold(task).items())
         return fitted
 
-    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> Prepared:
+    def prepare(self, state: State, fitted: Fitted | None, units: Units) -> PreparedProbe:
         """Counts by document of every probe, and the details of the point estimate."""
         if fitted is None:
             raise UserError("probe was not fitted: run `fit` on the gathered state before evaluating it.")
         return prepare(fitted, state.names, units, self.options)
 
-    def curve(self, prepared: Prepared, weights: Tensor, rng: np.random.Generator | None) -> Tensor:
+    def curve(self, prepared: PreparedProbe, weights: Tensor, rng: np.random.Generator | None) -> Tensor:
         """S2 of each replicate; with `rng`, seeds are drawn with replacement in each."""
         drawn = None
         if rng is not None:
@@ -95,7 +97,7 @@ class Probe(Signal):
         found = jumps(prepared.counts, weights.double(), drawn)
         return found.debiased if self.options.debias else found.raw
 
-    def report(self, prepared: Prepared) -> Report:
+    def report(self, prepared: PreparedProbe) -> Report:
         """Scores by task and layer, controls, noise share, what was left out and why."""
         return report(prepared, self.options)
 

@@ -1,8 +1,8 @@
 """Spans of BIO tag sequences, found by array operations for many taggings of the same words at once.
 
-Two readings of a tag sequence are in use, and they differ on an I- tag that continues nothing:
+There are two conventions, which differ on an I- tag that continues nothing:
 
-conll    the reading of conlleval and of seqeval's default mode: it opens a span
+conll    that of conlleval and of seqeval's default mode: it opens a span
 strict   strict IOB2: it belongs to no span
 """
 

@@ -73,7 +73,7 @@ def _document(key: Key) -> tuple[str, str]:
     return key.corpus, key.document
 
 
-def read(state: State, task: str, parts: Tensor) -> Task | None:
+def read_task(state: State, task: str, parts: Tensor) -> Task | None:
     """The task's instances, or None where the corpus has none; parts: (sequence,) as from `split`."""
     if task not in state.tables or not len(state.tables[task].sequence):
         return None

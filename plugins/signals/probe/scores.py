@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mspgt.contracts.series import Lines, Series
 from mspgt.contracts.signal import Fitted, Report
 from mspgt.core.state import Units, stable_code
 from mspgt.plugins.signals.probe.f1 import label_counts, macro_f1, micro_f1
@@ -19,22 +20,50 @@ from mspgt.plugins.signals.probe.spans import Scheme, span_counts
 from mspgt.plugins.signals.probe.tasks import why_left_out
 
 STILL_FALLING = 1e-3
-"""relative fall of the validation loss in the last epoch above which training was too short; one epoch tells none"""
+"""relative fall of the validation loss in the last epoch above which training was too short; one epoch shows none"""
+
+SERIES = (
+    Series("score", "block", summary="F1, mean of tasks and seeds"),
+    Series("s2_raw", summary="|dP|/P, the paper's"),
+    Series("s2_debiased", summary="without the part that noise explains"),
+    Series("standard_error", summary="of S2, over documents and seeds"),
+    Series("f1", "block", columns="task", summary="micro-averaged F1 on documents held out"),
+    Series("f1_macro", "block", columns="task", summary="mean F1 of classes"),
+    Series("f1_seed_sd", "block", columns="task", summary="standard deviation of F1 over seeds", optional=True),
+    Series("v_information", "block", "nat", columns="task", summary="entropy of classes less cross-entropy"),
+    Series("codelength_bits", "block", "bit", columns="task", summary="to send the training labels online"),
+    Series("compression", "block", columns="task", summary="uniform codelength over codelength"),
+    Series("control_f1", "block", columns="task", summary="F1 on random labels of word types", optional=True),
+    Series("selectivity", "block", columns="task", summary="F1 less that of the control task", optional=True),
+    Series("validation_loss", "epoch", "nat", columns="task", summary="mean of layers and seeds"),
+)
+FIGURES = (
+    Lines(
+        "probe-f1",
+        ("f1",),
+        "What probes read from each block",
+        "F1 on held-out documents",
+        limits=(0.0, 1.0),
+        caption="F1 of the probes on documents that they were not trained on.",
+    ),
+)
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """All that a curve needs, and the details that do not depend on weights."""
+class PreparedProbe:
+    """All that a curve needs, and what is reported that does not depend on weights."""
 
     counts: Tensor
     """(task, layer, seed, unit, 3) float64: tp, n_pred, n_gold of the test documents"""
     tasks: Mapping[str, Mapping[str, Any]]
-    """task -> its details, as plain values"""
+    """task -> its single values, plain"""
+    series: Mapping[str, Mapping[str, Tensor]]
+    """series -> task -> (layer,), or (epoch,) of the validation loss"""
     left_out: Mapping[str, str]
     """task -> the sentence that says why it is not measured"""
 
 
-def prepare(fitted: Fitted, names: Mapping[int, str], units: Units, options: ProbeOptions) -> Prepared:
+def prepare(fitted: Fitted, names: Mapping[int, str], units: Units, options: ProbeOptions) -> PreparedProbe:
     """Count by unit; a test document that `units` does not know is absent.
 
     Parameters
@@ -44,7 +73,8 @@ def prepare(fitted: Fitted, names: Mapping[int, str], units: Units, options: Pro
     """
     asked = [key.removesuffix(".sizes") for key in fitted if key.endswith(".sizes")]
     asked = sorted(asked, key=lambda task: options.tasks.index(task))
-    left_out, counts, details = {}, [], {}
+    left_out: dict[str, str] = {}
+    counts, details, series = [], {}, {}
     for task in asked:
         reason = why_left_out(task, fitted[f"{task}.sizes"])
         if reason is not None:
@@ -53,8 +83,11 @@ def prepare(fitted: Fitted, names: Mapping[int, str], units: Units, options: Pro
         own = {key.removeprefix(f"{task}."): value for key, value in fitted.items() if key.startswith(f"{task}.")}
         scored, control = _count(task, own, names, units, options)
         counts.append(scored.sum(-2))
-        details[task] = _task_details(own, scored.sum(2), None if control is None else control.sum(2))
-    return Prepared(torch.stack(counts), details, left_out)
+        curves = _task_series(own, scored.sum(2), None if control is None else control.sum(2))
+        details[task] = _task_details(own, curves["validation_loss"])
+        for name, values in curves.items():
+            series.setdefault(name, {})[task] = values
+    return PreparedProbe(torch.stack(counts), details, series, left_out)
 
 
 def _count(
@@ -80,46 +113,50 @@ def _count(
     return scored, count(gold[1], predictions[:, options.seeds :]) if len(gold) > 1 else None
 
 
-def _task_details(own: Fitted, counts: Tensor, control: Tensor | None) -> dict[str, Any]:
-    """Plain values of one task; counts, control: (layer, seed, class, 3), all documents."""
+def _task_series(own: Fitted, counts: Tensor, control: Tensor | None) -> dict[str, Tensor]:
+    """What is known of one task at each layer, and at each epoch; counts, control: (layer, seed, class, 3)."""
     seeds, classes = counts.shape[1], len(own["classes"])
-    train, validation, test, _ = own["sizes"].tolist()
+    train, _, test, _ = own["sizes"].tolist()
     micro = micro_f1(counts)  # (layer, seed)
     bits = own["online"][:, :seeds].mean(1) / math.log(2)
     share = torch.bincount(own["gold"][0].long()).double() / test
-    entropy = torch.special.entr(share).sum()
-    curve = own["validation"][:, :, :seeds].double().mean((0, 2))  # (epoch,)
-    details = {
-        "instances": {"train": train, "validation": validation, "test": test},
-        "dropped": int(own["dropped"]) if "dropped" in own else 0,
-        "classes": classes,
-        "f1": micro.mean(1).tolist(),
-        "f1_macro": macro_f1(counts).mean(1).tolist(),
-        "f1_seed_sd": micro.std(1).tolist() if seeds > 1 else None,
-        "v_information": (entropy - own["cross_entropy"][:, :seeds].mean(1)).tolist(),
-        "codelength_bits": bits.tolist(),
-        "compression": (train * math.log2(classes) / bits).tolist(),
-        "validation_loss_by_epoch": curve.tolist(),
-        "converged": len(curve) > 1 and bool(curve[-2] - curve[-1] <= STILL_FALLING * curve[-1]),
-    }
+    series = {"f1": micro.mean(1), "f1_macro": macro_f1(counts).mean(1)}
+    if seeds > 1:
+        series["f1_seed_sd"] = micro.std(1)
+    series["v_information"] = torch.special.entr(share).sum() - own["cross_entropy"][:, :seeds].mean(1)
+    series |= {"codelength_bits": bits, "compression": train * math.log2(classes) / bits}
     if control is not None:
         chance = micro_f1(control).mean(1)
-        details.update(control_f1=chance.tolist(), selectivity=(micro.mean(1) - chance).tolist())
-    return details
+        series |= {"control_f1": chance, "selectivity": micro.mean(1) - chance}
+    return series | {"validation_loss": own["validation"][:, :, :seeds].double().mean((0, 2))}
 
 
-def report(prepared: Prepared, options: ProbeOptions) -> Report:
-    """Flags and details of the point estimate."""
+def _task_details(own: Fitted, loss: Tensor) -> dict[str, Any]:
+    """Single values of one task; loss: (epoch,)."""
+    train, validation, test, _ = own["sizes"].tolist()
+    return {
+        "instances": {"train": train, "validation": validation, "test": test},
+        "dropped": int(own["dropped"]) if "dropped" in own else 0,
+        "classes": len(own["classes"]),
+        "converged": len(loss) > 1 and bool(loss[-2] - loss[-1] <= STILL_FALLING * loss[-1]),
+    }
+
+
+def report(prepared: PreparedProbe, options: ProbeOptions) -> Report:
+    """Flags, details and series of the point estimate."""
     point = jumps(prepared.counts, torch.ones(1, prepared.counts.shape[3], dtype=torch.float64))
     details = {
-        "score": point.score[0].tolist(),
-        "s2_raw": point.raw[0].tolist(),
-        "s2_debiased": point.debiased[0].tolist(),
-        "standard_error": point.error[0].tolist(),
         "noise_share": _noise_share(point, options),
         "tasks": dict(prepared.tasks),
         "left_out": dict(prepared.left_out),
         "conditional_on": "the training documents: weights and intervals are those of the test documents and seeds",
+    }
+    series = {
+        "score": point.score[0],
+        "s2_raw": point.raw[0],
+        "s2_debiased": point.debiased[0],
+        "standard_error": point.error[0],
+        **prepared.series,
     }
     flags = {
         "not_converged": not all(task["converged"] for task in prepared.tasks.values()),
@@ -127,7 +164,7 @@ def report(prepared: Prepared, options: ProbeOptions) -> Report:
         "seed_noise_unknown": prepared.counts.shape[2] == 1,
         "tasks_left_out": bool(prepared.left_out),
     }
-    return Report(tuple(flag for flag, raised in flags.items() if raised), details)
+    return Report(tuple(flag for flag, raised in flags.items() if raised), details, series)
 
 
 def _noise_share(point: Jumps, options: ProbeOptions) -> float:

@@ -1,4 +1,4 @@
-"""The rows of the probe: the mean vectors of labelled token ranges, each kept once, and the instances that use them.
+"""What the probe keeps: the mean vectors of labelled token ranges, each once, and the instances that use them.
 
 Table `vectors` holds one row for each distinct range of a sequence; a table for each task holds its instances,
 whose slots point at those rows, counted from the first row of the same sequence (-1: no token).
@@ -47,7 +47,7 @@ class _Ranges:
         return torch.segment_reduce(values, "mean", lengths=self.length, axis=0)
 
 
-class RowRecorder:
+class VectorRecorder:
     """Records the labelled rows of one batch at layers 1..L."""
 
     def __init__(self, batch: Batch, tasks: Sequence[str], dtype: torch.dtype) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mspgt.plugins.signals.cka.centred import Rows, full_precision
+from mspgt.plugins.signals.cka.centred import CentredRows, full_precision
 from mspgt.plugins.signals.cka.hsic import cka
 from mspgt.plugins.signals.cka.hsic_units import UnitSums, distinct_tuples, pairs
 from mspgt.plugins.signals.cka.products import products
@@ -19,19 +19,18 @@ SLICE = 64
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Sums for any weights, and CKA of neighbouring blocks of the rows as they are, (L-1,) each."""
+class Estimates:
+    """What is known of all rows."""
 
     sums: UnitSums
-    debiased: Tensor | None
-    """U-statistic, pairs within a unit left out; None where the sums are those of the V-statistic"""
-    row_debiased: Tensor
-    """Song's U-statistic, as if rows were independent"""
-    biased: Tensor
-    """V-statistic"""
+    """from which CKA follows for any weights"""
+    series: Mapping[str, Tensor]
+    """CKA of neighbouring blocks of the rows as they are, (L-1,) each: `row_debiased`, Song's U-statistic, as if rows
+    were independent; `biased`, the V-statistic; and, where `sums` are those of the U-statistic over distinct units,
+    `debiased`, their value"""
 
 
-def measure(rows: Rows, distinct: bool) -> Measured:
+def estimate(rows: CentredRows, distinct: bool) -> Estimates:
     """Everything that does not depend on weights.
 
     Parameters
@@ -41,12 +40,13 @@ def measure(rows: Rows, distinct: bool) -> Measured:
     with full_precision():
         whole = products(rows)
         layers = _over_layers(rows, distinct)
-    row_debiased = _song(whole, layers.reach + layers.own, layers.norms)
-    biased = _v_statistic(whole, layers.reach + layers.own)
+    reach = layers.reach + layers.own
+    series = {"row_debiased": _song(whole, reach, layers.norms), "biased": _v_statistic(whole, reach)}
     whole.diagonal(dim1=1, dim2=2)[:] *= not distinct
     sums = UnitSums(_counts(rows), whole, layers.inner, layers.shared, layers.triples, distinct)
-    debiased = sums.cka(torch.ones(1, rows.units))[0] if distinct else None
-    return Measured(sums, debiased, row_debiased, biased)
+    if distinct:
+        series["debiased"] = sums.cka(torch.ones(1, rows.units))[0]
+    return Estimates(sums, {name: values.cpu() for name, values in series.items()})
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Layers:
     triples: Triples
 
 
-def _over_layers(rows: Rows, distinct: bool) -> _Layers:
+def _over_layers(rows: CentredRows, distinct: bool) -> _Layers:
     """Gather what the affinities of all layers say, some rows at a time."""
     layers, units, n = rows.hidden.shape[1], rows.units, len(rows.unit)
     sums = _sums_of_units(rows)
@@ -88,7 +88,7 @@ def _over_layers(rows: Rows, distinct: bool) -> _Layers:
     return _Layers(inner, shared, reach - own, own, norms, gathering.done())
 
 
-def layer_matrix(rows: Rows) -> Tensor:
+def layer_matrix(rows: CentredRows) -> Tensor:
     """CKA of every two blocks by the U-statistic over distinct units: (layer, layer) float64.
 
     Every Gram matrix is needed at once, tile by tile: meant for a few thousand rows.
@@ -103,9 +103,7 @@ def layer_matrix(rows: Rows) -> Tensor:
         reach, flat = affinity.sum(2), affinity.flatten(1)
         three += reach @ reach.T - flat @ flat.T
     total = sums.new_zeros(layers)
-    for units in torch.split(
-        torch.arange(rows.units, device=rows.device), SLICE
-    ):  # rows of the Gram matrices of the sums
+    for units in torch.split(torch.arange(rows.units, device=rows.device), SLICE):  # Gram matrices of the sums
         inner = sums[:, units] @ sums.mT
         _take_own(inner, units, zero=True)
         by_unit, flat = inner.sum(2), inner.flatten(1)
@@ -118,7 +116,7 @@ def layer_matrix(rows: Rows) -> Tensor:
     return cka(hsic, own[:, None].expand_as(hsic), own.expand_as(hsic))
 
 
-def _between_units(rows: Rows) -> Tensor:
+def _between_units(rows: CentredRows) -> Tensor:
     """Inner products of all Gram matrices over pairs of rows of distinct units: (layer, layer) float64."""
     layers, unit = rows.hidden.shape[1], rows.unit.to(rows.device)
     found = torch.zeros(layers, layers, dtype=torch.float64, device=rows.device)
@@ -130,12 +128,12 @@ def _between_units(rows: Rows) -> Tensor:
     return found
 
 
-def _counts(rows: Rows) -> Tensor:
+def _counts(rows: CentredRows) -> Tensor:
     """Rows of each unit, (unit,) float64."""
     return torch.bincount(rows.unit, minlength=rows.units).double().to(rows.device)
 
 
-def _sums_of_units(rows: Rows) -> Tensor:
+def _sums_of_units(rows: CentredRows) -> Tensor:
     """(layer, unit, dim) float64."""
     _, layers, dim = rows.hidden.shape
     sums = torch.zeros(layers, rows.units, dim, dtype=torch.float64, device=rows.device)
@@ -146,7 +144,7 @@ def _sums_of_units(rows: Rows) -> Tensor:
     return sums
 
 
-def _affinities(rows: Rows, sums: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _affinities(rows: CentredRows, sums: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Inner products of some rows at a time with the sums of units: (layer, row, unit) float64."""
     for tile in rows.tiles(SLICE):
         yield tile, torch.stack([rows.layer(layer, tile).double() @ of.T for layer, of in enumerate(sums)])
