@@ -39,6 +39,11 @@ class Kind:
     shown: str
     settings: str = ""
 
+    @property
+    def noun(self) -> str:
+        """`what` without its article."""
+        return self.what.split()[-1]
+
 
 def record_class(kind: str) -> type[Any]:
     """The record of a kind of `RECORDS`."""
