@@ -48,7 +48,7 @@ def words(point: Point, rule: str = "mspgt") -> str:
 def log_scalars(trainer: L.Trainer, point: Point, name: str) -> None:
     """Give a point to every logger; the Trainer's own metrics stay as they are."""
     for logger in trainer.loggers:
-        with attempted(f"{type(logger).__name__} did not take {name} of step {point['step']:,}"):
+        with attempted(f"{type(logger).__name__} did not take {name} of step {point.step:,}"):
             logger.log_metrics(scalars(point, name), step=point.step)
 
 

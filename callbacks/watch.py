@@ -48,7 +48,7 @@ class Watch:
     Attributes
     ----------
     model: the transformer in `module`.
-    corpora: name ("data", "labels") -> batches in main memory.
+    corpora: name ("data", "labels") -> batches in main memory; sources: which corpora they are.
     notes: what a reader must know of them, one sentence each.
 
     Raises
@@ -70,8 +70,7 @@ class Watch:
         self._config, self._ranks = config, ranks
         self.notes: list[str] = []
         self.corpora: dict[str, Sequence[Batch]] = {}
-        self._sources: dict[str, CorpusSource] = {}
-        """corpus -> which was read"""
+        self.sources: dict[str, CorpusSource] = {}
         with agreed(ranks):
             signals = make_signals(config, device)
             labelled = {name for name, signal in signals.items() if "labels" in signal.needs}
@@ -89,7 +88,7 @@ class Watch:
             for corpus, source in sources.items():
                 tasks = any(home[name] == corpus for name in labelled)
                 read = self._ready(corpus, source) if ready[corpus] else self._read(corpus, source, tasks)
-                self.corpora[corpus], self._sources[corpus] = read
+                self.corpora[corpus], self.sources[corpus] = read
         self._require_the_same()
         self._passes = Passes(signals, home, self.corpora, ranks)
 
@@ -109,7 +108,7 @@ class Watch:
     @property
     def data_sha256(self) -> dict[str, str | None]:
         """Corpus -> hash of what was read."""
-        return {corpus: source.sha256 for corpus, source in self._sources.items()}
+        return {corpus: source.sha256 for corpus, source in self.sources.items()}
 
     def provenance(self, started: float) -> Provenance:
         """Where a drift comes from.
@@ -134,7 +133,7 @@ class Watch:
         )
         return Outcome(
             evaluation,
-            corpus_facts(self._sources, found.readings),
+            corpus_facts(self.sources, found.readings),
             [*found.notes, *evaluation.notes],
             [*found.failures.values(), *evaluation.left_out],
         )

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mspgt.core.errors import UserError
-from mspgt.core.files import write_atomically
 from mspgt.core.provenance import Provenance
 from mspgt.measure.corpora import CorpusFacts
 from mspgt.measure.evaluate import Bootstrap
@@ -26,6 +25,8 @@ from mspgt.results.run import Run
 from mspgt.stats.boundaries import RULES
 from mspgt.stats.changes import Change, Shift
 from mspgt.stats.paired.answers import Prediction
+
+SAVING_TABLES = "mspgt.show.saving:save_tables"
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,5 @@ class Drift(Result):
         MachineError: the directory cannot be written.
         """
         root = super().save_data(directory)
-        for name, table in resolve(self.kind.shown).tables.items():
-            write_atomically(root / table.file, self.to_csv(name))
+        resolve(SAVING_TABLES)(self, root)
         return root
