@@ -22,7 +22,7 @@ from mspgt.callbacks.shown import OnBar, attempted, log_figure, log_scalars, sai
 from mspgt.callbacks.watch import Watch
 from mspgt.config.keys import plain_value
 from mspgt.core.errors import UserError
-from mspgt.measure.passes import Alone, Ranks
+from mspgt.measure.ranks import Alone, Ranks
 from mspgt.models.forward import random_state
 from mspgt.results.drift import Drift
 

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import Any
 
 import lightning as L
-from rich.console import Console
 
 from mspgt import data, models
 from mspgt.callbacks.accumulate import Accumulate
@@ -84,8 +83,8 @@ class Corpora:
 class Predicting:
     """Runs passes in Lightning's predict loop and keeps their states in shards (`passes.Loop`)."""
 
-    def __init__(self, w: Workspace, trainer: L.Trainer, corpora: Corpora, readings: Readings, console: Console) -> None:
-        self._w, self._trainer, self._corpora, self._readings, self._console = w, trainer, corpora, readings, console
+    def __init__(self, w: Workspace, trainer: L.Trainer, corpora: Corpora, readings: Readings) -> None:
+        self._w, self._trainer, self._corpora, self._readings = w, trainer, corpora, readings
 
     @property
     def first(self) -> bool:
@@ -100,7 +99,7 @@ class Predicting:
             *(self._w, self._trainer, Observe(model, collector), corpus, number),
             batches=reading.batches(reading.corpus.tasks if labelled else ()),
             progress=Progressing(
-                self._console,
+                self._w.console,
                 f"pass {number + 1} over {reading.corpus.name}",
                 self._corpora.sentences[corpus],
                 self._w.store.sentences_done(corpus, number),
@@ -124,9 +123,7 @@ def pass_over(
     w.mark_begun()
 
 
-def measure(
-    w: Workspace, config: RunConfig, model: LoadedModel, corpora: Corpora, trainer: L.Trainer, say: Say
-) -> int:
+def measure(w: Workspace, config: RunConfig, model: LoadedModel, corpora: Corpora, trainer: L.Trainer, say: Say) -> int:
     """All passes over the corpora that are not done yet.
 
     Returns
@@ -141,7 +138,7 @@ def measure(
     pairs = [(corpus, number) for corpus in homes.sources for number in range(homes.passes(corpus))]
     resumed = sum(len(w.store.done(*pair)) for pair in pairs) if going_on else 0
     _announce(w, model, corpora, resumed, say)
-    make_passes(homes, model, Predicting(w, trainer, corpora, readings, w.console), w.store, notes)
+    make_passes(homes, model, Predicting(w, trainer, corpora, readings), w.store, notes)
     if trainer.global_rank == 0:
         complete = replace(
             manifest,

@@ -1,7 +1,7 @@
 """Workspace: the directory that one piece of work is kept in, for every verb.
 
-A workspace owns the directory, its lock, its log, resuming, replacing and interruption. Until `begin` nothing that is kept
-there changes, and where the work never begins nothing is left behind.
+A workspace owns the directory, its lock, its log, resuming, replacing and interruption. Until `begin` nothing that is
+kept there changes, and where the work never begins nothing is left behind.
 
 config.yaml    resolved settings
 state/         manifest, shards and fits (`mspgt.measure.store`), the lock
@@ -359,4 +359,5 @@ def _clear(path: Path) -> None:
 
 def _read(manifest: Manifest) -> dict[str, Any]:
     """What was read of each corpus: another limit cuts its last document elsewhere."""
-    return {c: s.sha256 for c, s in manifest.data.items()} | {f"limit of {c}": s.limit for c, s in manifest.data.items()}
+    limits = {f"limit of {corpus}": source.limit for corpus, source in manifest.data.items()}
+    return manifest.data_sha256 | limits

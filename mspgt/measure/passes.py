@@ -1,7 +1,7 @@
 """The engine: takes signals through all their passes over their corpora, and fits them in between.
 
-Who runs a pass is a `Loop`: Lightning's predict loop over shards on disk, or a plain one in memory. Where states and fits
-stand afterwards is a `Kept`. Everything else, for a run, a drift or a training that is watched, is written here.
+Who runs a pass is a `Loop`: Lightning's predict loop over shards on disk, or a plain one in memory. Where states and
+fits stand afterwards is a `Kept`. Everything else, for a run, a drift or a training that is watched, is written here.
 """
 
 from __future__ import annotations
@@ -156,5 +156,3 @@ def _measure(
 def _on_cpu(fitted: Fitted | None) -> Fitted | None:
     """Tensors that any process can be given."""
     return None if fitted is None else {name: value.detach().cpu() for name, value in fitted.items()}
-
-

@@ -92,7 +92,8 @@ class Store:
         try:
             contents = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{self.path.parent} has no states to work with ({MANIFEST} is missing in state/).") from None
+            where = self.path.parent
+            raise UserError(f"{where} has no states to work with ({MANIFEST} is missing in state/).") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); {again}.") from error
         return structure(contents, Manifest, str(path), again)

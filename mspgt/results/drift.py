@@ -133,6 +133,11 @@ class Drift(Result):
         return self.model.n_layers
 
     @property
+    def incomplete(self) -> bool:
+        """Whether something was left out, at any step."""
+        return bool(self.left_out) or any(point.left_out for point in self.points)
+
+    @property
     def confidence(self) -> float:
         """Level of all intervals, 0 to 1."""
         return self.bootstrap.confidence

@@ -109,6 +109,11 @@ class Result:
         object.__setattr__(self, "directory", directory)
         return self
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether something was left out."""
+        return bool(getattr(self, "left_out", ()))
+
     # ------------------------------------------------------------------ showing
 
     def plot(self, name: str | None = None, **options: Any) -> Figure:
