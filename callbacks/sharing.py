@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import io
-import pickle
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import lightning as L
-import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from mspgt.core.errors import UserError
 from mspgt.measure.ranks import Alone, Ranks
@@ -71,29 +66,10 @@ class Together:
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
 
     def gather(self, value: Any) -> list[Any] | None:
-        """Every process's value in the first one, None in the others.
-
-        Values may be large: they come one after the other, and their tensors as they lie in memory.
-        """
-        if self.rank == 0:
-            return [value, *(self._receive(rank) for rank in range(1, self.world))]
-        self._send(value)
-        return None
-
-    def _send(self, value: Any) -> None:
-        packed, tensors = _pack(value)
-        dist.send_object_list([packed, [(t.shape, t.dtype) for t in tensors]], dst=0, group=self._group)
-        for tensor in filter(Tensor.numel, tensors):
-            dist.send(_bytes(tensor), dst=0, group=self._group)
-
-    def _receive(self, rank: int) -> Any:
-        told: list[Any] = [None, None]
-        dist.recv_object_list(told, src=rank, group=self._group)
-        packed, kinds = told
-        tensors = [torch.empty(shape, dtype=dtype) for shape, dtype in kinds]
-        for tensor in filter(Tensor.numel, tensors):
-            dist.recv(_bytes(tensor), src=rank, group=self._group)
-        return _unpack(packed, tensors)
+        """Every process's value in the first one, None in the others."""
+        gathered: list[Any] | None = [None] * self.world if self.rank == 0 else None
+        dist.gather_object(value, gathered, dst=0, group=self._group)
+        return gathered
 
     def exchange(self, value: Any) -> list[Any]:
         """Every process's value in each of them."""
@@ -106,32 +82,3 @@ class Together:
         holder = [value]
         dist.broadcast_object_list(holder, src=0, group=self._group)
         return holder[0]
-
-
-def _pack(value: Any) -> tuple[bytes, list[Tensor]]:
-    """A value as bytes, and the tensors in it, which the bytes refer to."""
-    tensors: list[Tensor] = []
-
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, item: Any) -> int | None:
-            if not isinstance(item, Tensor):
-                return None
-            tensors.append(item.detach().cpu().contiguous())
-            return len(tensors) - 1
-
-    file = io.BytesIO()
-    Pickler(file).dump(value)
-    return file.getvalue(), tensors
-
-
-def _unpack(packed: bytes, tensors: Sequence[Tensor]) -> Any:
-    class Unpickler(pickle.Unpickler):
-        def persistent_load(self, number: int) -> Tensor:
-            return tensors[number]
-
-    return Unpickler(io.BytesIO(packed)).load()
-
-
-def _bytes(tensor: Tensor) -> Tensor:
-    """The memory of a tensor, (byte,)."""
-    return tensor.view(-1).view(torch.uint8)
