@@ -14,13 +14,13 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from small_tokenizers import byte_bpe
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from mspgt.callbacks import BoundaryDrift
 from mspgt.contracts.document import Document
 from mspgt.grammar import documents
-from mspgt.testing.tokenizers import byte_bpe
 
 VOCABULARY = 300
 WORDS = (

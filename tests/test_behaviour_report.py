@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mspgt.show.pieces import facts, value_text
 
 from mspgt.results.intervention import Behaviour
 from mspgt.show.intervention.page import page, write
-from mspgt.show.pieces import facts, value_text
 from mspgt.show.run.figures import INK, MUTED, PAPER, SIGNAL_COLOURS
 from mspgt.testing.interventions_example import METRICS, TEXTS, example_interventions
 

@@ -19,6 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import ModelCheckpoint
+from small_tokenizers import byte_bpe
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -27,7 +28,6 @@ from mspgt.core.errors import UserError
 from mspgt.models import checkpoints, weights
 from mspgt.models.checkpoints import Checkpoint, common, require_same
 from mspgt.models.checkpoints.finding import _number
-from mspgt.testing.tokenizers import byte_bpe
 
 VOCABULARY = 300
 TOKENIZER = byte_bpe(vocabulary=VOCABULARY)

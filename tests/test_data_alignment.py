@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_tokenizers import byte_bpe, metaspace, wordpiece
 
 from mspgt.core.state import stable_code
 from mspgt.data import Document, Frame, Reading, Sentence, load
 from mspgt.data.align import Offsets
-from mspgt.testing.tokenizers import byte_bpe, metaspace, wordpiece
 
 TOKENIZERS = {
     "wordpiece": wordpiece(),

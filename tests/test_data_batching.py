@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_tokenizers import TEXT, byte_bpe, metaspace, wordpiece
 
 from mspgt.core.errors import UserError
 from mspgt.core.key import Key
 from mspgt.data import Document, Reading, Sentence, load
 from mspgt.data.batching import LOOK_AHEAD
 from mspgt.data.windows import CHUNK
-from mspgt.testing.tokenizers import TEXT, byte_bpe, metaspace, wordpiece
 
 TOKENIZERS = {"wordpiece": wordpiece(), "byte_bpe": byte_bpe(), "metaspace": metaspace()}
 MAKE = {"max_length": 120, "batch_tokens": 480}

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mspgt.show.drift.table import render
+from mspgt.testing.drift_example import example_drift
 from rich.cells import cell_len
 from rich.console import Console
 
 from mspgt.results.drift import Drift
-from mspgt.show.drift.table import render
-from mspgt.testing.drift_example import example_drift
 
 
 def _shown(data: dict[str, Any], width: int = 80) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from small_tokenizers import TEXT, byte_bpe
 
 from mspgt.cli import main as cli
 from mspgt.cli.main import main
 from mspgt.results.drift import Drift
-from mspgt.testing.tokenizers import TEXT, byte_bpe
 
 TOKENIZER = byte_bpe(vocabulary=300)
 KEYS = {"plugins": "cka", "bootstrap": "100", "batch_tokens": "200", "accelerator": "cpu"}

@@ -13,6 +13,7 @@ import pytest
 import torch
 import transformers as hf
 from scipy.stats import chisquare
+from small_tokenizers import byte_bpe
 from torch import Tensor, nn
 
 from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
@@ -25,7 +26,6 @@ from mspgt.generate.draw import Draw
 from mspgt.generate.prompts import Prompt
 from mspgt.models import LoadedModel, describe
 from mspgt.plugins.interventions.gaussian import Gaussian
-from mspgt.testing.tokenizers import byte_bpe
 
 BLOCKS, DIM, VOCABULARY = 3, 32, 400
 SMALL: dict[str, Any] = {

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from small_tokenizers import byte_bpe
 from torch import Tensor, nn
 
 from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
@@ -18,7 +19,6 @@ from mspgt.core.errors import PluginError, UserError
 from mspgt.generate.conditions import Condition
 from mspgt.generate.disturb import Disturbance
 from mspgt.models import LoadedModel, describe
-from mspgt.testing.tokenizers import byte_bpe
 
 BLOCKS, DIM, VOCABULARY = 4, 32, 400
 LENGTHS = (7, 4, 5, 7, 6)

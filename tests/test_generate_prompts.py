@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_tokenizers import byte_bpe, metaspace
 from tokenizers import processors
 
 from mspgt.core.errors import UserError
 from mspgt.data import Corpus, Document, Sentence, load
 from mspgt.generate.prompts import take_prompts
-from mspgt.testing.tokenizers import byte_bpe, metaspace
 
 TEXTS = (
     ("a", ("The quick brown fox.", "It walks around them slowly.", "Nobody re-read it.")),

@@ -15,6 +15,7 @@ import peft
 import pytest
 import torch
 import transformers as hf
+from small_tokenizers import byte_bpe, wordpiece
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
@@ -25,7 +26,6 @@ from mspgt.models import LoadedModel
 from mspgt.models.capture import Capture, prove
 from mspgt.models.forward import random_state
 from mspgt.models.inside import describe_inside, find_transformer
-from mspgt.testing.tokenizers import byte_bpe, wordpiece
 
 SMALL: dict[str, Any] = {
     "vocab_size": 400,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from mspgt.experiments.rundir import CONFIG, RESULTS, RunDir, existing, fresh, kind_of, require_kind
 
 from mspgt.core.errors import MachineError, UserError
 from mspgt.core.files import write_json, writing
 from mspgt.core.key import Key
 from mspgt.core.state import State, Table
-from mspgt.experiments.rundir import CONFIG, RESULTS, RunDir, existing, fresh, kind_of, require_kind
 from mspgt.measure.collector import READING
 from mspgt.measure.fingerprint import check_fingerprint
 from mspgt.measure.shards import write_shard
