@@ -116,10 +116,8 @@ def _drift(arguments: list[str]) -> int:
     from mspgt.experiments import start_drift
 
     drift = start_drift(settings, console)
-    from mspgt.show.drift import table
-
-    table.render(drift, _console(stderr=False))
-    return 3 if drift.data["left_out"] or any(point.left_out for point in drift.points) else 0
+    drift.show(_console(stderr=False))
+    return 3 if drift.left_out or any(point.left_out for point in drift.points) else 0
 
 
 def _is_place(word: str) -> bool:
