@@ -31,15 +31,18 @@ KINDS = {"Note": ("notes", "faint"), "Left out": ("left_out", "warn")}
 
 
 def subjects(drift: Drift) -> dict[str, str]:
-    """What was looked at, and how; how the boundaries moved in all."""
-    moves = {rule: words.moves(drift.overall.by(rule)) for rule in drift.rules} if drift.overall else {}
+    """What was looked at, and how."""
     return {
         "model": wording.describe_model(drift.model),
         "data": wording.describe_data(drift.data),
         "steps": f"{words.describe_steps(drift)}, {wording.describe_intervals(drift.bootstrap)}",
         "signals": ", ".join(drift.signals),
-        **moves,
     }
+
+
+def answers(drift: Drift) -> dict[str, str]:
+    """How the boundaries moved from the first step to the last, by each rule."""
+    return {rule: words.moves(drift.overall.by(rule)) for rule in drift.rules} if drift.overall else {}
 
 
 def terminal(drift: Drift) -> Iterator[Line | Grid]:
