@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -189,9 +190,8 @@ def _moved(move: Move | None, *, stacked: bool = False) -> Number:
     if move is None:
         return Number()
     low, high = (math.nan if end is None else end for end in (move.low, move.high))
-    look, after = ("strong", ((" real", ""),)) if move.real else ("", ())
-    ends = {"low": low, "high": high, "ends": _minus}
-    return Number(style=look, value=move.moved, show=_signed, after=after, stacked=stacked, **ends)
+    number = Number(value=move.moved, low=low, high=high, show=_signed, ends=_minus, stacked=stacked)
+    return replace(number, style="strong", after=((" real", ""),)) if move.real else number
 
 
 def _columns_beside() -> list[Column]:
