@@ -21,7 +21,6 @@ from rich.console import Console
 from train_reference import Training, fit, hardware
 from transformers.utils import logging
 
-import mspgt
 from mspgt.callbacks import BoundaryDrift
 from mspgt.config.keys import key_values
 from mspgt.core.errors import unknown
@@ -30,9 +29,9 @@ from mspgt.core.options import option, parse
 from mspgt.experiments.loop import quiet_libraries
 from mspgt.results.drift import Drift
 from mspgt.results.prediction_3_2 import prediction_3_2
-from mspgt.show.drift import table
+from mspgt.show import wording
 from mspgt.show.drift.multiples import compare
-from mspgt.show.run.figures import svg
+from mspgt.show.figures import svg
 
 TRAININGS = {
     "everyday-1": Member("llama", EVERYDAY, 1001),
@@ -105,18 +104,15 @@ def train(name: str, settings: Settings) -> None:
 
 def show(settings: Settings) -> None:
     """Print and draw all trainings side by side."""
-    drifts = {name: mspgt.load(Path(settings.out) / name) for name in TRAININGS}
-    found = {name: drift for name, drift in drifts.items() if isinstance(drift, Drift)}
+    found = {name: Drift.load(Path(settings.out) / name) for name in TRAININGS}
     for drift in found.values():
-        table.render(drift, Console(width=120))
+        drift.show(Console(width=120))
     write_atomically(Path(settings.figure), svg(compare(found), "drift"))
     print(f"\n| training | steps | evaluations | share of the time | at the end |\n{'|---' * 5}|")
     for name, drift in found.items():
-        share = drift.overhead["share"]
-        took = "-" if share is None else f"{share:.0%}"
-        print(
-            f"| `{name}` | {drift.steps[-1]:,} | {len(drift.points)} | {took} | {drift.points[-1].findings.headline} |"
-        )
+        share, last = drift.overhead.share, drift.points[-1]
+        took, answer = "-" if share is None else f"{share:.0%}", wording.headline(last.verdicts["mspgt"])
+        print(f"| `{name}` | {last.step:,} | {len(drift.points)} | {took} | {answer} |")
     print(f"\n{hardware(settings.threads)}")
     for mixture in ("everyday", "professional", ""):
         runs = {name: drift for name, drift in found.items() if name.startswith(mixture)}

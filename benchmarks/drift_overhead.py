@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
             f"{seconds / bare:.2f}",
             f"{len(drift.points)}",
             f"{1 - bare / seconds:.0%}",
-            f"{drift.overhead['share']:.0%}",
+            f"{drift.overhead.share:.0%}",
             "the same bits" if same else "CHANGED",
         )
     Console().print(table)

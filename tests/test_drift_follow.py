@@ -14,6 +14,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ import torch
 
 import mspgt
 from mspgt.cli.main import main
+from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.results.drift import Drift
 
@@ -90,10 +92,8 @@ def whole(checkpoints: Path, corpus: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing in this process."""
-    for module in ("mspgt.show.run.figures", "mspgt.show.drift.figures"):
-        monkeypatch.setattr(f"{module}.save", lambda *_: None)
-    for module in ("mspgt.show.run.page", "mspgt.show.drift.page"):
-        monkeypatch.setattr(f"{module}.write", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.saving.figures", lambda _: {})
+    monkeypatch.setattr("mspgt.show.saving.page", lambda *_: "")
 
 
 @pytest.fixture
@@ -132,9 +132,10 @@ def load(folder: Path) -> Drift:
 
 def numbers(drift: Drift) -> dict[str, Any]:
     """All but when, where and from which folder it was made."""
-    kept = {k: v for k, v in drift.data.items() if k not in ("provenance", "settings")}
-    points = [{k: v for k, v in point.items() if k != "seconds"} for point in drift.data["points"]]
-    return kept | {"points": points, "model": {**drift.data["model"], "name": None}}
+    whole = drift.as_dict()
+    kept = {k: v for k, v in whole.items() if k not in ("provenance", "settings", "overhead")}
+    points = [{k: v for k, v in point.items() if k != "seconds"} for point in whole["points"]]
+    return kept | {"points": points, "model": {**whole["model"], "name": None}}
 
 
 def agree(one: Any, other: Any) -> bool:
@@ -165,15 +166,15 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 def test_every_point_is_what_a_run_finds(whole: Path, checkpoints: Path, corpus: Path, undrawn: None) -> None:
     drift = load(whole)
     assert drift.steps.tolist() == [*STEPS]
-    for point in drift.data["points"]:
-        result = mspgt.run(model=checkpoints / f"checkpoint-{point['step']}", data=corpus, **KEYS).data
-        for mine, block in zip(point["signals"].values(), result["signals"].values(), strict=True):
-            assert agree(mine | {"details": None}, block | {"details": None})
-            assert mine["details"].items() <= block["details"].items()
-        for rule, block in result["verdicts"].items():
-            assert agree(point["verdicts"][rule], {k: v for k, v in block.items() if k != "resampled"})
-        assert drift.data["bootstrap"] == result["bootstrap"]
-        assert drift.data["data"] == result["data"]
+    for point in drift.points:
+        run = mspgt.run(model=checkpoints / f"checkpoint-{point.step}", data=corpus, **KEYS)
+        for mine, curve in zip(point.signals.values(), run.signals.values(), strict=True):
+            assert agree(plain(mine), plain(replace(curve, details=mine.details, series={}, figures=())))
+            assert mine.details.items() <= curve.details.items()
+        for rule, verdict in run.verdicts.items():
+            assert agree(plain(point.verdicts[rule]), plain(replace(verdict, resampled=None)))
+        assert drift.bootstrap == run.bootstrap
+        assert drift.data == run.data
 
 
 def test_python_gives_what_the_command_gives(whole: Path, checkpoints: Path, corpus: Path, undrawn: None) -> None:
@@ -208,8 +209,8 @@ def test_signals_of_two_passes_and_a_corpus_of_labels(
     keys |= {f"probe.{name}": value for name, value in t.PROBE.items()}
     some(checkpoints, tmp_path, 0, 1000)
     assert follow(**keys) in (0, 3)
-    found = load(tmp_path / "d").data["points"][-1]["signals"]
-    there = mspgt.run(model=checkpoints / "checkpoint-1000", **KEYS | keys).data["signals"]
+    found = plain(load(tmp_path / "d").points[-1].signals)
+    there = plain(mspgt.run(model=checkpoints / "checkpoint-1000", **KEYS | keys).signals)
     assert agree({n: b["value"] for n, b in found.items()}, {n: b["value"] for n, b in there.items()})
     assert agree({n: b["low"] for n, b in found.items()}, {n: b["low"] for n, b in there.items()})
 
@@ -236,11 +237,11 @@ def test_lightnings_checkpoints_give_what_was_seen_in_training(
     model = str(checkpoints / "checkpoint-0")
     found = mspgt.drift(checkpoints=str(tmp_path / "saved"), model=model, data=str(corpus), **KEYS)
     assert found.steps.tolist() == [2, 4]
-    live = watching.drift.data
-    for point, seen in zip(found.data["points"], live["points"][1:], strict=True):
-        assert agree(point["signals"], seen["signals"])
-        assert agree(point["verdicts"], seen["verdicts"])
-    assert agree(found.data["changes"], live["changes"][1:])
+    live = watching.drift
+    for point, seen in zip(found.points, live.points[1:], strict=True):
+        assert agree(plain(point.signals), plain(seen.signals))
+        assert agree(plain(point.verdicts), plain(seen.verdicts))
+    assert agree(plain(found.changes), plain(live.changes[1:]))
 
 
 def test_one_model_is_in_memory_at_a_time(follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +327,7 @@ def test_a_killed_process_is_gone_on_with(
     assert "going on: 1 of 3 are done already" in said(capsys)
     ours = load(tmp_path / "d")
     assert agree(numbers(ours), numbers(load(whole)))
-    assert ours.data["provenance"]["sequences_resumed"] > ours.data["data"]["sequences"]
+    assert ours.provenance.sequences_resumed > ours.data.sequences
 
 
 def test_ctrl_c_is_told_with_how_to_go_on(
@@ -381,7 +382,7 @@ def test_of_a_training_that_has_gone_on_only_the_new_is_measured(
     assert "checkpoint 2 of" not in told
     found = load(tmp_path / "d")
     assert agree(numbers(found), numbers(load(whole)))
-    assert found.data["points"][:2] == before.data["points"]
+    assert plain(found.points[:2]) == plain(before.points)
 
 
 def test_to_go_on_with_what_is_finished_changes_nothing(whole: Path, tmp_path: Path, follow: Follow) -> None:
@@ -541,8 +542,8 @@ def test_against_another_training_answers_prediction_3_2(
 ) -> None:
     out = tmp_path / "d"
     assert main(["drift", str(checkpoints / "checkpoint-100"), *words(data=corpus, out=out, against=whole)]) == 0
-    answer = load(out).prediction
-    assert answer == mspgt.prediction_3_2([out, whole], names=["this training", str(whole)]).as_dict()
+    answer = load(out).prediction_3_2
+    assert answer == mspgt.prediction_3_2([out, whole], names=["this training", str(whole)])
     assert "Prediction 3.2" in said(capsys)
     assert "Prediction 3.2" in (out / "report.html").read_text()
 
@@ -555,7 +556,7 @@ def test_a_training_that_cannot_be_compared_costs_no_drift(
     save(t, t.llama(13), tmp_path / "c/step5")
     assert follow(against=whole) == 3
     found = load(tmp_path / "d")
-    assert found.prediction is None
+    assert found.prediction_3_2 is None
     assert found.left_out[0].startswith("prediction 3.2 was left out: ")
     assert "n_layers is 13 in this training and 12" in found.left_out[0]
 
@@ -611,7 +612,7 @@ def test_two_processes_find_the_same(
     done = by_two(some(checkpoints, tmp_path, *STEPS), data=corpus, out=tmp_path / "d", resume="true")
     assert done.returncode == 0, done.stderr
     ours = load(tmp_path / "d")
-    assert ours.data["provenance"]["world_size"] == 2
+    assert ours.provenance.world_size == 2
     assert agree(numbers(ours), numbers(load(whole)))
     assert kept(tmp_path / "d") == kept(whole)
 

@@ -119,6 +119,7 @@ def test_a_notebook_shows_the_end_and_a_figure(options: dict[str, Any]) -> None:
     for boundary in drift.points[-1].verdicts["mspgt"].boundaries:
         assert f"block {boundary.layer}" in shown
     assert shown.count("<svg") == 1
+    assert set(re.findall(r"var\((--[\w-]+)\)", shown)) <= set(re.findall(r"(--[\w-]+):", shown))
 
 
 @pytest.mark.parametrize(

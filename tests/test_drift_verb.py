@@ -56,8 +56,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def verb(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Verb:
     """`mspgt drift` in the folder of `places`, into `tmp_path / "d"`, drawing nothing."""
     monkeypatch.chdir(places)
-    monkeypatch.setattr("mspgt.show.drift.figures.save", lambda *_: None)
-    monkeypatch.setattr("mspgt.show.drift.page.write", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.saving.figures", lambda _: {})
+    monkeypatch.setattr("mspgt.show.saving.page", lambda *_: "")
 
     def call(*words: str) -> int:
         given = {"data": "corpus.txt", "out": str(tmp_path / "d"), **KEYS}

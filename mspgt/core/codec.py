@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Mapping
 from functools import cache
-from types import UnionType
+from types import GenericAlias, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -96,7 +96,7 @@ def _converter() -> Converter:
     for kind in _WORDS:
         made.register_structure_hook(kind, _scalar)
     made.register_structure_hook_func(_is_array, _array)
-    made.register_structure_hook_factory(lambda kind: get_origin(kind) is tuple, lambda kind: _tuple(kind, made))
+    made.register_structure_hook_factory(_is_tuple, lambda kind: _tuple(kind, made))
     made.register_structure_hook_func(_is_free, lambda value, _: value if isinstance(value, dict) else _refuse(value))
     made.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
     made.register_unstructure_hook_func(lambda kind: isinstance(kind, type) and issubclass(kind, np.ndarray), _listed)
@@ -165,10 +165,14 @@ def _scalar(value: Any, kind: type) -> Any:
 _WORDS: Mapping[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
 def _tuple(kind: Any, converter: Converter) -> Any:
     """Reads a tuple of one kind of items, or of one item for each kind."""
     kinds = get_args(kind)
-    alike = list[kinds[0]] if kinds[-1] is Ellipsis else None
+    alike: Any = GenericAlias(list, kinds[:1]) if kinds[-1] is Ellipsis else None
 
     def read(value: Any, _: Any) -> Any:
         if not isinstance(value, list) or (alike is None and len(value) != len(kinds)):

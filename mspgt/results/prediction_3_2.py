@@ -132,14 +132,9 @@ class _End:
     def ended(self) -> Ended:
         """The run as it stands in the numbers."""
         found = self.boundary
-        return Ended(
-            self.name,
-            self.step,
-            found.layer if found else None,
-            found.layer / self.drift.n_layers if found else None,
-            found.ci if found else None,
-            found is not None and self.verdict.accepted,
-        )
+        if found is None:
+            return Ended(self.name, self.step, None, None, None, False)
+        return Ended(self.name, self.step, found.layer, found.relative, found.ci, self.verdict.accepted)
 
 
 # -------------------------------------------------------------------------------------------------- comparison

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from mspgt.core.phrases import NONE, amount, words
 from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
-from mspgt.show.figures import figures, inline
+from mspgt.show.figures import COLOURS, figures, inline
 from mspgt.show.grid import Cell, Grid, Number, Piece
 from mspgt.show.parts import Drawing
 
@@ -54,7 +54,7 @@ def notebook(result: Result) -> str:
     text: str = (
         _environment()
         .get_template("notebook.html")
-        .render(headline=shown.headline(result), subjects=shown.subjects(result), parts=parts)
+        .render(headline=shown.headline(result), subjects=shown.subjects(result), parts=parts, colours=COLOURS)
     )
     return text.encode("utf-8", "replace").decode("utf-8")
 

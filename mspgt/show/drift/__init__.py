@@ -50,4 +50,5 @@ SHOWN: Shown[Drift] = Shown(
     sections=page.sections,
     terminal=page.terminal,
     notebook=notebook,
+    answers=page.answers,
 )

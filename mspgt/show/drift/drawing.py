@@ -19,7 +19,8 @@ from mspgt.core.phrases import amount
 from mspgt.show import drawing
 from mspgt.show.drawing import BOUNDARY_COLOURS, GRID, INK, MUTED, PAPER
 from mspgt.show.drift.series import Track
-from mspgt.show.drift.steps import Floats, StepAxis
+from mspgt.show.drift.steps import StepAxis
+from mspgt.stats.bootstrap import Floats
 
 COLOUR_MAP = "cividis"
 """even to the eye, the same to colour-blind readers, and brighter with the value in grey"""

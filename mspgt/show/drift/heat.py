@@ -27,7 +27,8 @@ from mspgt.show.drift.drawing import (
     span,
 )
 from mspgt.show.drift.series import Track
-from mspgt.show.drift.steps import Floats, StepAxis
+from mspgt.show.drift.steps import StepAxis
+from mspgt.stats.bootstrap import Floats
 
 BAR = 0.022
 """width of a colour bar over that of its heat map"""

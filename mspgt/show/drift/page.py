@@ -31,15 +31,18 @@ KINDS = {"Note": ("notes", "faint"), "Left out": ("left_out", "warn")}
 
 
 def subjects(drift: Drift) -> dict[str, str]:
-    """What was looked at, and how; how the boundaries moved in all."""
-    moves = {rule: words.moves(drift.overall.by(rule)) for rule in drift.rules} if drift.overall else {}
+    """What was looked at, and how."""
     return {
         "model": wording.describe_model(drift.model),
         "data": wording.describe_data(drift.data),
         "steps": f"{words.describe_steps(drift)}, {wording.describe_intervals(drift.bootstrap)}",
         "signals": ", ".join(drift.signals),
-        **moves,
     }
+
+
+def answers(drift: Drift) -> dict[str, str]:
+    """How the boundaries moved from the first step to the last, by each rule."""
+    return {rule: words.moves(drift.overall.by(rule)) for rule in drift.rules} if drift.overall else {}
 
 
 def terminal(drift: Drift) -> Iterator[Line | Grid]:
@@ -78,13 +81,13 @@ def sections(drift: Drift, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
     ours, *others = drift.rules
     last, legend = drift.points[-1], (Card("", (Facts(_legend(drift)),)),)
     further = tuple(figure for name, figure in drawn.items() if name != "drift")
-    steps = (tables.steps(drift, ours), *(Folded(f"by {wording.title(r)}", (tables.steps(drift, r),)) for r in others))
+    folded = (Folded(f"by {wording.title(rule)}", (tables.steps(drift, rule),)) for rule in others)
     cards = tuple(verdict_card(verdict, drift.confidence) for verdict in drift.at(last.step).rules)
     answer, apart = drift.prediction_3_2, drift.apart
     yield Section("drift", "Evidence over training", (drawn["drift"],))
     yield Section("verdicts", f"Verdict at step {last.step:,}", (Cards(cards),))
     yield Section("left-out", "Left out", _sentences(drift, "left_out"))
-    yield Section("steps", "Every step", steps)
+    yield Section("steps", "Every step", (tables.steps(drift, ours), *folded))
     yield Section("overall", "From the first step to the last", tuple(_moves(drift)))
     yield Section("prediction", "Prediction 3.2", (_prediction(answer, apart),) if answer and apart else ())
     yield Section("reading", "How to read this", legend)

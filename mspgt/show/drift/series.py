@@ -54,8 +54,7 @@ def evidence(drift: Drift, rule: str) -> Floats:
     """
     if rule not in drift.rules:
         raise unknown("rule", rule, drift.rules)
-    verdicts = (point.verdicts.get(rule) for point in drift.points)
-    return _stacked(drift, [verdict and verdict.evidence for verdict in verdicts])
+    return _stacked(drift, [p.verdicts[rule].evidence if rule in p.verdicts else None for p in drift.points])
 
 
 def signal(drift: Drift, name: str) -> Floats:

@@ -26,7 +26,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,35 +104,38 @@ def steps(drift: Drift, rule: str, *, brief: bool = False) -> Grid:
     brief: for a terminal: of many steps those at which something happens, moves without intervals, the other rule
         beside.
     """
-    loss, shown = _losses(drift), _shown(drift) if brief else range(len(drift.points))
-    beside = "paper" if brief and rule != "paper" and "paper" in drift.rules else None
-    places = [Column(short, left=brief) for short in SHORT.values()]
-    moved = [Column("moved", left=True)] if brief else [Column(f"{short} moved") for short in SHORT.values()]
-    columns = [
-        Column("step"),
-        *([Column("loss", gives_way=1)] if loss else []),
-        *places,
-        Column("verdict", "verdict", left=True),
-        *moved,
-        *(_columns_beside() if beside else []),
-    ]
+    every = list(zip(drift.points, (None, *(change.by(rule) for change in drift.changes)), strict=True))
+    shown = _shown(drift) if brief else range(len(every))
+    loss, beside = _losses(drift), "paper" if brief and rule != "paper" and "paper" in drift.rules else ""
+    cells: dict[Column, Callable[[Point, Moves | None], Cell]] = {
+        Column("step"): lambda p, _: Cell(f"{p.step:,}{' end' if p.end and not brief else ''}"),
+        **({Column("loss", gives_way=1): lambda p, _: loss[p.step]} if loss else {}),
+        **_of_rule(rule, brief),
+    }
+    if brief:
+        cells[Column("moved", left=True)] = lambda _, moves: _moves(moves)
+    else:
+        for name, short in SHORT.items():
+            cells[Column(f"{short} moved")] = partial(_moved_of, name)
+    if beside:
+        cells |= _of_rule(beside, brief, " (paper)")
+        cells[Column("paper", left=True, stands_in=True)] = lambda p, _: _both(p.verdicts.get(beside))
     rows: list[Row] = []
-    every = _points(drift)
     for before, i in zip((-1, *shown), shown, strict=False):
         if i > before + 1:
-            rows.append(_gap(columns, i - before - 1))
-        point, since = every[i]
-        cells = (
-            Cell(f"{point.step:,}{' end' if point.end and not brief else ''}", value=point.step),
-            *([loss[i]] if loss else []),
-            *_verdict(point.verdicts.get(rule), stacked=not brief),
-            *_moves(since.by(rule) if since else Moves(), brief),
-            *(_beside(point.verdicts.get(beside)) if beside else []),
-        )
-        rows.append(Row(cells))
-    return Grid(
-        tuple(columns), tuple(rows), tuple(_caption(drift, rule, brief, len(shown))), elsewhere="boundaries.csv"
-    )
+            gap = {"step": "…", "verdict": f"{i - before - 1} hidden"}
+            rows.append(Row(tuple(Cell(gap.get(column.key, "")) for column in cells), "faint"))
+        rows.append(Row(tuple(cell(*every[i]) for cell in cells.values())))
+    return Grid(tuple(cells), tuple(rows), tuple(_caption(drift, rule, brief, len(shown))), elsewhere="boundaries.csv")
+
+
+def _of_rule(rule: str, brief: bool, beside: str = "") -> dict[Column, Callable[[Point, Moves | None], Cell]]:
+    """Columns of both boundaries and the outcome; those of a rule that stands beside another give way."""
+    column = partial(Column, gives_way=2 if beside else 0)
+    return {
+        **{column(s + beside, left=brief): partial(_place, rule, name, not brief) for name, s in SHORT.items()},
+        column(f"verdict{beside}", left=True): lambda point, _: _outcome(point.verdicts.get(rule)),
+    }
 
 
 def _caption(drift: Drift, rule: str, brief: bool, shown: int) -> Iterator[str]:
@@ -157,72 +162,61 @@ def _caption(drift: Drift, rule: str, brief: bool, shown: int) -> Iterator[str]:
         )
 
 
-def _verdict(verdict: Verdict | None, *, stacked: bool) -> list[Cell]:
-    """Both boundaries and the outcome."""
-    if verdict is None:
-        return [missing(), missing(), Cell("not applied", "faint")]
-    outcome = Cell("accepted" if verdict.accepted else in_words(verdict.status), wording.outcome_style(verdict))
-    return [*(_place(verdict, name, stacked) for name in SHORT), outcome]
-
-
-def _place(verdict: Verdict, name: str, stacked: bool) -> Cell:
-    placed = verdict.places.get(name)
-    if placed is None:
+def _place(rule: str, name: str, stacked: bool, point: Point, _: Moves | None) -> Cell:
+    verdict = point.verdicts.get(rule)
+    placed = verdict.places.get(name) if verdict else None
+    if verdict is None or placed is None:
         return missing()
-    low, high = placed.ci or (math.nan, math.nan)
-    look = name if verdict.accepted else "faint"
-    return Number(style=look, value=placed.layer, low=low, high=high, show="{:.0f}".format, stacked=stacked)
+    return _layer(placed.layer, placed.ci, name if verdict.accepted else "faint", stacked)
 
 
-def _moves(moves: Moves, brief: bool) -> list[Cell]:
-    if not brief:
-        return [_moved(moves.found.get(name), stacked=True) for name in SHORT]
-    if not moves.found:
-        return [missing()]
-    parts = [f"{SHORT[name]} {m.moved:+d}{'*' * m.real}" for name, m in moves.found.items() if m.moved]
-    real = any(move.real for move in moves.found.values())
-    return [Cell(", ".join(parts) or "0", "strong" if real else "faint")]
+def _layer(layer: int | None, ci: tuple[int, int] | None, style: str = "", stacked: bool = False) -> Cell:
+    """Blocks below a boundary, with the interval."""
+    low, high = ci or (math.nan, math.nan)
+    place = math.nan if layer is None else layer
+    return Number(style=style, value=place, low=low, high=high, show="{:.0f}".format, stacked=stacked)
 
 
-def _moved(move: Move | None, *, stacked: bool = False) -> Number:
+def _outcome(verdict: Verdict | None) -> Cell:
+    if verdict is None:
+        return Cell("not applied", "faint")
+    return Cell("accepted" if verdict.accepted else in_words(verdict.status), wording.outcome_style(verdict))
+
+
+def _both(verdict: Verdict | None) -> Cell:
+    """Both boundaries as short as can be."""
+    if verdict is None or verdict.layers is None:
+        return missing()
+    return Cell(f"{', '.join(map(str, verdict.layers))}{'' if verdict.accepted else ' ?'}", "faint")
+
+
+def _moves(moves: Moves | None) -> Cell:
+    """Moves other than 0, with a star where they are real; 0 where there are none."""
+    found = moves.found.items() if moves else ()
+    parts = [f"{SHORT[name]} {move.moved:+d}{'*' * move.real}" for name, move in found if move.moved]
+    return Cell(", ".join(parts) or "0", "strong" if any(m.real for _, m in found) else "faint") if found else missing()
+
+
+def _moved_of(name: str, _: Point, moves: Moves | None) -> Cell:
+    return replace(_moved(moves.found.get(name) if moves else None), stacked=True)
+
+
+def _moved(move: Move | None) -> Number:
     """Blocks with their sign, and whether that is real."""
     if move is None:
         return Number()
     low, high = (math.nan if end is None else end for end in (move.low, move.high))
-    look, after = ("strong", ((" real", ""),)) if move.real else ("", ())
-    ends = {"low": low, "high": high, "ends": _minus}
-    return Number(style=look, value=move.moved, show=_signed, after=after, stacked=stacked, **ends)
+    number = Number(value=move.moved, low=low, high=high, show=_signed, ends=_minus)
+    return replace(number, style="strong", after=((" real", ""),)) if move.real else number
 
 
-def _columns_beside() -> list[Column]:
-    """Those of the paper's rule in a terminal: in full, or where there is no room the places alone."""
-    full = (*SHORT.values(), "verdict")
-    return [
-        *(Column(f"{head} (paper)", left=True, gives_way=2) for head in full),
-        Column("paper", left=True, stands_in=True),
-    ]
-
-
-def _beside(verdict: Verdict | None) -> list[Cell]:
-    refused = verdict is not None and not verdict.accepted
-    layers = ", ".join(map(str, verdict.layers)) if verdict and verdict.layers else ""
-    brief = Cell(f"{layers}{' ?' * refused}", "faint") if layers else missing()
-    return [*_verdict(verdict, stacked=False), brief]
-
-
-def _gap(columns: Sequence[Column], hidden: int) -> Row:
-    said = {"step": "…", "verdict": f"{hidden} hidden"}
-    return Row(tuple(Cell(said.get(column.key, "")) for column in columns), "faint")
-
-
-def _losses(drift: Drift) -> list[Cell]:
-    """All with the decimals that give the largest three digits; empty where none is known."""
-    losses = [point.loss for point in drift.points]
-    largest = max((abs(loss) for loss in losses if math.isfinite(loss)), default=math.nan)
+def _losses(drift: Drift) -> dict[int, Cell]:
+    """Step -> its loss, all with the decimals that give the largest three digits; empty where none is known."""
+    largest = max((abs(point.loss) for point in drift.points if math.isfinite(point.loss)), default=math.nan)
     if math.isnan(largest):
-        return []
+        return {}
     decimals = min(max(2 - math.floor(math.log10(largest)), 0), 4) if largest else 2
-    return [Number(value=loss, show=f"{{:,.{decimals}f}}".format) for loss in losses]
+    return {point.step: Number(value=point.loss, show=f"{{:,.{decimals}f}}".format) for point in drift.points}
 
 
 def _shown(drift: Drift) -> list[int]:
@@ -247,23 +241,14 @@ def overall(drift: Drift) -> Grid | None:
     """How far each boundary moved from the first step to the last, by both rules; None with one step."""
     if drift.overall is None:
         return None
-    moves = [(name, rule, m) for rule in drift.rules for name, m in drift.overall.by(rule).found.items()]
     columns = (
-        Column("boundary", left=True),
-        Column("moved"),
-        Column("interval", f"{drift.confidence:.0%} interval"),
-        Column("share", "samples with both"),
-        Column("reading", "read as", left=True),
+        *(Column("boundary", left=True), Column("moved", f"moved, {drift.confidence:.0%} interval")),
+        *(Column("share", "samples with both"), Column("reading", "read as", left=True)),
     )
     rows = [
-        (
-            Cell(f"{name}, {wording.title(rule)}", name),
-            _signed(move.moved),
-            _minus_in(words.interval(move)) or missing(),
-            share(move.share),
-            words.reading(move),
-        )
-        for name, rule, move in moves
+        (Cell(f"{name}, {wording.title(rule)}", name), _moved(move), share(move.share), words.reading(move))
+        for rule in drift.rules
+        for name, move in drift.overall.by(rule).found.items()
     ]
     caption = (
         f"From step {drift.overall.start:,} to step {drift.overall.stop:,}, in blocks, deeper counted as positive; "
@@ -277,17 +262,11 @@ def runs(apart: Apart) -> Grid:
     """The training runs that prediction 3.2 was judged on."""
     columns = (
         *(Column("run", left=True), Column("step", "last step"), Column("layer", "I-G after block")),
-        *(Column("relative", "relative depth"), Column("ci", "interval"), Column("verdict", left=True)),
+        *(Column("relative", "relative depth"), Column("verdict", left=True)),
     )
+    outcomes = {True: Cell("accepted", "good"), False: Cell("not accepted", "warn")}
     rows = [
-        (
-            run.name,
-            run.step,
-            run.layer,
-            share(run.relative),
-            missing() if run.ci is None else f"[{run.ci[0]}, {run.ci[1]}]",
-            Cell("accepted" if run.accepted else "not accepted", "good" if run.accepted else "warn"),
-        )
+        (run.name, run.step, _layer(run.layer, run.ci), share(run.relative), outcomes[run.accepted])
         for run in apart.runs
     ]
     return grid(columns, rows)
@@ -308,8 +287,4 @@ def _signed(blocks: float) -> str:
 
 
 def _minus(blocks: float) -> str:
-    return _minus_in(f"{blocks:.0f}")
-
-
-def _minus_in(text: str) -> str:
-    return text.replace("-", "−")
+    return f"{blocks:.0f}".replace("-", "−")
