@@ -72,9 +72,7 @@ def example_drift(
     seconds = sum(point.seconds for point in history.points)
     assert history.bootstrap is not None
     return Drift(
-        model=replace(
-            MODEL, name="example-12", n_layers=n_layers, hidden_size=512, n_heads=8, parameters=57_934_848
-        ),
+        model=replace(MODEL, name="example-12", n_layers=n_layers, hidden_size=512, n_heads=8, parameters=57_934_848),
         data=replace(DATA, documents=60 if intervals else 6),
         provenance=replace(PROVENANCE, command="python train.py" if training else "mspgt drift checkpoints=r"),
         settings={"plugins": list(SIGNALS), "bootstrap": history.bootstrap.replicates, "seed": seed},
@@ -138,9 +136,7 @@ def _pairs(peaks: Peaks, status: str, n_layers: int, rng: np.random.Generator) -
     return np.where(whole[:, None], found, 0)
 
 
-def _verdict(
-    rule: str, status: str, signals: Mapping[str, SignalCurve], peaks: Peaks, drawn: Ints | None
-) -> Verdict:
+def _verdict(rule: str, status: str, signals: Mapping[str, SignalCurve], peaks: Peaks, drawn: Ints | None) -> Verdict:
     normalisation = RULES[rule].normalisation
     weights = {name: curve.weight for name, curve in signals.items()}
     evidence = fuse(np.array([c.value for c in signals.values()]), np.array([*weights.values()]), normalisation)

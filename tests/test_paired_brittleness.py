@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from mspgt.stats.paired.measured import Measured
 
 from mspgt.core.errors import UserError
 from mspgt.stats.paired import brittleness
 from mspgt.stats.paired.brittleness import brittleness_of
-from mspgt.stats.paired.measured import Measured
 from mspgt.stats.paired.resampling import Resampling
 
 

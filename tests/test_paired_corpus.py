@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mspgt.stats.paired.measured import Measured
 
 from mspgt.stats.paired.effects import difference, effects
 from mspgt.stats.paired.hypothesis_tests import paired_t, swap_test
 from mspgt.stats.paired.intervals import metric_values
-from mspgt.stats.paired.measured import Measured
 from mspgt.stats.paired.resampling import Resampling
 
 LABELS = 4

@@ -7,13 +7,13 @@ import time
 
 import numpy as np
 import pytest
+from mspgt.stats.paired.measured import Measured
 from scipy import stats
 
 from mspgt.core.errors import UserError
 from mspgt.stats.paired.effects import difference, effects, percentage
 from mspgt.stats.paired.hypothesis_tests import holm
 from mspgt.stats.paired.intervals import fieller, metric_values
-from mspgt.stats.paired.measured import Measured
 from mspgt.stats.paired.resampling import Resampling
 
 CONDITIONS = ("baseline", "local", "intermediate", "global", "random_window")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mspgt.stats.paired.measured import SCALES, Measured
 from scipy import stats
 
 from mspgt.stats.paired import effects, notes
-from mspgt.stats.paired.measured import SCALES, Measured
 from mspgt.stats.paired.notes import unit_note
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.selection import selection, selection_notes, undefined

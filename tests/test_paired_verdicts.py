@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from mspgt.stats.paired.measured import SCALES, Measured
 
 from mspgt.stats.paired import PAPER_NOTES, effects, verdicts
 from mspgt.stats.paired.greatest import Changes, larger
-from mspgt.stats.paired.measured import SCALES, Measured
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.verdicts import global_coherence, global_diversity, local_lexical, prediction_2_1
 

@@ -210,7 +210,13 @@ def test_replicates_of_the_same_documents_are_paired():
 
 @pytest.mark.parametrize(
     "other",
-    [{"data_sha256": {"data": "0" * 64}}, {"data_sha256": {"data": None}}, {"documents": 59}, {"units": {"data": 59}}, {"replicates": 401}],
+    [
+        {"data_sha256": {"data": "0" * 64}},
+        {"data_sha256": {"data": None}},
+        {"documents": 59},
+        {"units": {"data": 59}},
+        {"replicates": 401},
+    ],
     ids=str,
 )
 def test_replicates_of_other_documents_are_drawn_independently(other):

@@ -161,7 +161,7 @@ def _compared_with_controls(
 def _versus_control(
     metric: Samples, condition: str, resampling: Resampling, conditions: Conditions
 ) -> VersusControl | None:
-    control = conditions.controls.get(condition)
+    control = conditions.controls.get(condition, "")
     if control not in metric.values:
         return None
     found = resampling.of(metric).estimate((control, condition), difference)

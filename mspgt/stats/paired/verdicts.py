@@ -100,7 +100,7 @@ def global_diversity(effects: Sequence[Effect], scales: Scales) -> Prediction:
         return not_measured("self_bleu", "global")
     effect = found["self_bleu"]
     change, p = effect.difference, effect.tests.get("swap", Test()).p
-    numbers = {name: _summary(found[name]) for name in ("self_bleu", "ttr") if name in found}
+    numbers = {e.metric: _summary(e) for e in map(found.get, ("self_bleu", "ttr")) if e}
     if not change or p != p:
         return undecided(f"Self-BLEU was not tested under the global scale; n = {change.n}", numbers)
     clear = change.leaves_out_zero
