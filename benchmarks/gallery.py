@@ -22,10 +22,12 @@ from mspgt.core.phrases import NONE, amount, change
 from mspgt.models.built_in import MODELS
 from mspgt.results.intervention import Behaviour
 from mspgt.results.intervention.effects import Effect
-from mspgt.results.schema import RULES
+from mspgt.results.run import Run
+from mspgt.show import wording
+from mspgt.show.drawing import STYLE
+from mspgt.show.figures import svg
 from mspgt.show.intervention import figures as behaviour_figures
 from mspgt.show.intervention import table
-from mspgt.show.run import figures
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "figures"
 NAMES = [name for name in MODELS if name != "minilm"]
@@ -79,30 +81,30 @@ def main(arguments: list[str]) -> None:
 def write(figure: Figure, name: str) -> None:
     """Put a figure among those of the README."""
     DOCS.mkdir(parents=True, exist_ok=True)
-    (DOCS / f"{name}.svg").write_text(figures.svg(figure, name), encoding="utf-8")
+    (DOCS / f"{name}.svg").write_text(svg(figure, name), encoding="utf-8")
 
 
-def curves(results: dict[str, mspgt.Result]) -> Figure:
+def curves(results: dict[str, Run]) -> Figure:
     """Signals and evidence of all models, two by two."""
-    with mpl.rc_context(figures.STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(12.5, 9.0), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(2, 2).ravel()
     for ax, result in zip(axes, results.values(), strict=True):
-        figures.evidence(result, ax=ax)
+        result.plot(ax=ax)
     return figure
 
 
-def verdict_table(results: dict[str, mspgt.Result]) -> str:
+def verdict_table(results: dict[str, Run]) -> str:
     """Boundaries and verdicts of both rules, with the reasons."""
     lines = ["| model | rule | local-intermediate | intermediate-global | verdict | why |", "|---|---|---|---|---|---|"]
     for name, result in results.items():
         for verdict in result.rules:
-            cuts = {b.name: f"{b.layer} {b.interval}" for b in verdict.boundaries}
-            places = [cuts.get(key, "–") for key in ("local-intermediate", "intermediate-global")]
+            cuts = {place: wording.with_interval(boundary) for place, boundary in verdict.places.items()}
+            places = [cuts.get(key, NONE) for key in wording.SHORT]
             status = "accepted" if verdict.accepted else f"not accepted: `{verdict.status}`"
-            why = "; ".join(reason.rstrip(".") for reason in verdict.reasons) or "–"
-            lines.append(f"| `{name}` | {RULES[verdict.rule]} | {places[0]} | {places[1]} | {status} | {why} |")
+            why = "; ".join(reason.rstrip(".") for reason in verdict.reasons) or NONE
+            lines.append(f"| `{name}` | {wording.title(verdict.rule)} | {places[0]} | {places[1]} | {status} | {why} |")
     return "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter
 
 from mspgt.stats.boundaries import MSPGT, PAPER, Curves, Procedure, decide
+from mspgt.stats.boundaries.fusion import NORMALISATIONS
 
 Floats = NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], Floats]
@@ -40,6 +41,16 @@ RULES: tuple[Procedure, ...] = (
     replace(MSPGT, name="..., max", normalisation="max"),
     replace(MSPGT, name="..., minmax", normalisation="minmax"),
 )
+
+
+def by_range(curves: Floats) -> Floats:
+    """(S - min S) / (max S - min S): (..., transition) in [0, 1]; a constant curve gives zeros."""
+    low = curves.min(axis=-1, keepdims=True)
+    span = curves.max(axis=-1, keepdims=True) - low
+    return np.where(span > 0, (curves - low) / np.where(span > 0, span, 1), 0.0)
+
+
+NORMALISATIONS["minmax"] = by_range  # tried here alone
 
 
 # --------------------------------------------------------------------------------------------- kinds of noise

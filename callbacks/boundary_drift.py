@@ -234,11 +234,10 @@ class BoundaryDrift(L.Callback):
         """Go on with the history where it belongs to this training, or else begin a new one."""
         if self._watch is None:
             return
-        manifest = self._watch.manifest()
         new = ""
         if self._pace.went_back(step) or (step == 0 and self._pace.last is not None):
             new = f"the training is at step {step:,}, and boundaries were followed to {self._pace.last:,} before"
-        elif not self._record.fits(manifest):
+        elif not self._record.fits(self._watch):
             new = "the model or the held-out corpus is not the one whose boundaries were followed before"
         if self._ranks.broadcast(new):
             rank_zero_warn(f"{new}: their history begins anew.")
@@ -246,7 +245,7 @@ class BoundaryDrift(L.Callback):
             self._losses.clear()
             self._pace.forget()
         self._record.history.drop_end()
-        self._record.begin(manifest, self._watch.notes, str(self._watch.model.device), self._folder(trainer))
+        self._record.begin(self._watch, self._folder(trainer))
 
     def _folder(self, trainer: L.Trainer) -> Path:
         root = trainer.log_dir or trainer.default_root_dir
@@ -280,8 +279,8 @@ class BoundaryDrift(L.Callback):
         loss = self._losses.mean(trainer.callback_metrics)
         before = self._record.history.points[-1:]
         point = self._record.add(step, outcome, loss=loss, seconds=time.perf_counter() - began, end=end)
-        for sentence in point["left_out"]:
-            if all(sentence not in other["left_out"] for other in before):
+        for sentence in point.left_out:
+            if all(sentence not in other.left_out for other in before):
                 rank_zero_warn(f"boundaries at step {step:,}: {sentence}")
 
     def _show(self, trainer: L.Trainer, step: int) -> None:
@@ -302,6 +301,8 @@ class BoundaryDrift(L.Callback):
 
     def _close(self, pl_module: L.LightningModule) -> None:
         """Draw what was found and say where it is; the Trainer's bar as it was, the corpus forgotten."""
+        from mspgt.show.drift.words import describe_overhead, headline  # matplotlib is paid for when something is shown
+
         if self._watch is None:
             return
         self._pace.stop()
@@ -313,6 +314,5 @@ class BoundaryDrift(L.Callback):
             if (drift := self.drift) is not None:
                 drift.save(self._record.folder)
                 page = self._record.folder / "report.html"
-                rank_zero_info(
-                    f"Boundary drift: {drift.headline} Evaluations: {drift.describe_overhead}. Written: {page}"
-                )
+                evaluations = describe_overhead(drift.overhead)
+                rank_zero_info(f"Boundary drift: {headline(drift)} Evaluations: {evaluations}. Written: {page}")

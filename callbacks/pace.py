@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mspgt.core.errors import UserError
 from mspgt.measure.passes import Ranks
-
-
-@dataclass(frozen=True)
-class Overhead:
-    """What evaluating took: the block `overhead` of drift.json.
-
-    Attributes
-    ----------
-    share: of the time since training began, this session's and earlier ones'; None before any time went by.
-    skipped: evaluations that were due but would have exceeded `max_overhead`.
-    """
-
-    share: float | None
-    every_n_steps: int
-    max_overhead: float | None
-    seconds: float
-    skipped: int
+from mspgt.results.drift import Overhead
 
 
 class Pace:
@@ -104,7 +87,7 @@ class Pace:
         """What was spent until now."""
         elapsed = self._elapsed
         share = self._seconds / elapsed if elapsed > 0 else None
-        return Overhead(share, self.every, self.max_overhead, round(self._seconds, 3), self._skipped)
+        return Overhead(round(self._seconds, 3), share, self.every, self.max_overhead, self._skipped)
 
     @property
     def _elapsed(self) -> float:

@@ -6,18 +6,27 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mspgt.callbacks.pace import Overhead
-from mspgt.callbacks.watch import Outcome
-from mspgt.core.provenance import command, provenance
-from mspgt.measure.history import History
-from mspgt.results.drift import Drift
-from mspgt.results.drift.schema import FILE, SCHEMA
+from mspgt.callbacks.watch import Outcome, Watch
+from mspgt.core.codec import plain, structure
+from mspgt.core.provenance import Provenance
+from mspgt.measure.corpora import CorpusFacts
+from mspgt.measure.history import History, Point
+from mspgt.models.facts import ModelFacts
+from mspgt.results.drift import Drift, Overhead
 
-Json = dict[str, Any]
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a drift says beside its points; `data` is known once there is one."""
+
+    model: ModelFacts
+    provenance: Provenance
+    notes: tuple[str, ...]
+    data: CorpusFacts | None = None
 
 
 class Record:
@@ -25,7 +34,7 @@ class Record:
 
     Parameters
     ----------
-    settings: the block `settings` of drift.json.
+    settings: as they stand in drift.json.
 
     Attributes
     ----------
@@ -33,42 +42,38 @@ class Record:
     left_out: what could not be evaluated, one sentence each.
     """
 
-    def __init__(self, settings: Json) -> None:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         self.history = History()
         self.left_out: list[str] = []
         self._settings = settings
         self._training = uuid.uuid4().hex
         """by which a folder is known as this training's own, in later sessions too"""
-        self._facts: Json = {}
-        """the blocks model, data and provenance, and the notes"""
+        self._facts: _Facts | None = None
         self._started = time.time()
         self._wanted = Path("drift")
         self._folder: Path | None = None
 
-    def fits(self, manifest: Json) -> bool:
+    def fits(self, watch: Watch) -> bool:
         """Whether another evaluation of this model on this corpus can be compared with those before."""
-        if not self._facts:
+        if self._facts is None:
             return True
-        given = {corpus: entry["sha256"] for corpus, entry in manifest["data"].items()}
-        known = self._facts["provenance"]["data_sha256"], self._facts["model"]["n_layers"]
-        return bool(known == (given, manifest["model"]["n_layers"]))
+        known = self._facts.provenance.data_sha256, self._facts.model.n_layers
+        return known == (watch.data_sha256, watch.model.n_layers)
 
-    def begin(self, manifest: Json, notes: list[str], device: str, folder: Path) -> None:
+    def begin(self, watch: Watch, folder: Path) -> None:
         """A session begins, the first of a training or one that goes on.
 
         Parameters
         ----------
-        manifest: what is watched, as that of a run.
-        notes: what a reader must know of it, one sentence each.
-        device: that the model is on.
+        watch: what is watched.
         folder: where to write. Where another training wrote there, a number is added to the name.
         """
         self._started = time.time()
-        about = provenance(manifest, {"started": self._started, "command": command(), "device": device})
-        self._facts |= {"model": manifest["model"], "provenance": about, "notes": list(notes)}
+        data = None if self._facts is None else self._facts.data
+        self._facts = _Facts(watch.model.facts, watch.provenance(self._started), tuple(watch.notes), data)
         self._wanted, self._folder = folder, None
 
-    def add(self, step: int, outcome: Outcome, *, loss: float | None, seconds: float, end: bool) -> Json:
+    def add(self, step: int, outcome: Outcome, *, loss: float | None, seconds: float, end: bool) -> Point:
         """Add a point; its arguments and what is returned are those of `History.add`."""
         point = self.history.add(
             step,
@@ -79,29 +84,29 @@ class Record:
             notes=outcome.notes,
             left_out=outcome.left_out,
         )
-        self._facts["data"] = outcome.data
-        self._facts["provenance"]["seconds"] = round(time.time() - self._started, 1)
+        facts = self._known
+        self._facts = replace(facts, data=outcome.data, provenance=facts.provenance.lasted(self._started))
         return point
 
     def drift(self, overhead: Overhead) -> Drift:
         """What was found until now; there is at least one point."""
-        return Drift(
-            {
-                "schema": SCHEMA,
-                "model": self._facts["model"],
-                "data": self._facts["data"],
-                "provenance": self._facts["provenance"],
-                "settings": {**self._settings, "training": self._training},
-                "bootstrap": self.history.bootstrap,
-                "points": self.history.points,
-                "changes": self.history.changes,
-                "overall": self.history.overall,
-                "prediction_3_2": None,
-                "overhead": asdict(overhead),
-                "notes": self._facts["notes"],
-                "left_out": self.left_out,
-            }
+        facts = self._known
+        return Drift.from_history(
+            self.history,
+            model=facts.model,
+            data=facts.data,
+            provenance=facts.provenance,
+            settings={**self._settings, "training": self._training},
+            overhead=overhead,
+            notes=facts.notes,
+            left_out=tuple(self.left_out),
         )
+
+    @property
+    def _known(self) -> _Facts:
+        if self._facts is None:
+            raise RuntimeError("a session must begin before its first point")
+        return self._facts
 
     @property
     def folder(self) -> Path:
@@ -115,25 +120,27 @@ class Record:
 
     def _is_taken(self, folder: Path) -> bool:
         """Whether the drift of another training lies there."""
-        if not (folder / FILE).exists():
+        file = folder / Drift.kind.file
+        if not file.exists():
             return False
         try:
-            found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            found = json.loads(file.read_text(encoding="utf-8"))
             return bool(found["settings"]["training"] != self._training)
         except (OSError, ValueError, TypeError, LookupError):  # whatever it is, it is not ours
             return True
 
-    def state_dict(self) -> Json:
+    def state_dict(self) -> dict[str, Any]:
         """All but the folder, as plain values and tensors."""
         return {
             "history": self.history.state_dict(),
             "left_out": list(self.left_out),
-            "facts": dict(self._facts),
+            "facts": plain(self._facts),
             "training": self._training,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self.history.load_state_dict(state["history"])
-        self.left_out, self._facts = list(state["left_out"]), dict(state["facts"])
-        self._training = state["training"]
+        self.left_out, self._training = list(state["left_out"]), state["training"]
+        facts = state["facts"]
+        self._facts = None if facts is None else structure(facts, _Facts, "the checkpoint's history of boundaries")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
 from mspgt.core.errors import UserError
-from mspgt.results.schema import BOUNDARIES
-from mspgt.stats.boundaries import SEVERITY
+from mspgt.measure.history import Point
+from mspgt.stats.boundaries import BOUNDARIES, SEVERITY
 
-SHORT = dict(zip(BOUNDARIES, ("li", "ig"), strict=True))
-"""key of a boundary -> what its scalars are called"""
+SHORT = dict(zip(BOUNDARIES.values(), ("li", "ig"), strict=True))
+"""name of a boundary -> what its scalars are called"""
 
 
-def scalars(point: Mapping[str, Any], name: str = "mspgt", rule: str = "mspgt") -> dict[str, float]:
+def scalars(point: Point, name: str = "mspgt", rule: str = "mspgt") -> dict[str, float]:
     """What loggers are given of a point, by mspgt's rule; all names begin with that of the callback.
 
     * ``mspgt/li``, ``mspgt/ig``: blocks below the local-intermediate and the intermediate-global boundary, accepted
@@ -26,31 +27,29 @@ def scalars(point: Mapping[str, Any], name: str = "mspgt", rule: str = "mspgt") 
     * ``mspgt/accepted``: 1 or 0. ``mspgt/status``: 0 for ok, else the number of the status in `SEVERITY`.
     * ``mspgt/max/<signal>``: the largest value of the signal over depth, in its own unit.
     """
-    verdict = point["verdicts"][rule]
-    found = {"accepted": float(verdict["accepted"]), "status": float(SEVERITY.index(verdict["status"]))}
-    for key, short in SHORT.items():
-        if (boundary := verdict[key]) is not None:
-            found[short] = float(boundary["layer"])
-            found[f"{short}_relative"] = float(boundary["relative"])
-            if boundary["ci_width"] is not None:
-                found[f"{short}_ci_width"] = float(boundary["ci_width"])
-    for signal, block in point["signals"].items():
-        found[f"max/{signal}"] = max(float(value) for value in block["value"] if value is not None)
+    verdict = point.verdicts[rule]
+    found = {"accepted": float(verdict.accepted), "status": float(SEVERITY.index(verdict.status))}
+    for boundary_name, boundary in verdict.places.items():
+        short = SHORT[boundary_name]
+        found[short], found[f"{short}_relative"] = float(boundary.layer), float(boundary.relative)
+        if boundary.ci_width is not None:
+            found[f"{short}_ci_width"] = float(boundary.ci_width)
+    for signal, curve in point.signals.items():
+        found[f"max/{signal}"] = float(np.nanmax(curve.value))
     return {f"{name}/{key}": value for key, value in found.items()}
 
 
-def words(point: Mapping[str, Any], rule: str = "mspgt") -> str:
+def words(point: Point, rule: str = "mspgt") -> str:
     """The verdict in as few words as a progress bar has room for: "3|8 ok", "one_peak"."""
-    verdict = point["verdicts"][rule]
-    placed = [str(verdict[key]["layer"]) for key in BOUNDARIES if verdict[key] is not None]
-    return " ".join(["|".join(placed), verdict["status"]]).strip()
+    verdict = point.verdicts[rule]
+    return " ".join(["|".join(str(boundary.layer) for boundary in verdict.boundaries), verdict.status]).strip()
 
 
-def log_scalars(trainer: L.Trainer, point: Mapping[str, Any], name: str) -> None:
+def log_scalars(trainer: L.Trainer, point: Point, name: str) -> None:
     """Give a point to every logger; the Trainer's own metrics stay as they are."""
     for logger in trainer.loggers:
-        with attempted(f"{type(logger).__name__} did not take {name} of step {point['step']:,}"):
-            logger.log_metrics(scalars(point, name), step=point["step"])
+        with attempted(f"{type(logger).__name__} did not take {name} of step {point.step:,}"):
+            logger.log_metrics(scalars(point, name), step=point.step)
 
 
 def log_figure(trainer: L.Trainer, figure: Any, name: str, step: int) -> None:

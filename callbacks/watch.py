@@ -14,8 +14,10 @@ from mspgt.config.keys import plain_value
 from mspgt.config.run import RunConfig
 from mspgt.contracts.batch import Batch
 from mspgt.core.errors import UserError
+from mspgt.core.provenance import Provenance, provenance
 from mspgt.data.ready import Ready, is_ready
-from mspgt.measure.assess import data_block, evaluate_measured, make_signals
+from mspgt.measure.assess import evaluate_measured, make_signals
+from mspgt.measure.corpora import CorpusFacts, CorpusSource, corpus_facts
 from mspgt.measure.evaluate import Evaluation
 from mspgt.measure.passes import Measurement, Passes, Ranks, agreed
 from mspgt.models.capture import prove
@@ -27,8 +29,7 @@ class Outcome:
     """One evaluation, in the first process."""
 
     evaluation: Evaluation
-    data: dict[str, Any]
-    """the block `data`"""
+    data: CorpusFacts
     notes: list[str]
     left_out: list[str]
 
@@ -47,7 +48,7 @@ class Watch:
     Attributes
     ----------
     model: the transformer in `module`.
-    corpora: name ("data", "labels") -> batches in main memory.
+    corpora: name ("data", "labels") -> batches in main memory; sources: which corpora they are.
     notes: what a reader must know of them, one sentence each.
 
     Raises
@@ -69,8 +70,7 @@ class Watch:
         self._config, self._ranks = config, ranks
         self.notes: list[str] = []
         self.corpora: dict[str, Sequence[Batch]] = {}
-        self._entries: dict[str, dict[str, Any]] = {}
-        """corpus -> what a manifest says of it"""
+        self.sources: dict[str, CorpusSource] = {}
         with agreed(ranks):
             signals = make_signals(config, device)
             labelled = {name for name, signal in signals.items() if "labels" in signal.needs}
@@ -88,7 +88,7 @@ class Watch:
             for corpus, source in sources.items():
                 tasks = any(home[name] == corpus for name in labelled)
                 read = self._ready(corpus, source) if ready[corpus] else self._read(corpus, source, tasks)
-                self.corpora[corpus], self._entries[corpus] = read
+                self.corpora[corpus], self.sources[corpus] = read
         self._require_the_same()
         self._passes = Passes(signals, home, self.corpora, ranks)
 
@@ -105,14 +105,27 @@ class Watch:
                 outcome = self._outcome(found)
         return outcome
 
-    def manifest(self) -> dict[str, Any]:
-        """What is watched, as the manifest of a run has it."""
-        return {
-            "model": self.model.facts,
-            "data": self._entries,
-            "fingerprint": {"seed": self._config.options.seed, "model_sha256": None},
-            "world_size": self._ranks.world,
-        }
+    @property
+    def data_sha256(self) -> dict[str, str | None]:
+        """Corpus -> hash of what was read."""
+        return {corpus: source.sha256 for corpus, source in self.sources.items()}
+
+    def provenance(self, started: float) -> Provenance:
+        """Where a drift comes from.
+
+        Parameters
+        ----------
+        started: seconds since the epoch.
+        """
+        return provenance(
+            started,
+            device=str(self.model.device),
+            dtype=self.model.dtype,
+            seed=self._config.options.seed,
+            data_sha256=self.data_sha256,
+            model_sha256=None,
+            world_size=self._ranks.world,
+        )
 
     def _outcome(self, found: Measurement) -> Outcome:
         evaluation = evaluate_measured(
@@ -120,7 +133,7 @@ class Watch:
         )
         return Outcome(
             evaluation,
-            data_block(self._entries, found.readings),
+            corpus_facts(self.sources, found.readings),
             [*found.notes, *evaluation.notes],
             [*found.failures.values(), *evaluation.left_out],
         )
@@ -129,8 +142,8 @@ class Watch:
         if note := prove(self.model.model, self.model.blocks, attention=attention).note:
             self.notes.append(note)
 
-    def _ready(self, corpus: str, source: Any) -> tuple[Sequence[Batch], dict[str, Any]]:
-        """Ready batches in memory, and what a manifest says of them."""
+    def _ready(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusSource]:
+        """Ready batches in memory, and which they are."""
         m, limit = self.model, self._config.options.limit
         ready = Ready(
             source,
@@ -141,10 +154,10 @@ class Watch:
             limit=limit,
         )
         self.notes += ready.notes
-        return ready.batches, _entry(ready.name, ready.sha256, limit, ready.flags)
+        return ready.batches, CorpusSource(ready.name, ready.sha256, limit, tuple(ready.flags))
 
-    def _read(self, corpus: str, source: Any, labelled: bool) -> tuple[Sequence[Batch], dict[str, Any]]:
-        """A corpus in memory, and what a manifest says of it."""
+    def _read(self, corpus: str, source: Any, labelled: bool) -> tuple[Sequence[Batch], CorpusSource]:
+        """A corpus in memory, and which it is."""
         o = self._config.options
         opened = data.load(source, limit=o.limit, seed=o.seed, corpus=corpus)
         reading = data.Reading(
@@ -158,7 +171,7 @@ class Watch:
         if not batches:
             raise UserError(f"{corpus}= holds nothing that can be read: {' '.join(reading.notes)}")
         self.notes += reading.notes
-        return batches, _entry(plain_value(opened.name), opened.sha256, opened.limit, opened.flags)
+        return batches, CorpusSource(plain_value(opened.name), opened.sha256, opened.limit, tuple(opened.flags))
 
     def _require_the_same(self) -> None:
         """Refuse processes that have read something else than the first."""
@@ -169,10 +182,6 @@ class Watch:
                     f"{corpus}= gives other batches on rank {rank} than on rank 0: give every rank the same corpus, in "
                     "the same order, and not one that a sampler deals to them; the callback deals it itself."
                 )
-
-
-def _entry(name: str, sha256: str, limit: int | None, flags: Sequence[str]) -> dict[str, Any]:
-    return {"name": name, "sha256": sha256, "limit": limit, "flags": list(flags)}
 
 
 def _digest(batches: Sequence[Batch]) -> str:

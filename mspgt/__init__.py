@@ -29,6 +29,7 @@ _NAMES = {
     "mspgt.core.errors": ("UserError",),
     "mspgt.core.key": ("Key",),
     "mspgt.core.options": ("option",),
+    "mspgt.core.random": ("gaussian", "integers"),
     "mspgt.core.state": ("State", "Table", "Units", "stable_code"),
 }
 """module -> what it exports here; the contracts and `core` are for authors of plugins"""
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from mspgt.core.errors import UserError as UserError
     from mspgt.core.key import Key as Key
     from mspgt.core.options import option as option
+    from mspgt.core.random import gaussian as gaussian
+    from mspgt.core.random import integers as integers
     from mspgt.core.state import State as State
     from mspgt.core.state import Table as Table
     from mspgt.core.state import Units as Units

@@ -225,8 +225,9 @@ def train(
 
 def numbers(drift: Any) -> dict[str, Any]:
     """What drift.json says, but for how long things took."""
-    kept = {key: drift.data[key] for key in ("model", "data", "bootstrap", "changes", "overall", "left_out")}
-    return kept | {"points": [{k: v for k, v in point.items() if k != "seconds"} for point in drift.data["points"]]}
+    whole = drift.as_dict()
+    kept = {key: whole[key] for key in ("model", "data", "bootstrap", "changes", "overall", "left_out")}
+    return kept | {"points": [{k: v for k, v in point.items() if k != "seconds"} for point in whole["points"]]}
 
 
 def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from example_run import DATA, MODEL, PROVENANCE, replace
+from example_run import DATA, MODEL, PROVENANCE
 from numpy.typing import NDArray
 
 from mspgt.measure.evaluate import Bootstrap, Evaluation, Replicates, SignalCurve
@@ -70,18 +71,13 @@ def example_drift(
             notes=["3 of 241,859 tokens more than at the step before are masked."] if points > 2 and i == 2 else (),
         )
     seconds = sum(point.seconds for point in history.points)
-    assert history.bootstrap is not None
-    return Drift(
+    return Drift.from_history(
+        history,
         model=replace(MODEL, name="example-12", n_layers=n_layers, hidden_size=512, n_heads=8, parameters=57_934_848),
         data=replace(DATA, documents=60 if intervals else 6),
         provenance=replace(PROVENANCE, command="python train.py" if training else "mspgt drift checkpoints=r"),
-        settings={"plugins": list(SIGNALS), "bootstrap": history.bootstrap.replicates, "seed": seed},
-        bootstrap=history.bootstrap,
-        points=tuple(history.points),
-        changes=tuple(history.changes),
-        overall=history.overall,
-        prediction_3_2=None,
-        overhead=Overhead(seconds, 0.031, 100, 0.05, steps[-1] // 100 + 1 - points) if training else Overhead(seconds),
+        settings={"plugins": list(SIGNALS), "bootstrap": REPLICATES * intervals, "seed": seed},
+        overhead=Overhead(seconds, *((0.031, 100, 0.05, steps[-1] // 100 + 1 - points) if training else ())),
         notes=("the probes are trained anew at every step, so their curves vary a little more than those of CKA.",),
         left_out=() if intervals else ("corpus data has 6 documents; intervals were refused.",),
     )

@@ -7,6 +7,7 @@ import importlib
 import io
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from example_drift import example_drift
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
@@ -24,6 +26,7 @@ from mspgt.callbacks import BoundaryDrift
 from mspgt.callbacks.shown import scalars, words
 from mspgt.config.run import RunConfig
 from mspgt.contracts import registry
+from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.plugins.signals.attention.attention import AttentionDrift
 from mspgt.plugins.signals.cka.cka import CKA
@@ -112,17 +115,15 @@ def test_the_last_point_is_what_mspgt_run_says_of_the_trained_model(
     model.train()
     keys = {"data": t.TEXTS, "bootstrap": 100, "plugins": "cka,attn"} | given
     result = mspgt.run(model=model, tokenizer=t.TOKENIZER, accelerator="cpu", **keys)
-    data = drift.drift.data
-    point = data["points"][-1]
-    assert point["step"] == 4
-    for name, block in result.data["signals"].items():
-        small = {key: value for key, value in block["details"].items() if not isinstance(value, (list, dict))}
-        assert point["signals"][name] == block | {"details": small}
-    for rule, block in result.data["verdicts"].items():
-        assert point["verdicts"][rule] == {key: value for key, value in block.items() if key != "resampled"}
-    for block in ("data", "bootstrap"):
-        assert data[block] == result.data[block]
-    assert data["model"] == result.data["model"]
+    point = drift.drift.points[-1]
+    assert point.step == 4
+    for name, curve in result.signals.items():
+        small = {key: value for key, value in curve.details.items() if not isinstance(value, (list, dict))}
+        assert plain(point.signals[name]) == plain(replace(curve, details=small, series={}, figures=()))
+    for rule, verdict in result.verdicts.items():
+        assert plain(point.verdicts[rule]) == plain(replace(verdict, resampled=None))
+    assert (drift.drift.data, drift.drift.bootstrap) == (result.data, result.bootstrap)
+    assert drift.drift.model == result.model
 
 
 # ------------------------------------------------------------------------------------ when, and the loss beside it
@@ -136,7 +137,7 @@ def test_points_are_due_at_the_start_at_every_interval_and_at_the_end(tmp_path: 
     losses = [float(row["train_loss_step"]) for row in seen.logged[0] if "train_loss_step" in row]
     means = [sum(losses[a:b]) / (b - a) for a, b in ((0, 3), (3, 6), (6, 7))]
     assert [point.loss for point in drift.drift.points[1:]] == pytest.approx(means)
-    assert drift.drift.data["points"][0]["loss"] is None
+    assert drift.drift.as_dict()["points"][0]["loss"] is None
 
 
 def test_with_accumulated_gradients_steps_and_losses_are_those_of_the_optimizer(tmp_path: Path) -> None:
@@ -240,7 +241,7 @@ def test_files_are_written_at_every_evaluation_and_the_page_at_the_end(
 def test_what_was_set_and_what_it_took_stand_in_the_file(tmp_path: Path) -> None:
     drift = t.boundary_drift(max_overhead=0.9, cka={"estimator": "biased"})
     t.train(tmp_path, drift, module=short, steps=1)
-    data = drift.drift.data
+    data = drift.drift.as_dict()
     assert {"every_n_steps": 3, "max_overhead": 0.9, "plugins": ["cka", "attn"], "data": "<list>"}.items() <= data[
         "settings"
     ].items()
@@ -271,7 +272,7 @@ def test_loggers_are_given_the_scalars_that_are_documented(tmp_path: Path) -> No
     loggers = [CSVLogger(tmp_path / "csv"), TensorBoardLogger(tmp_path / "board")]
     drift = t.boundary_drift(figures=True)
     t.train(tmp_path, drift, module=short_and_deep, steps=4, logger=loggers)
-    expected = {point["step"]: scalars(point) for point in drift.drift.data["points"]}
+    expected = {point.step: scalars(point) for point in drift.drift.points}
     names = {name for values in expected.values() for name in values}
     documented = ("li", "li_relative", "li_ci_width", "accepted", "status", "max/cka", "max/attn")
     assert {f"mspgt/{name}" for name in documented} <= names
@@ -349,7 +350,7 @@ def test_progress_bars_show_the_verdict_and_are_left_as_they_were(
     before = vars(bar).keys() - {"get_metrics"}
     t.train(tmp_path, drift, bar, module=short, steps=3, enable_progress_bar=True)
     text = shown.getvalue() + "".join(capsys.readouterr())
-    verdict = words(drift.drift.data["points"][0])
+    verdict = words(drift.drift.points[0])
     assert verdict.split()[-1] == "too_shallow"
     assert f"mspgt: {verdict}" in text or f"mspgt={verdict}" in text
     assert before <= vars(bar).keys()
@@ -365,11 +366,8 @@ def test_a_bar_that_was_changed_by_somebody_else_stays_changed(tmp_path: Path) -
 
 
 def test_words_are_few() -> None:
-    found = {"local_intermediate": {"layer": 3}, "intermediate_global": {"layer": 8}, "status": "ok"}
-    assert words({"verdicts": {"mspgt": found}}) == "3|8 ok"
-    assert words({"verdicts": {"mspgt": found | {"intermediate_global": None, "status": "one_peak"}}}) == "3 one_peak"
-    nothing = {"local_intermediate": None, "intermediate_global": None, "status": "no_peak"}
-    assert words({"verdicts": {"mspgt": nothing}}) == "no_peak"
+    points = example_drift().points
+    assert [words(points[i]) for i in (0, 2, 4, 8)] == ["no_peak", "one_peak", "4|10 unstable", "4|8 ok"]
 
 
 # ------------------------------------------------------------------------------------ trainings that end early

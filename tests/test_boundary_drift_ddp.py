@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import mspgt
+from mspgt.core.codec import plain
 
 HERE = Path(__file__).resolve().parent
 pytestmark = pytest.mark.slow
@@ -69,7 +70,7 @@ def test_the_first_rank_has_the_history_and_both_have_evaluated(folder: Path) ->
     assert first["last"] == second["last"] == 7
     found = mspgt.load(folder / "watched/drift")
     assert found.steps.tolist() == [0, 3, 6, 7]
-    assert found.data["provenance"]["world_size"] == 2
+    assert found.provenance.world_size == 2
 
 
 @pytest.mark.parametrize("name", ["watched", "one_batch", "plugin", "stops", "passes", "clocks"])
@@ -116,10 +117,10 @@ def test_the_result_is_that_of_one_process(
     labelled = {"data": t.LABELLED, "probe": t.PROBE} if name == "passes" else {}
     drift = t.boundary_drift(out=tmp_path / "d", **given, **labelled)
     t.train(tmp_path, drift, steps=1)
-    alone, together = drift.drift.data["points"][0], mspgt.load(folder / name / "drift").data["points"][0]
+    alone, together = plain(drift.drift.points[0]), plain(mspgt.load(folder / name / "drift").points[0])
     for part in ("signals", "verdicts", "replicates", "notes", "left_out"):
         assert together[part] == alone[part], part
-    assert drift.drift.data["data"] == mspgt.load(folder / name / "drift").data["data"]
+    assert drift.drift.data == mspgt.load(folder / name / "drift").data
 
 
 def test_a_training_that_goes_on_adds_to_the_history(folder: Path) -> None:
@@ -140,7 +141,7 @@ def test_a_plugin_that_raises_on_one_rank_is_left_out_on_all(folder: Path) -> No
 def test_a_rank_that_cannot_observe_stops_no_other(folder: Path) -> None:
     found = mspgt.load(folder / "stops/drift")
     assert found.steps.tolist() == [0]
-    told = "".join(found.data["left_out"])
+    told = "".join(found.left_out)
     assert all(f"step {step}" in told for step in (3, 6, 7))
     assert told.count("block 4 gives NaN or infinite activations") == 3
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ free = st.recursive(
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
-    start: int = kept_as("from")
+    start: Annotated[int, kept_as("from")]
     value: float = math.nan
     values: NDArray[np.float64] = field(default_factory=lambda: np.array([1.0, math.nan]))
     layers: NDArray[np.int64] = field(default_factory=lambda: np.array([1, 2]))

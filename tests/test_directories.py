@@ -122,7 +122,7 @@ def test_what_is_asked_to_be_replaced_is_replaced(base: dict[str, str], tmp_path
     shards = {p.name for p in (tmp_path / "r" / "state" / "data-0").iterdir()}
     second = mspgt.run(**base | {"limit": "50"}, out=tmp_path / "r", overwrite=True)
     assert not second.same_numbers(first)
-    assert second.data["data"]["sentences"] < first.data["data"]["sentences"]
+    assert second.data.sentences < first.data.sentences
     assert (tmp_path / "r" / "notes.txt").is_file()
     assert len((tmp_path / "r" / "run.log").read_text(encoding="utf-8").split("loading")) == 2
     assert {p.name for p in (tmp_path / "r" / "state" / "data-0").iterdir()} <= shards
@@ -210,7 +210,7 @@ def test_a_result_stands_for_its_directory(made: Path, monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="enough"):
         mspgt.intervene(run=result, boundaries="4,8")
     assert asked == [str(made / "r")]
-    result.directory = None  # that of a temporary run
+    result.at(None)  # that of a temporary run
     for given in (result, object()):
         with pytest.raises(UserError, match=r"^run=: give the run's directory"):
             mspgt.intervene(run=given, boundaries="4,8")

@@ -149,9 +149,8 @@ def test_options_are_declared_without_torch():
 
 SOUND = """
 import torch
-from mspgt.contracts.intervention import Intervention
-from mspgt.core.random import gaussian
-from mspgt.testing.interventions import InterventionConformance
+from mspgt import Intervention, gaussian
+from mspgt.testing import InterventionConformance
 
 def add(hidden, noise):
     return (hidden.float() + noise).to(hidden.dtype)

@@ -20,9 +20,8 @@ for _name, _tried in TRIED.items():
 SOUND = """
 import math
 import numpy as np
-from mspgt import UserError
-from mspgt.contracts.metric import Metric
-from mspgt.testing.metrics import MetricConformance
+from mspgt import Metric, UserError
+from mspgt.testing import MetricConformance
 
 class Length(Metric):
     summary = "characters of a text"

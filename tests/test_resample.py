@@ -68,19 +68,6 @@ def test_groups_without_documents_are_never_drawn():
     assert (weights.sum(1) == len(occupied)).all()
 
 
-def test_leave_one_out_leaves_each_document_out_once():
-    weights = resample.leave_one_out(units_of(5))
-    assert torch.equal(weights, 1 - torch.eye(5, dtype=torch.float64))
-
-
-def test_halves_share_no_document_and_leave_none_out():
-    first, second = resample.halves(units_of(21), 0, "c")
-    assert (first * second).sum() == 0
-    assert (first + second == 1).all()
-    assert first.sum() == 10
-    assert torch.equal(first, resample.halves(units_of(21), 0, "c")[0])
-
-
 def test_chunks_bound_the_replicates_and_do_not_change_the_curves():
     values = torch.randn(12, 4, dtype=torch.float64)
     weights = resample.multinomial_weights(units_of(12), 2 * resample.CHUNK + 7, 0, "c")

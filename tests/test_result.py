@@ -46,6 +46,12 @@ def test_signals_are_arrays_over_transitions(run: Run) -> None:
     assert cka.value.dtype == np.float64
 
 
+def test_a_curve_shows_itself_in_a_line(run: Run) -> None:
+    assert repr(run.signals["cka"]).startswith("<SignalCurve of 31 transitions, 1.8")
+    without = example_run(12, intervals=False).verdict().evidence
+    assert repr(without).endswith(", without intervals>")
+
+
 def test_boundaries_are_ours_and_say_where_they_lie(run: Run) -> None:
     lower, upper = run.boundaries
     assert (lower.layer, lower.relative, lower.ci) == (11, 11 / 32, (11, 11))

@@ -94,7 +94,7 @@ def test_rows_stand_in_canonical_order_of_their_sequences():
     merged = merge([state])
     assert [(k.document, k.sequence) for k in merged.keys] == [("a", 9), ("a", 10), ("b", 1)]
     assert merged.tables["t"].columns["x"].tolist() == [4, 3, 1, 2]
-    assert merged.documents("t") == ["a", "a", "b", "b"]
+    assert [merged.keys[i].document for i in merged.tables["t"].sequence] == ["a", "a", "b", "b"]
 
 
 def test_a_sequence_seen_twice_is_an_error_that_names_it():

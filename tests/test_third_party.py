@@ -7,30 +7,40 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
+import torch
 
 from mspgt.contracts import registry
 from mspgt.core.errors import PluginError, UserError
-from mspgt.testing import SignalConformance
+from mspgt.measure.evaluate import Measured, Rule, evaluate
+from mspgt.testing import SignalConformance, measure, planted_corpus
 
 pytest_plugins = ["pytester"]
 
 MINE = '''
 import torch
-from mspgt import SumSignal
+from mspgt import Lines, Report, Series, SumSignal
 
 
 class Turn(SumSignal):
     """How far a block turns the residual stream: mean cosine distance between neighbouring blocks."""
 
     summary = "mean cosine distance between neighbouring blocks"
+    series = (Series("growth", summary="norm of a block's output over that of the block before"),)
+    figures = (Lines("turn-growth", ("growth",), "Growth of the residual stream", "ratio of norms"),)
 
     def sums(self, lower, upper, content):
         distance = 1 - torch.cosine_similarity(lower, upper, dim=-1)  # (sequence, token)
-        return torch.stack([(distance * content).sum(1), content.sum(1)], dim=1)
+        growth = upper.norm(dim=-1) / lower.norm(dim=-1)
+        return torch.stack([(distance * content).sum(1), (growth * content).sum(1), content.sum(1)], dim=1)
 
     def value(self, sums):
-        return sums[..., 0] / sums[..., 1]
+        return sums[..., 0] / sums[..., -1]
+
+    def report(self, prepared):
+        sums = prepared.sum(0)  # (transition, field)
+        return Report(details={"tokens": int(sums[0, -1])}, series={"growth": sums[:, 1] / sums[:, 2]})
 '''
 """a whole third-party signal"""
 
@@ -95,7 +105,7 @@ def test_a_plugin_is_not_imported_before_it_is_used(installed):
 def test_a_clash_with_a_built_in_names_both(installed):
     installed({"cka": "mine_package:Turn"})
     with pytest.raises(
-        UserError, match=r"'cka': mspgt\.plugins\.cka:CKA of mspgt and mine_package:Turn of mine-package"
+        UserError, match=r"'cka': mspgt\.plugins\.signals\.cka\.cka:CKA of mspgt and mine_package:Turn of mine-package"
     ):
         registry.signals()
 
@@ -129,6 +139,35 @@ def test_a_plugin_that_cannot_be_built_is_named_with_its_version(installed):
     installed({"mine": "mine_package:Turn"}, source=source)
     with pytest.raises(PluginError, match=r"'mine' of mine-package 0\.3 could not be built \(ValueError: no weights"):
         registry.create_signal("mine", {})
+
+
+@pytest.mark.parametrize(
+    ("need", "sentence"),
+    [
+        ("gradient", r"it needs gradient \(gradients .*\), which this version does not give; leave the signal out"),
+        ("own_passes", r"it needs own_passes \(forward passes .*\), which this version does not give"),
+        ("head", r"it needs head \(.*logits.*\), which this version does not give"),
+        ("atention", r"unknown need 'atention'\. Did you mean 'attention'\? Available: attention, gradient, head"),
+    ],
+)
+def test_a_need_that_is_not_met_is_refused_before_anything_is_done(installed, need, sentence):
+    installed({"mine": "mine_package:Turn"}, source=MINE + f"\n    needs = frozenset({{'labels', {need!r}}})\n")
+    with pytest.raises(PluginError, match=rf"^plugin 'mine' of mine-package 0\.3: {sentence}"):
+        registry.create_signal("mine", {})
+
+
+def test_its_series_and_figure_stand_beside_its_curve(installed):
+    installed({"mine": "mine_package:Turn"})
+    corpus = planted_corpus(documents=12)
+    through = measure(registry.create_signal("mine", {}), corpus.batches())
+    measured = {"mine": Measured(through.signal, through.state, None, "planted")}
+    found = evaluate(measured, corpus.blocks, Rule({}, None, 10, 0)).signals["mine"]
+    tokens = torch.cat([s.hidden[1:, s.content] for s in corpus.sequences], dim=1).norm(dim=-1)  # (block, token)
+    growth = found.series["growth"]
+    assert (growth.axis, list(growth.rows)) == ("transition", list(range(1, corpus.blocks)))
+    np.testing.assert_allclose(growth.values["growth"], (tokens[1:] / tokens[:-1]).mean(1), rtol=1e-5)
+    assert [figure.name for figure in found.figures] == ["turn-growth"]
+    assert found.details["tokens"] == tokens.shape[1]
 
 
 AUTHORS_TEST = """

@@ -21,8 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mspgt import Intervention, Metric
-from mspgt.core.options import option
+from mspgt import Intervention, Metric, option
 
 
 @dataclass(frozen=True)

@@ -16,20 +16,27 @@ from mspgt.results.drift import Drift
 
 PACKAGE = '''
 import torch
-from mspgt import SumSignal
+from mspgt import Lines, Report, Series, SumSignal
 
 
 class Turn(SumSignal):
     """How far a block turns the residual stream: mean cosine distance between neighbouring blocks."""
 
     summary = "mean cosine distance between neighbouring blocks"
+    series = (Series("growth", summary="norm of a block's output over that of the block before"),)
+    figures = (Lines("turn-growth", ("growth",), "Growth of the residual stream", "ratio of norms"),)
 
     def sums(self, lower, upper, content):
         distance = 1 - torch.cosine_similarity(lower, upper, dim=-1)  # (sequence, token)
-        return torch.stack([(distance * content).sum(1), content.sum(1)], dim=1)
+        growth = upper.norm(dim=-1) / lower.norm(dim=-1)
+        return torch.stack([(distance * content).sum(1), (growth * content).sum(1), content.sum(1)], dim=1)
 
     def value(self, sums):
-        return sums[..., 0] / sums[..., 1]
+        return sums[..., 0] / sums[..., -1]
+
+    def report(self, prepared):
+        sums = prepared.sum(0)  # (transition, field)
+        return Report(details={"tokens": int(sums[0, -1])}, series={"growth": sums[:, 1] / sums[:, 2]})
 
 
 class Stumbles(Turn):

@@ -71,10 +71,6 @@ class State:
         }
         return State(self.keys, tables, {name: total.cpu() for name, total in self.totals.items()}, self.names)
 
-    def documents(self, table: str) -> list[str]:
-        """The document of each row of a table."""
-        return [self.keys[i].document for i in self.tables[table].sequence.tolist()]
-
 
 def merge(states: Iterable[State], spill: Path | None = None) -> State:
     """Union of states over disjoint sequences, in canonical key order.

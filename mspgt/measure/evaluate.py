@@ -63,7 +63,7 @@ class Rule:
     confidence: float = 0.95
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SignalCurve(Curve):
     """A signal at each transition, in its own unit.
 

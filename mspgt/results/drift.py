@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mspgt.core.errors import UserError
-from mspgt.core.files import write_atomically
 from mspgt.core.provenance import Provenance
 from mspgt.measure.corpora import CorpusFacts
 from mspgt.measure.evaluate import Bootstrap
-from mspgt.measure.history import Point
+from mspgt.measure.history import History, Point
 from mspgt.models.facts import ModelFacts
 from mspgt.results.kinds import Kind, resolve
 from mspgt.results.result import Result
@@ -26,6 +25,8 @@ from mspgt.results.run import Run
 from mspgt.stats.boundaries import RULES
 from mspgt.stats.changes import Change, Shift
 from mspgt.stats.paired.answers import Prediction
+
+SAVING_TABLES = "mspgt.show.saving:save_tables"
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,24 @@ class Drift(Result):
             if verdict.accepted and verdict.layers is None:
                 raise ValueError(f"at step {point.step:,}, verdicts.{rule} is accepted without two boundaries")
 
+    @classmethod
+    def from_history(cls, history: History, **others: Any) -> Drift:
+        """The drift of a history, which has a point at least.
+
+        Parameters
+        ----------
+        others: the fields that a history does not know.
+        """
+        if history.bootstrap is None:
+            raise ValueError("it holds no points")
+        return cls(
+            bootstrap=history.bootstrap,
+            points=tuple(history.points),
+            changes=tuple(history.changes),
+            overall=history.overall,
+            **{"prediction_3_2": None, **others},
+        )
+
     @property
     def n_layers(self) -> int:
         """Number of blocks."""
@@ -183,6 +202,5 @@ class Drift(Result):
         MachineError: the directory cannot be written.
         """
         root = super().save_data(directory)
-        for name, table in resolve(self.kind.shown).tables.items():
-            write_atomically(root / table.file, self.to_csv(name))
+        resolve(SAVING_TABLES)(self, root)
         return root

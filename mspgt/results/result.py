@@ -146,7 +146,7 @@ class Result:
 
     def __repr__(self) -> str:
         shown = resolve(self.kind.shown)
-        lines = {**shown.subjects(self), "found": shown.headline(self)}
+        lines = {**shown.subjects(self), **shown.answers(self), "found": shown.headline(self)}
         return "\n".join([f"mspgt.{type(self).__name__}", *(f"  {name:<9} {text}" for name, text in lines.items())])
 
     def _repr_html_(self) -> str:

@@ -119,7 +119,7 @@ class Column:
     head: what people read; the key in words where empty.
     ends: names of the two further columns that a CSV file has for the ends of intervals; none where empty.
     gives_way: 0 if it is always there, 2 if it goes before intervals are shortened, 1 if it goes last of all.
-    stands_in: whether it is shown only in place of columns that gave way first.
+    stands_in: whether a terminal shows it only in place of columns that gave way first.
     left: whether its cells are aligned to the left.
     strong: whether its cells are emphasised.
     """

@@ -95,7 +95,7 @@ class Card:
 class Cards:
     """Cards side by side."""
 
-    cards: tuple[Card | VerdictCard, ...]
+    cards: tuple[Card | VerdictCard | Drawing, ...]
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,7 @@ class Shown(Generic[R]):
     kicker: what a page of this kind is about, in one phrase.
     headline: the answer in one plain sentence.
     subjects: what was looked at and how, label -> text; below the headline and in `repr`.
+    answers: what else was found, label -> text; in `repr`.
     figures: name -> figure; the first is what `plot` draws.
     tables: name -> table; the first is what `to_rows` gives.
     sections: of the page; `drawn` holds the figures there are, by name.
@@ -201,5 +202,6 @@ class Shown(Generic[R]):
     sections: Callable[[R, Mapping[str, Drawing]], Iterable[Section]]
     terminal: Callable[[R], Iterable[Line | Grid]]
     notebook: Callable[[R], Iterable[Part]] | None = None
+    answers: Callable[[R], Mapping[str, str]] = lambda _: {}
     more_figures: Callable[[R], Mapping[str, FigureOf[R]]] | None = None
     """further figures that depend on the result, such as those that its signals declare"""

@@ -71,16 +71,17 @@ def table(grid: Grid, width: int) -> list[RenderableType]:
 def _ways(grid: Grid) -> Iterator[tuple[str, tuple[Column, ...]]]:
     """How intervals are shown, and the columns that are left out; from full to narrow."""
     early, late = (tuple(c for c in grid.columns if c.gives_way >= least) for least in (2, 1))
+    whole = tuple(column for column in grid.columns if column.stands_in)
     intervals = any(_has_interval(row) for row in grid.rows)
     for form in FORMS if intervals else FORMS[-1:]:
-        for hidden in dict.fromkeys(((), early)):
+        for hidden in dict.fromkeys((whole, early or whole)):
             yield form, hidden
     yield FORMS[-1], late
 
 
 def _gave_way(grid: Grid, form: str, hidden: Sequence[Column]) -> Iterator[str]:
     there = f"in {grid.elsewhere}" if grid.elsewhere else "in the file"
-    if named := [column.title for column in hidden if column.title.strip()]:
+    if named := [column.title for column in hidden if column.title.strip() and not column.stands_in]:
         yield f"{' and '.join(named)} did not fit and {'is' if len(named) == 1 else 'are'} {there}"
     if any(_has_interval(row) for row in grid.rows):
         if form == "half":

@@ -85,7 +85,7 @@ def _rows(verdict: Verdict) -> Iterator[Row]:
         low, high = boundary.ci or (math.nan, math.nan)
         cells = (
             Cell(wording.title(verdict.rule), value=verdict.rule),
-            Cell(name, name),
+            Cell(name),
             Number(value=boundary.layer, low=low, high=high, show="{:.0f}".format),
             share(boundary.relative),
             Cell(runs(boundary.hpd or ())),

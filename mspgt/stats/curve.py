@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Curve:
     """A quantity at each transition, with its interval.
 
@@ -40,6 +40,11 @@ class Curve:
         return cls(
             np.arange(1, len(value) + 1), _finite(value), *(none if e is None else _finite(e) for e in (low, high))
         )
+
+    def __repr__(self) -> str:
+        span = f"{np.nanmin(self.value):.4g} to {np.nanmax(self.value):.4g}" if self else "no values"
+        without = "" if self.has_intervals else ", without intervals"
+        return f"<{type(self).__name__} of {len(self.transition)} transitions, {span}{without}>"
 
     def __bool__(self) -> bool:
         return bool(np.isfinite(self.value).any())

@@ -30,5 +30,7 @@ SHOWN: Shown[Run] = Shown(
     },
     sections=page.sections,
     terminal=page.terminal,
+    notebook=page.notebook,
+    answers=page.answers,
     more_figures=figures.declared,
 )

@@ -11,6 +11,7 @@ from mspgt.show import wording
 from mspgt.show.grid import Grid
 from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Part, Section, Sentences
 from mspgt.show.run import tables
+from mspgt.show.run.figures import evidence
 from mspgt.show.series import series_tables
 from mspgt.show.verdicts import boundaries, side_by_side, verdict_card
 from mspgt.stats.boundaries import Verdict
@@ -25,8 +26,18 @@ def subjects(run: Run) -> dict[str, str]:
         "model": wording.describe_model(run.model),
         "data": wording.describe_data(run.data),
         "signals": f"{', '.join(run.signals)}, with {wording.describe_intervals(run.bootstrap)}",
-        **{verdict.rule: wording.summary(verdict) for verdict in run.rules},
     }
+
+
+def answers(run: Run) -> dict[str, str]:
+    """The verdict of each rule."""
+    return {verdict.rule: wording.summary(verdict) for verdict in run.rules}
+
+
+def notebook(run: Run) -> Iterator[Grid | Drawing]:
+    """The boundaries by both rules, and the evidence."""
+    yield side_by_side(run.rules)
+    yield Drawing("evidence", evidence(run), wording.in_full(run.verdict()))
 
 
 def terminal(run: Run) -> Iterator[Line | Grid]:
@@ -45,12 +56,12 @@ def terminal(run: Run) -> Iterator[Line | Grid]:
 
 def sections(run: Run, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
     """The page: verdicts first, then what they rest on, then how it was made."""
-    evidence = tuple(_described(drawn[name], run.verdict(rule)) for name, rule in EVIDENCE.items() if name in drawn)
+    drawings = tuple(_described(drawn[name], run.verdict(rule)) for name, rule in EVIDENCE.items() if name in drawn)
     placed = boundaries(run.rules, run.confidence)
     nowhere = Line.of("Neither rule places boundaries in this model.")
     yield Section("verdicts", "Verdicts", (Cards(tuple(verdict_card(v, run.confidence) for v in run.rules)),))
     yield Section("left-out", "Left out", _sentences(run.left_out, warn=True))
-    yield Section("evidence", "Evidence", evidence)
+    yield Section("evidence", "Evidence", drawings)
     yield Section("boundaries", "Boundaries", (placed if placed.rows else nowhere,))
     yield Section("signals", "Signals", tuple(_signals(run, drawn)))
     yield Section("transitions", "Every transition", (tables.transitions(run),))
@@ -62,9 +73,8 @@ def _signals(run: Run, drawn: Mapping[str, Drawing]) -> Iterator[Part]:
     """Curves, the figures that signals declare, and what each reports beside its curve."""
     if "signals" in drawn:
         yield drawn["signals"]
-    declared = [figure for name, figure in drawn.items() if name not in (*EVIDENCE, "signals")]
-    if declared:
-        yield Cards(tuple(Card("", (figure,)) for figure in declared))
+    if declared := tuple(figure for name, figure in drawn.items() if name not in (*EVIDENCE, "signals")):
+        yield Cards(declared)
     for name, curve in run.signals.items():
         facts = tables.facts(curve)
         parts: tuple[Grid | Facts | Folded, ...] = (

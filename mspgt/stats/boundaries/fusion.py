@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -28,13 +28,6 @@ def by_maximum(curves: Floats) -> Floats:
     """
     top = curves.max(axis=-1, keepdims=True)
     return np.where(top > 0, curves / np.where(top > 0, top, 1), 0.0)
-
-
-def by_range(curves: Floats) -> Floats:
-    """(S - min S) / (max S - min S): (..., transition) in [0, 1]; a constant curve gives zeros."""
-    low = curves.min(axis=-1, keepdims=True)
-    span = curves.max(axis=-1, keepdims=True) - low
-    return np.where(span > 0, (curves - low) / np.where(span > 0, span, 1), 0.0)
 
 
 def excess(curves: Floats) -> Floats:
@@ -63,11 +56,7 @@ def by_spread(curves: Floats) -> Floats:
     return z / (z + HALF_SCALE)
 
 
-NORMALISATIONS: Mapping[str, Callable[[Floats], Floats]] = {
-    "max": by_maximum,
-    "minmax": by_range,
-    "robust": by_spread,
-}
+NORMALISATIONS: dict[str, Callable[[Floats], Floats]] = {"max": by_maximum, "robust": by_spread}
 
 
 def fuse(curves: Floats, weights: Floats, normalisation: str) -> Floats:

@@ -27,7 +27,7 @@ SERIES = (
     Series("s2_raw", summary="|dP|/P, the paper's"),
     Series("s2_debiased", summary="without the part that noise explains"),
     Series("standard_error", summary="of S2, over documents and seeds"),
-    Series("f1", "block", columns="task", summary="micro-averaged F1 on documents held out"),
+    Series("f1", "block", columns="task", summary="micro-averaged F1 on documents held out", folded=False),
     Series("f1_macro", "block", columns="task", summary="mean F1 of classes"),
     Series("f1_seed_sd", "block", columns="task", summary="standard deviation of F1 over seeds", optional=True),
     Series("v_information", "block", "nat", columns="task", summary="entropy of classes less cross-entropy"),
