@@ -169,7 +169,7 @@ def test_gamma_and_kappa_stand_in_the_first_sentence():
     numbers = coefficients(found, "it")["length_variance"]
     gamma = next(g.percent for g in numbers.gamma if g.sigma == 0.1)
     said = found.reasons[0]
-    assert f"gamma of length_variance at sigma=0.1 is {gamma['value']:+.3g}% [{gamma['low']:.3g}, " in said
+    assert f"gamma of length_variance at sigma=0.1 is {gamma.value:+.3g}% [{gamma.low:.3g}, " in said
     assert f"kappa {numbers.kappa.percent.value:+.3g}% [" in said
 
 

@@ -14,7 +14,7 @@ from mspgt.stats.paired.hypothesis_tests import paired_t, swap_test
 from mspgt.stats.paired.intervals import metric_values
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
-from tests.example_behaviour import planned
+from example_behaviour import planned
 
 LABELS = 4
 EVEN = np.full(LABELS, 1 / LABELS)

@@ -18,7 +18,7 @@ from mspgt.stats.paired.intervals import fieller, metric_values
 from mspgt.stats.paired.records import Estimate, Test
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
-from tests.example_behaviour import planned
+from example_behaviour import planned
 
 CONDITIONS = ("baseline", "local", "intermediate", "global", "random_window")
 PAIR = ("baseline", "local")

@@ -13,7 +13,7 @@ from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
 from mspgt.stats.paired.selection import selection, selection_notes, undefined
 from mspgt.stats.paired.verdicts import local_lexical, prediction_2_1
-from tests.example_behaviour import planned
+from example_behaviour import planned
 
 MAIN = {s: s for s in SCALES}
 

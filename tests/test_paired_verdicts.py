@@ -16,7 +16,7 @@ from mspgt.stats.paired.records import Effect, Estimate, Test
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
 from mspgt.stats.paired.verdicts import global_coherence, global_diversity, local_lexical, prediction_2_1
-from tests.example_behaviour import planned as design
+from example_behaviour import planned as design
 
 MAIN = {s: s for s in SCALES}
 
