@@ -57,6 +57,11 @@ MOVED: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
         r"(.*signals\.cka)\.details\.matrix\[(\d+)\]\[(\d+)\]",
         lambda found: f"{found[1]}.series.matrix.values.{int(found[3]) + 1}[{found[2]}]",
     ),
+    (r"(.*signals\.cka)\.details\.zscore_sensitivity", r"\1.series.zscore_sensitivity.values"),
+    (r"(.*signals\.probe)\.details\.tasks\.(\w+)\.validation_loss_by_epoch", r"\1.series.validation_loss.values.\2"),
+    (r"(.*signals\.probe)\.details\.tasks\.(\w+)\.(\w+)", r"\1.series.\3.values.\2"),
+    (r"(.*signals\.attn)\.details\.value_by_position", r"\1.series.value_by_position.values"),
+    (r"(.*signals\.attn)\.details\.unit", r"\1.unit"),
     (r"(.*signals\.\w+)\.details\.(\w+)", r"\1.series.\2.values.\2"),
 )
 """(old pattern, new): the first whose new path exists counts; where none does, the value is looked for where it was"""

@@ -22,7 +22,7 @@ from mspgt.callbacks.shown import OnBar, attempted, log_figure, log_scalars, sai
 from mspgt.callbacks.watch import Watch
 from mspgt.config.keys import plain_value
 from mspgt.core.errors import UserError
-from mspgt.measure.passes import Alone, Ranks
+from mspgt.measure.ranks import Alone, Ranks
 from mspgt.models.forward import random_state
 from mspgt.results.drift import Drift
 
@@ -55,7 +55,7 @@ class BoundaryDrift(L.Callback):
     data: the held-out corpus: whatever ``data=`` of `mspgt run` accepts, or a loader of ready batches
         (`mspgt.data.ready`). It is read when training starts, and kept in main memory while it lasts.
     tokenizer: id, folder or object; the model's own where None. Ready batches need none.
-    plugins: signals; ``probe`` needs a corpus with labels.
+    plugins: signals; one that needs labels needs a corpus with them.
     every_n_steps: optimizer steps (`Trainer.global_step`) between evaluations.
     model: dotted path of the transformer inside the LightningModule; the one Hugging Face model in it where None.
     labels: second corpus with gold labels, for the probes.

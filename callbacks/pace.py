@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mspgt.core.errors import UserError
-from mspgt.measure.passes import Ranks
+from mspgt.measure.ranks import Ranks
 from mspgt.results.drift import Overhead
 
 

@@ -85,7 +85,7 @@ class Record:
             left_out=outcome.left_out,
         )
         facts = self._known
-        self._facts = replace(facts, data=outcome.data, provenance=facts.provenance.lasted(self._started))
+        self._facts = replace(facts, data=outcome.data, provenance=facts.provenance.since(self._started))
         return point
 
     def drift(self, overhead: Overhead) -> Drift:

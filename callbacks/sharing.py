@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mspgt.core.errors import UserError
-from mspgt.measure.passes import Alone, Ranks
+from mspgt.measure.ranks import Alone, Ranks
 
 PATIENCE = timedelta(hours=12)
 """more than the first rank ever takes to fit and evaluate while the others wait"""

@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 
 from mspgt import data
-from mspgt.config.keys import plain_value
 from mspgt.config.run import RunConfig
 from mspgt.contracts.batch import Batch
 from mspgt.core.errors import UserError
@@ -19,7 +18,9 @@ from mspgt.data.ready import Ready, is_ready
 from mspgt.measure.assess import evaluate_measured, make_signals
 from mspgt.measure.corpora import CorpusFacts, CorpusSource, corpus_facts
 from mspgt.measure.evaluate import Evaluation
-from mspgt.measure.passes import Measurement, Passes, Ranks, agreed
+from mspgt.measure.memory import InMemory
+from mspgt.measure.passes import Homes, make_passes, measured
+from mspgt.measure.ranks import Ranks, agreed
 from mspgt.models.capture import prove
 from mspgt.models.inside import describe_inside
 
@@ -72,11 +73,8 @@ class Watch:
         self.corpora: dict[str, Sequence[Batch]] = {}
         self.sources: dict[str, CorpusSource] = {}
         with agreed(ranks):
-            signals = make_signals(config, device)
-            labelled = {name for name, signal in signals.items() if "labels" in signal.needs}
-            home = {n: "labels" if labels is not None and n in labelled else "data" for n in signals}
-            sources = {"data": data} | ({"labels": labels} if "labels" in home.values() else {})
-            ready = {corpus: is_ready(source) for corpus, source in sources.items()}
+            self._homes = homes = Homes.given(make_signals(config, device), data, labels)
+            ready = {corpus: is_ready(source) for corpus, source in homes.sources.items()}
             self.model = describe_inside(
                 module,
                 path,
@@ -84,13 +82,12 @@ class Watch:
                 needs_tokenizer=not all(ready.values()),
                 layers_path=config.options.layers_path,
             )
-            self._prove(attention=any("attention" in signal.needs for signal in signals.values()))
-            for corpus, source in sources.items():
-                tasks = any(home[name] == corpus for name in labelled)
-                read = self._ready(corpus, source) if ready[corpus] else self._read(corpus, source, tasks)
-                self.corpora[corpus], self.sources[corpus] = read
+            if note := prove(self.model.model, self.model.blocks, attention=homes.needs_attention).note:
+                self.notes.append(note)
+            for corpus, source in homes.sources.items():
+                read = self._ready if ready[corpus] else self._read
+                self.corpora[corpus], self.sources[corpus] = read(corpus, source)
         self._require_the_same()
-        self._passes = Passes(signals, home, self.corpora, ranks)
 
     def evaluate(self) -> Outcome | None:
         """Measure the model as it is now; None in all processes but the first.
@@ -99,10 +96,12 @@ class Watch:
         ------
         UserError: it cannot be measured or evaluated; the same in every process.
         """
-        found, outcome = self._passes(self.model), None
+        memory, notes = InMemory(self.corpora, self._ranks), list[str]()
+        failures = make_passes(self._homes, self.model, memory, memory, notes)
+        outcome = None
         with agreed(self._ranks):  # the others wait here: in a collective of the training they would lose patience
-            if found is not None:
-                outcome = self._outcome(found)
+            if memory.first:
+                outcome = self._outcome(memory, failures, notes)
         return outcome
 
     @property
@@ -127,20 +126,15 @@ class Watch:
             world_size=self._ranks.world,
         )
 
-    def _outcome(self, found: Measurement) -> Outcome:
-        evaluation = evaluate_measured(
-            found.measured, self.model.n_layers, self._config, found.failures, say=lambda _: None
-        )
+    def _outcome(self, memory: InMemory, failures: dict[str, str], notes: list[str]) -> Outcome:
+        found = measured(self._homes, memory, failures, _silent)
+        evaluation = evaluate_measured(found, self.model.n_layers, self._config, failures, _silent)
         return Outcome(
             evaluation,
-            corpus_facts(self.sources, found.readings),
-            [*found.notes, *evaluation.notes],
-            [*found.failures.values(), *evaluation.left_out],
+            corpus_facts(self.sources, memory.readings),
+            [*notes, *evaluation.notes],
+            [*failures.values(), *evaluation.left_out],
         )
-
-    def _prove(self, attention: bool) -> None:
-        if note := prove(self.model.model, self.model.blocks, attention=attention).note:
-            self.notes.append(note)
 
     def _ready(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusSource]:
         """Ready batches in memory, and which they are."""
@@ -156,22 +150,16 @@ class Watch:
         self.notes += ready.notes
         return ready.batches, CorpusSource(ready.name, ready.sha256, limit, tuple(ready.flags))
 
-    def _read(self, corpus: str, source: Any, labelled: bool) -> tuple[Sequence[Batch], CorpusSource]:
+    def _read(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusSource]:
         """A corpus in memory, and which it is."""
         o = self._config.options
         opened = data.load(source, limit=o.limit, seed=o.seed, corpus=corpus)
-        reading = data.Reading(
-            opened,
-            self.model.tokenizer,
-            max_length=min(o.max_length, self.model.context_length or o.max_length),
-            batch_tokens=o.batch_tokens,
-            context=o.context,
-        )
-        batches = list(reading.batches(opened.tasks if labelled else ()))
+        reading = data.Reading.of(opened, self.model, o)
+        batches = list(reading.batches(opened.tasks if self._homes.labelled(corpus) else ()))
         if not batches:
             raise UserError(f"{corpus}= holds nothing that can be read: {' '.join(reading.notes)}")
         self.notes += reading.notes
-        return batches, CorpusSource(plain_value(opened.name), opened.sha256, opened.limit, tuple(opened.flags))
+        return batches, CorpusSource.of(opened)
 
     def _require_the_same(self) -> None:
         """Refuse processes that have read something else than the first."""
@@ -182,6 +170,10 @@ class Watch:
                     f"{corpus}= gives other batches on rank {rank} than on rank 0: give every rank the same corpus, in "
                     "the same order, and not one that a sampler deals to them; the callback deals it itself."
                 )
+
+
+def _silent(sentence: str) -> None:
+    """Nothing is said while a model trains."""
 
 
 def _digest(batches: Sequence[Batch]) -> str:

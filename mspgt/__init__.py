@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _NAMES = {
-    "mspgt.experiments": ("drift", "intervene", "run"),
+    "mspgt.experiments.entry": ("drift", "intervene", "run"),
     "mspgt.results.drift": ("Drift",),
     "mspgt.results.intervention": ("Behaviour",),
     "mspgt.results.loading": ("load",),
@@ -61,9 +61,9 @@ if TYPE_CHECKING:
     from mspgt.core.state import Table as Table
     from mspgt.core.state import Units as Units
     from mspgt.core.state import stable_code as stable_code
-    from mspgt.experiments import drift as drift
-    from mspgt.experiments import intervene as intervene
-    from mspgt.experiments import run as run
+    from mspgt.experiments.entry import drift as drift
+    from mspgt.experiments.entry import intervene as intervene
+    from mspgt.experiments.entry import run as run
     from mspgt.results.drift import Drift as Drift
     from mspgt.results.intervention import Behaviour as Behaviour
     from mspgt.results.loading import load as load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -232,8 +232,8 @@ def numbers(drift: Any) -> dict[str, Any]:
 
 def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
     """Where two things differ in the least."""
-    if isinstance(one, Seen) and isinstance(other, Seen):
-        one, other = ({f.name: getattr(seen, f.name) for f in fields(seen)} for seen in (one, other))
+    if is_dataclass(one) and type(one) is type(other):
+        one, other = ({f.name: getattr(record, f.name) for f in fields(record)} for record in (one, other))
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         if one.dtype != other.dtype or not torch.equal(one.nan_to_num(), other.nan_to_num()):
             yield where
@@ -248,7 +248,7 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
         for i, (a, b) in enumerate(zip(one, other, strict=False)):
             yield from differences(a, b, f"{where}[{i}]")
     elif isinstance(one, np.ndarray):
-        if not np.array_equal(one, other):
+        if not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
             yield where
     elif type(one) is not type(other) or one != other:
         yield f"{where}: {one!r} and {other!r}"

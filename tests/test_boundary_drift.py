@@ -489,7 +489,7 @@ def test_a_signal_that_raises_is_left_out_of_the_point_and_the_training_goes_on(
     watched, _ = t.train(tmp_path / "watched", fails, drift, module=short, steps=6)
     assert list(t.differences(plain, watched)) == []
     assert at(drift.drift) == [0, 3, 6]
-    assert [set(point.findings.signals) for point in drift.drift.points] == [{"cka", "attn"}, {"cka"}, {"cka"}]
+    assert [set(point.signals) for point in drift.drift.points] == [{"cka", "attn"}, {"cka"}, {"cka"}]
     for point in drift.drift.points[1:]:
         (sentence,) = point.left_out
         assert "attn" in sentence

@@ -134,7 +134,7 @@ def test_a_plugin_that_raises_on_one_rank_is_left_out_on_all(folder: Path) -> No
     found = mspgt.load(folder / "plugin/drift")
     assert found.steps.tolist() == [0, 3, 6, 7]
     for point in found.points:
-        assert [*point.findings.signals] == ["cka"]
+        assert [*point.signals] == ["cka"]
         assert any("attn" in sentence and "no luck here" in sentence for sentence in point.left_out)
 
 

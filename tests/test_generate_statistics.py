@@ -178,7 +178,7 @@ def test_the_bank_is_a_fair_sample() -> None:
     sequence = torch.arange(100.0)[:, None, None].expand(100, 60, 1)
     state = merge(observe([one_batch(torch.cat([position, sequence], 2))]))
     rows = state.tables["bank"].columns["hidden"][:, 0]
-    assert state.documents("bank") == [f"d{int(row[1]):03d}" for row in rows]
+    assert [state.keys[i].document for i in state.tables["bank"].sequence] == [f"d{int(row[1]):03d}" for row in rows]
     bank = statistics_of(state)[1].bank
     spread = [60 / 12**0.5, 100 / 12**0.5]
     error = (bank.mean(0) - torch.tensor([29.5, 49.5])) / (torch.tensor(spread) / BANK**0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from mspgt.contracts.signal import Fitted, Signal, SumSignal
 from mspgt.core.errors import UserError
 from mspgt.core.state import State
 from mspgt.measure import passes
-from mspgt.measure.assess import data_block, evaluate_measured, make_signals
+from mspgt.measure.assess import evaluate_measured, make_signals
+from mspgt.measure.corpora import CorpusSource, corpus_facts
 from mspgt.measure.passes import Alone, Measurement, Passes
 from mspgt.models import LoadedModel
 from mspgt.results.result import Result
@@ -90,17 +92,16 @@ def of_first(answers: Sequence[Any]) -> Measurement:
 
 
 def told(found: Measurement | None, **keys: Any) -> dict[str, Any]:
-    """What follows from a measurement, as result.json has it."""
+    """What follows from a measurement, as the record of a run has it."""
     assert found is not None
     evaluation = evaluate_measured(found.measured, 4, config(**keys), found.failures, lambda _: None)
-    entry = {"data": {"name": "data", "flags": []}}
     return {
         "signals": evaluation.signals,
         "verdicts": evaluation.verdicts,
         "bootstrap": evaluation.bootstrap,
         "notes": [*found.notes, *evaluation.notes],
         "left_out": [*found.failures.values(), *evaluation.left_out],
-        "read": {k: v for k, v in data_block(entry, found.readings).items() if k not in ("name", "flags")},
+        "data": corpus_facts({"data": CorpusSource("data", None, None, ())}, found.readings),
     }
 
 
@@ -147,12 +148,13 @@ def test_one_process_finds_what_a_run_finds(name: str, tmp_path: Path, monkeypat
         accelerator="cpu",
         out=tmp_path / "run",
         **SETTINGS[name],
-    ).data
+    )
     found = told(measure(of(name), corpus(labels=name == "probe")), **SETTINGS[name])
-    for block in ("signals", "verdicts", "bootstrap", "left_out"):
-        assert not list(t.differences(run[block], found[block])), block
-    assert found["read"] == {key: run["data"][key] for key in found["read"]}
-    assert set(found["notes"]) <= set(run["notes"])
+    for part in ("signals", "verdicts", "bootstrap"):
+        assert not list(t.differences(getattr(run, part), found[part])), part
+    assert list(run.left_out) == found["left_out"]
+    assert replace(found["data"], name=run.data.name, flags=run.data.flags) == run.data
+    assert set(found["notes"]) <= set(run.notes)
 
 
 def test_signals_with_more_passes_than_others_have_all_of_them() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import mspgt
 from mspgt.contracts import registry
 from mspgt.core.errors import PluginError, UserError
 from mspgt.measure.evaluate import Measured, Rule, evaluate
@@ -168,6 +169,20 @@ def test_its_series_and_figure_stand_beside_its_curve(installed):
     np.testing.assert_allclose(growth.values["growth"], (tokens[1:] / tokens[:-1]).mean(1), rtol=1e-5)
     assert [figure.name for figure in found.figures] == ["turn-growth"]
     assert found.details["tokens"] == tokens.shape[1]
+
+
+def test_its_series_and_figure_are_shown_like_those_of_a_built_in_one(installed, tmp_path):
+    installed({"mine": "mine_package:Turn"})
+    out = tmp_path / "run"
+    mspgt.run(model="tiny-llama-a", data="grammar", limit=80, plugins="mine", bootstrap=20, accelerator="cpu", out=out)
+    run = mspgt.load(out)
+    growth = run.signals["mine"].series["growth"].values["growth"]
+    assert [row["value"] for row in run.to_rows("series") if row["series"] == "growth"] == growth.tolist()
+    assert "growth" in (out / "series.csv").read_text()
+    assert "<svg" in (out / "figures/turn-growth.svg").read_text()
+    page = (out / "report.html").read_text()
+    assert "Growth of the residual stream" in page
+    assert "norm of a block's output over that of the block before" in page.replace("&#39;", "'")
 
 
 AUTHORS_TEST = """

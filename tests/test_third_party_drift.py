@@ -80,14 +80,14 @@ def test_it_is_tracked_by_the_command_and_a_faulty_one_is_left_out_by_name(
     drift = mspgt.load(tmp_path / "d")
     assert isinstance(drift, Drift)
     for point in drift.points:
-        assert point.findings.signals.keys() == {"cka", "turn"}
-        turn = point.findings.signals["turn"]
+        assert point.signals.keys() == {"cka", "turn"}
+        turn = point.signals["turn"]
         assert turn.weight == 0.7
         assert (turn.low <= turn.value).all()
         assert (turn.value <= turn.high).all()
         assert (turn.low < turn.high).all()
-        assert point.findings.verdict("mspgt").weights["turn"] == 0.7
-    before, after = (point.findings.signals["turn"].value for point in drift.points[:2])
+        assert point.verdicts["mspgt"].weights["turn"] == 0.7
+    before, after = (point.signals["turn"].value for point in drift.points[:2])
     changed = drift.changes[0].signals["turn"]
     assert changed.value == pytest.approx(after - before)
     assert (changed.low < changed.high).all()

@@ -19,22 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from mspgt.cli.verbs import Verb
+
 Lines = list[tuple[str, str, str, str]]
-USAGE = {
-    "run": "mspgt run [key=value ...] [config=file.yaml]",
-    "intervene": "mspgt intervene run=RUN [key=value ...] [config=file.yaml]\n"
-    "mspgt intervene model=MODEL boundaries=5,9|paper|thirds [key=value ...] [config=file.yaml]\n"
-    "  such as: mspgt intervene run=runs/a sigma=0.1,0.2 samples=200 out=runs/a-gaussian",
-    "drift": "mspgt drift CHECKPOINTS [key=value ...] [config=file.yaml]\n"
-    "mspgt drift model=MODEL revisions=A,B,... [key=value ...] [config=file.yaml]\n"
-    "  such as: mspgt drift runs/trainer out=runs/drift\n"
-    "           mspgt drift 'lightning_logs/version_0/checkpoints/*.ckpt' model=tiny-llama-a out=runs/drift\n"
-    "           mspgt drift model=EleutherAI/pythia-70m revisions=step512,step1000,step143000",
-    "evaluate": "mspgt evaluate RUN [prominence=...] [bootstrap=...] [weights.<signal>=...]",
-    "merge": "mspgt merge A B ... out=C [overwrite=true]",
-    "ls": "mspgt ls [NAME ...]",
-    "doctor": "mspgt doctor",
-}
 
 
 def show(names: Sequence[str], console: Console) -> None:
@@ -67,24 +54,22 @@ def show(names: Sequence[str], console: Console) -> None:
         console.print("`mspgt ls NAME` lists a plugin's options, or shows a model's card.", highlight=False)
 
 
-def explain(verb: str, summary: str, console: Console) -> None:
+def explain(name: str, verb: Verb, console: Console) -> None:
     """Print the usage of a verb and all its keys."""
-    console.print(f"{USAGE[verb]}\n\n{summary}\n", highlight=False, markup=False, soft_wrap=True)
-    if verb == "run":
-        lines = _run_keys()
-    elif verb == "drift":
-        model = ("model", "text", "–", MODEL)
-        lines = help_lines(DriftOptions)
-        lines += [model if line[0] == "model" else line for line in _run_keys() if line[0] != "revision"]
-    elif verb == "intervene":
-        lines = _keys(InterveneOptions, registry.INTERVENTION, registry.METRIC)
-    else:
+    console.print(f"{verb.usage}\n\n{verb.summary}\n", highlight=False, markup=False, soft_wrap=True)
+    if name not in KEYS:
         return
-    console.print(_options(lines))
+    console.print(_options(KEYS[name]()))
     console.print(
         "--key value is accepted too. `mspgt ls` lists all plugins, `mspgt ls NAME` the options of one.",
         highlight=False,
     )
+
+
+def _drift_keys() -> Lines:
+    model = ("model", "text", "–", MODEL)
+    of_run = [model if line[0] == "model" else line for line in _run_keys() if line[0] != "revision"]
+    return [*help_lines(DriftOptions), *of_run]
 
 
 def _run_keys() -> Lines:
@@ -99,6 +84,14 @@ def _keys(options: type, *kinds: PluginKind) -> Lines:
         for entry in registry.BUILT_IN[kind].values():
             lines += help_lines(entry.option_class(), f"{entry.name}.")
     return lines
+
+
+KEYS: dict[str, Callable[[], Lines]] = {
+    "run": _run_keys,
+    "intervene": lambda: _keys(InterveneOptions, registry.INTERVENTION, registry.METRIC),
+    "drift": _drift_keys,
+}
+"""verb -> what lists its keys"""
 
 
 def _options(lines: Lines) -> Table:

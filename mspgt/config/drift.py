@@ -14,7 +14,6 @@ from mspgt.config.run import RunConfig, RunOptions
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
 from mspgt.core.options import option, parse
-from mspgt.models.built_in import MODELS
 
 MODEL = (
     "the Hugging Face id of revisions=; for Lightning checkpoints what gives the architecture and the tokenizer: "
@@ -96,26 +95,16 @@ def _check(options: DriftOptions, run: RunOptions) -> None:
         raise UserError(f"no checkpoints are named: {WAYS}.")
     else:
         names_once("revisions", options.revisions, "step1000,step2000")
-        _check_hub(options.revisions, run.model)
+        if run.model is None:
+            raise UserError(
+                f"revisions={','.join(options.revisions)} needs model=, the Hugging Face id that they belong to, such "
+                "as model=EleutherAI/pythia-70m."
+            )
     if options.against:
         names_once("against", options.against, "runs/b-drift")
     places = {_place(directory): directory for directory in options.against}
     if run.out is not None and _place(run.out) in places:
         raise UserError(f"out={run.out} is one of against={','.join(options.against)}: name another directory.")
-
-
-def _check_hub(revisions: tuple[str, ...], model: Any) -> None:
-    """Revisions are those of a Hugging Face id, and of nothing else."""
-    if model is None:
-        raise UserError(
-            f"revisions={','.join(revisions)} needs model=, the Hugging Face id that they belong to, such as "
-            "model=EleutherAI/pythia-70m."
-        )
-    if not isinstance(model, str) or model in MODELS or Path(model).expanduser().is_dir():
-        what = "a built-in model" if isinstance(model, str) and model in MODELS else "on this machine"
-        raise UserError(
-            f"model={plain_value(model)} is {what} and has no revisions: give a Hugging Face id, or checkpoints=."
-        )
 
 
 def _place(directory: str) -> Path:

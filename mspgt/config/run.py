@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from mspgt.config.keys import flat, names_once, parted, plain_options, plain_value, read_yaml
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
-from mspgt.core.options import option, parse
+from mspgt.core.options import describe, option, parse
 
 T = TypeVar("T")
 
@@ -120,6 +120,13 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> RunConfig
     entries = {name: registry.signal(name) for name in plugins}
     options, signals = parted(RunOptions, entries, keys, "run", [f"weights.{name}" for name in plugins])
     return RunConfig(options, signals, weights)
+
+
+def given(config: RunConfig) -> dict[str, Any]:
+    """The settings as keys and values from which `build` makes them again; live objects stay as they are."""
+    options = {o.name: getattr(config.options, o.name) for o in describe(type(config.options))}
+    signals = {f"{name}.{key}": value for name, values in config.signals.items() for key, value in values.items()}
+    return options | signals | {f"weights.{name}": value for name, value in config.weights.items()}
 
 
 def from_dict(plain: Mapping[str, Any]) -> RunConfig:

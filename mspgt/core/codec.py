@@ -23,6 +23,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from mspgt.core.errors import UserError
 
 T = TypeVar("T")
+MISSING = "is missing"
 TAG = "record"
 """field that tells one of several records"""
 
@@ -72,12 +73,14 @@ def _first(error: Exception) -> str:
     """The first fault in words: the field and what is wrong with it."""
     found = transform_error(error, format_exception=_say)[0]
     said, _, path = found.rpartition(" @ $")
+    if said.endswith(MISSING):  # the sentence names the field
+        path = path.rpartition(".")[0]
     return f"{path.lstrip('.')}: {said}" if path else said
 
 
 def _say(error: BaseException, kind: type | None) -> str:
     if isinstance(error, KeyError):
-        return f"the field {error.args[0]!r} is missing"
+        return f"the field {error.args[0]!r} {MISSING}"
     extra = getattr(error, "extra_fields", None)
     if extra:
         return f"unknown field {', '.join(map(repr, sorted(extra)))}"
@@ -93,6 +96,7 @@ def _converter() -> Converter:
     for kind in _WORDS:
         made.register_structure_hook(kind, _scalar)
     made.register_structure_hook_func(_is_array, _array)
+    made.register_structure_hook_factory(lambda kind: get_origin(kind) is tuple, lambda kind: _tuple(kind, made))
     made.register_structure_hook_func(_is_free, lambda value, _: value if isinstance(value, dict) else _refuse(value))
     made.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
     made.register_unstructure_hook_func(lambda kind: isinstance(kind, type) and issubclass(kind, np.ndarray), _listed)
@@ -161,18 +165,36 @@ def _scalar(value: Any, kind: type) -> Any:
 _WORDS: Mapping[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
+def _tuple(kind: Any, converter: Converter) -> Any:
+    """Reads a tuple of one kind of items, or of one item for each kind."""
+    kinds = get_args(kind)
+    alike = list[kinds[0]] if kinds[-1] is Ellipsis else None
+
+    def read(value: Any, _: Any) -> Any:
+        if not isinstance(value, list) or (alike is None and len(value) != len(kinds)):
+            raise ValueError(f"it is {value!r}, not a list{f' of {len(kinds)}' if alike is None else ''}")
+        return tuple(map(converter.structure, value, kinds) if alike is None else converter.structure(value, alike))
+
+    return read
+
+
 def _is_array(kind: Any) -> bool:
     return get_origin(kind) is np.ndarray
 
 
 def _array(value: Any, kind: Any) -> Any:
     dtype = get_args(get_args(kind)[1])[0]
+    floating = issubclass(dtype, np.floating)
+    what = "list of numbers" if floating else "list of whole numbers"
     if not isinstance(value, list):
-        raise ValueError(f"it is {type(value).__name__}, not a list of numbers")
+        raise ValueError(f"it is {type(value).__name__}, not a {what}")
     try:
-        return np.array(_filled(value) if issubclass(dtype, np.floating) else value, dtype=dtype)
-    except (TypeError, ValueError) as error:
-        raise ValueError("it is no list of numbers") from error
+        made = np.array(_filled(value) if floating else value)
+    except ValueError as error:
+        raise ValueError(f"it is no {what}") from error
+    if made.size and made.dtype.kind not in ("iuf" if floating else "iu"):
+        raise ValueError(f"it is no {what}")
+    return made.astype(dtype)
 
 
 def _filled(value: list[Any]) -> list[Any]:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-
-if sys.platform != "win32":
-    import fcntl
 
 from mspgt.core.errors import MachineError, UserError
 
@@ -64,24 +61,25 @@ class writing:
 def locked(path: Path, busy: str) -> Iterator[None]:
     """Hold a file's lock; the system lets go of it when the process ends, however it ends.
 
-    Where there are no such locks (Windows), nothing is held.
+    On a file system without locks nothing is held.
 
     Raises
     ------
     UserError: another process holds it; `busy` is the sentence.
     """
-    if sys.platform == "win32":
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(busy) from None
+    except (NotImplementedError, OSError):
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(busy) from None
-        except OSError:  # a file system without locks
-            pass
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -43,9 +43,9 @@ class Provenance:
     data_sha256: Mapping[str, str | None]
     model_sha256: str | None
 
-    def lasted(self, started: float) -> Provenance:
-        """The same, with the time that has gone by since `started`, in seconds since the epoch."""
-        return replace(self, seconds=round(time.time() - started, 1))
+    def since(self, started: float) -> Provenance:
+        """The same, started at that time (seconds since the epoch) and finished now."""
+        return replace(self, started=_date(started), seconds=round(time.time() - started, 1))
 
 
 def provenance(
@@ -77,11 +77,15 @@ def provenance(
         sequences_resumed=sequences_resumed,
         seed=seed,
         command=_command(),
-        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        started=_date(started),
         seconds=round(time.time() - started, 1),
         data_sha256=dict(data_sha256),
         model_sha256=model_sha256,
     )
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _version(package: str) -> str | None:

@@ -109,7 +109,7 @@ def _fold(*numbers: int) -> int:
 def _keys(shared: int, samples: Tensor, counters: int | Tensor) -> Tensor:
     """A word per (sample, counter): the two stand side by side in 64 bits, so no two pairs share one."""
     device = counters.device if isinstance(counters, Tensor) else samples.device
-    return _mix(((samples.to(device) << 32) + counters) ^ _signed(shared))
+    return mix(((samples.to(device) << 32) + counters) ^ _signed(shared))
 
 
 def _words(keys: Tensor, count: int) -> Iterator[tuple[slice, Tensor]]:
@@ -119,10 +119,10 @@ def _words(keys: Tensor, count: int) -> Iterator[tuple[slice, Tensor]]:
     together = max(1, (_CACHED_WORDS if keys.device.type == "cpu" else _DEVICE_WORDS) // max(1, count))
     for start in range(0, len(keys), together):
         rows = slice(start, start + together)
-        yield rows, _mix(keys[rows] + counters)
+        yield rows, mix(keys[rows] + counters)
 
 
-def _mix(words: Tensor) -> Tensor:
+def mix(words: Tensor) -> Tensor:
     """SplitMix64's mixing, in place: int64 arithmetic wraps around."""
     for shift, multiplier in _STEPS:
         words.bitwise_xor_(_shifted(words, shift))

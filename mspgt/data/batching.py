@@ -80,6 +80,24 @@ class Reading:
     UserError: a value that is not allowed, or a tokenizer without offsets.
     """
 
+    @classmethod
+    def of(cls, corpus: Corpus, model: Any, options: Any) -> Reading:
+        """A corpus as a model reads it with the settings of a run.
+
+        Parameters
+        ----------
+        model: has a `tokenizer` and a `context_length` (`mspgt.models.LoadedModel`).
+        options: have `max_length`, `batch_tokens` and `context` (`mspgt.config.run.RunOptions`).
+        """
+        longest = min(options.max_length, model.context_length or options.max_length)
+        return cls(
+            corpus,
+            model.tokenizer,
+            max_length=longest,
+            batch_tokens=options.batch_tokens,
+            context=options.context,
+        )
+
     def __init__(
         self,
         corpus: Corpus,
@@ -105,7 +123,7 @@ class Reading:
             raise UserError(f"batch_tokens={batch_tokens}: allowed is 1 or more.")
         self.corpus = corpus
         self.counts = Counts()
-        self._tokenizer, self._max_length, self._batch_tokens = tokenizer, max_length, batch_tokens
+        self._tokenizer, self.max_length, self._batch_tokens = tokenizer, max_length, batch_tokens
         self._context, self._side = context, padding_side
         # A text that spells out "[SEP]" gets the control token; an unknown word is a word all the same.
         self._control = np.array(sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id}), dtype=np.int64)
@@ -117,7 +135,7 @@ class Reading:
         if c.too_long:
             notes.append(
                 f"{self.corpus.name}: left out {c.too_long:,} sentence{'s' * (c.too_long > 1)} longer than "
-                f"max_length={self._max_length} tokens; the first is {c.first_too_long}."
+                f"max_length={self.max_length} tokens; the first is {c.first_too_long}."
             )
         if c.wordless:
             notes.append(
@@ -139,7 +157,7 @@ class Reading:
             if task not in self.corpus.tasks:
                 raise unknown(f"labels in {self.corpus.name}:", task, self.corpus.tasks)
         self.counts = counts = Counts(labels=dict.fromkeys(chosen, 0))
-        windows = Windows(self._tokenizer, self._max_length, whole_documents=self._context == "document")
+        windows = Windows(self._tokenizer, self.max_length, whole_documents=self._context == "document")
         return self._read(windows, chosen, counts)
 
     def batches(self, tasks: Iterable[str] = ()) -> Iterator[Batch]:

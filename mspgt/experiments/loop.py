@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from mspgt.core.errors import UserError
 from mspgt.core.key import Key
-from mspgt.core.state import State
+from mspgt.core.state import State, merge
 from mspgt.measure.collector import Collector
 from mspgt.models import LoadedModel
 from mspgt.models.capture import Capture
@@ -81,6 +81,10 @@ class Step(L.LightningModule):
                 if self.loaded.movable:
                     self.model.to(device)
 
+    def merged(self, observed: Sequence[Mapping[str, State]]) -> dict[str, State]:
+        """The states of several batches as one."""
+        return {name: merge(batch[name] for batch in observed) for name in observed[0]}
+
     def let_go(self) -> None:
         """Hold the model no longer: Lightning keeps a module until it is given the next, and models are large."""
         self._loaded.clear()
@@ -98,6 +102,10 @@ class Observe(Step):
         super().__init__(model, model.model)
         self._capture: Capture | None = None
         self.collector = collector
+
+    def merged(self, observed: Sequence[Mapping[str, State]]) -> dict[str, State]:
+        """The states of several batches as one; what does not merge is left out like what raises."""
+        return self.collector.merged(observed)
 
     def on_predict_start(self) -> None:
         """Take hold of the model."""

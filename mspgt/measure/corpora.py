@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mspgt.config.keys import plain_value
 from mspgt.core.state import State
+from mspgt.data import Corpus
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,11 @@ class CorpusSource:
     sha256: str | None
     limit: int | None
     flags: tuple[str, ...]
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> CorpusSource:
+        """Which corpus is open."""
+        return cls(plain_value(corpus.name), corpus.sha256, corpus.limit, tuple(corpus.flags))
 
 
 @dataclass(frozen=True)

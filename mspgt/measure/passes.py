@@ -1,191 +1,156 @@
-"""All passes over corpora in memory, alone or shared among processes: from batches to what was measured."""
+"""The engine: takes signals through all their passes over their corpora, and fits them in between.
+
+Who runs a pass is a `Loop`: Lightning's predict loop over shards on disk, or a plain one in memory. Where states and
+fits stand afterwards is a `Kept`. Everything else, for a run, a drift or a training that is watched, is written here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
-from mspgt.contracts.batch import Batch
 from mspgt.contracts.signal import Fitted, Signal
-from mspgt.core.errors import UserError, not_fitted
+from mspgt.core.errors import MachineError, not_fitted
 from mspgt.core.state import State
-from mspgt.measure.collector import READING, Collector
+from mspgt.measure.collector import Collector
 from mspgt.measure.evaluate import Measured
 from mspgt.models import LoadedModel
-from mspgt.models.capture import Capture
 
-ROOM = 64 << 20
-"""bytes of states that are kept batch by batch before they are merged"""
+Say = Callable[[str], None]
 
 
-# ------------------------------------------------------------------------------------------- processes
+class Loop(Protocol):
+    """Runs a pass, alone or with other processes; all of them make the same calls in the same order."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the first, which alone fits and concludes."""
+
+    def observe(self, model: LoadedModel, corpus: str, number: int, collector: Collector) -> None:
+        """One pass over a corpus; afterwards the first process has the states of all."""
+
+    def agree(self, failures: Mapping[str, str]) -> dict[str, str]:
+        """The failures of all processes, in each of them; and in each of them what the first has fitted."""
 
 
-class Ranks(Protocol):
-    """The processes that share a corpus; each of them makes the same calls in the same order."""
+class Kept(Protocol):
+    """Holds states and fits."""
 
-    rank: int
-    world: int
+    def state(self, corpus: str, number: int, signal: str) -> State:
+        """The merged state of a signal after a pass."""
 
-    def gather(self, value: Any) -> list[Any] | None:
-        """Every process's value in the first one, None in the others."""
+    def fitted(self, signal: str, number: int) -> Fitted | None:
+        """What a signal fitted after a pass; None where nothing is kept."""
 
-    def exchange(self, value: Any) -> list[Any]:
-        """Every process's value in each of them."""
-
-    def broadcast(self, value: Any) -> Any:
-        """The first process's value in each of them."""
-
-
-class Alone:
-    """One process."""
-
-    rank, world = 0, 1
-
-    def gather(self, value: Any) -> list[Any]:
-        """The value itself."""
-        return [value]
-
-    exchange = gather
-
-    def broadcast(self, value: Any) -> Any:
-        """The value itself."""
-        return value
-
-
-@contextmanager
-def agreed(ranks: Ranks) -> Iterator[None]:
-    """What raises in one process raises in all of them, once each has come to the end of the block.
-
-    So no process waits for one that has given up. There are no exchanges inside the block.
-
-    Raises
-    ------
-    UserError: the sentence of the first process that raised.
-    """
-    error: Exception | None = None
-    try:
-        yield
-    except Exception as raised:  # the others wait for an answer, whatever happened here
-        error = raised
-    told = ranks.exchange(None if error is None else _sentence(error))
-    if why := next(filter(None, told), None):
-        if isinstance(error, UserError) and str(error) == why:
-            raise error
-        raise UserError(why) from error
-
-
-def _sentence(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-
-
-# ------------------------------------------------------------------------------------------- passes
-
-
-@dataclass
-class Measurement:
-    """What all passes gave."""
-
-    measured: dict[str, Measured] = field(default_factory=dict)
-    """signal -> what it measured, in the order in which they were given: sums over signals depend on it"""
-    readings: dict[str, State] = field(default_factory=dict)
-    """corpus -> tokens, sentences and labelled instances of its sequences"""
-    failures: dict[str, str] = field(default_factory=dict)
-    """signal that raised in any process -> the sentence that says so"""
-    notes: list[str] = field(default_factory=list)
+    def keep(self, signal: str, number: int, fitted: Fitted) -> None:
+        """Keep what a signal fitted."""
 
 
 @dataclass(frozen=True)
-class Passes:
-    """Takes signals through all their passes over their corpora.
+class Homes:
+    """Which corpora are read, and on which of them each signal is measured.
 
-    A signal that raises is left out, in all processes, and the others go on.
-
-    Parameters
+    Attributes
     ----------
-    signals: name -> signal.
-    home: name -> the corpus that it is measured on.
-    corpora: name -> batches, one or more, the same in every process; they are dealt to the processes in turn.
+    sources: corpus, "data" and perhaps "labels" -> what it is read from.
+    of: signal -> corpus: signals that need labels go to `labels` where it is given.
     """
 
     signals: Mapping[str, Signal]
-    home: Mapping[str, str]
-    corpora: Mapping[str, Sequence[Batch]]
-    ranks: Ranks
+    sources: Mapping[str, Any]
+    of: Mapping[str, str]
 
-    def __call__(self, model: LoadedModel) -> Measurement | None:
-        """Measure a model, which is left as it was; the answer is in the first process, None in the others.
+    @classmethod
+    def given(cls, signals: Mapping[str, Signal], data: Any, labels: Any) -> Homes:
+        """The homes of signals, for a corpus and perhaps a second one with labels."""
+        labelled = [name for name, signal in signals.items() if "labels" in signal.needs]
+        second = {"labels": labels} if labels is not None and labelled else {}
+        home = "labels" if second else "data"
+        return cls(signals, {"data": data} | second, {n: home if n in labelled else "data" for n in signals})
 
-        Raises
-        ------
-        UserError: the model cannot be measured in one of the processes; the same in all.
-        """
-        found = Measurement()
-        for corpus in self.corpora:
-            mine = {name: signal for name, signal in self.signals.items() if self.home[name] == corpus}
-            fitted: dict[str, Fitted | None] = {}
-            # A corpus without signals is read too: what there is to read in it is reported.
-            for number in range(max((len(s.passes) for s in mine.values()), default=1)):
-                due = {n: s for n, s in mine.items() if number < len(s.passes) and n not in found.failures}
-                collector = Collector(due, number, fitted, found.failures, found.notes)
-                states = self._pass(model, corpus, collector)
-                if states is not None:
-                    found.readings.setdefault(corpus, states[READING])
-                    fitted = _fit(corpus, collector, states, found)
-                fitted, found.failures = self.ranks.broadcast((fitted, found.failures))
-        found.measured = {name: found.measured[name] for name in self.signals if name in found.measured}
-        return found if self.ranks.rank == 0 else None
+    @property
+    def needs_attention(self) -> bool:
+        """Whether any signal looks at attention."""
+        return any("attention" in signal.needs for signal in self.signals.values())
 
-    def _pass(self, model: LoadedModel, corpus: str, collector: Collector) -> dict[str, State] | None:
-        """The states of one pass, merged, in the first process; None in the others."""
-        with agreed(self.ranks):
-            states = self._share(model, self.corpora[corpus], collector)
-        told = self.ranks.exchange((collector.failures, collector.notes))
-        for failures, _ in reversed(told):  # where several processes have a sentence, the first's stands in all
-            collector.failures.update(failures)
-        collector.notes[:] = dict.fromkeys(note for _, notes in told for note in notes)
-        parts = self.ranks.gather({name: s for name, s in states.items() if name not in collector.failures})
-        return None if parts is None else collector.merged(parts)
+    def labelled(self, corpus: str) -> bool:
+        """Whether a signal that needs labels is measured on a corpus."""
+        return any("labels" in signal.needs for signal in self.on(corpus).values())
 
-    def _share(self, model: LoadedModel, batches: Sequence[Batch], collector: Collector) -> dict[str, State]:
-        """What this process observes. States are merged in between: totals would be kept once for every batch."""
-        parts: list[dict[str, State]] = []
-        new = 0
-        with Capture(model.model, model.blocks, attention=collector.needs_attention) as capture:
-            for batch in batches[self.ranks.rank :: self.ranks.world]:
-                parts.append(collector.observe(capture, batch.to(model.device)))
-                new += _nbytes(parts[-1])
-                if new > max(ROOM, _nbytes(parts[0])):  # what is merged has doubled, so that rows are copied but twice
-                    parts, new = [collector.merged(parts)], 0
-        return collector.merged(parts)
+    def on(self, corpus: str) -> dict[str, Signal]:
+        """The signals that are measured on a corpus."""
+        return {name: signal for name, signal in self.signals.items() if self.of[name] == corpus}
+
+    def passes(self, corpus: str) -> int:
+        """Passes over a corpus: one without signals is read too, as what there is to read in it is reported."""
+        return max((len(signal.passes) for signal in self.on(corpus).values()), default=1)
 
 
-def _nbytes(states: Mapping[str, State]) -> int:
-    return sum(state.nbytes for state in states.values())
+def make_passes(homes: Homes, model: LoadedModel, loop: Loop, kept: Kept, notes: list[str]) -> dict[str, str]:
+    """All passes over all corpora; a signal that raises is left out, in all processes, and the others go on.
+
+    Parameters
+    ----------
+    notes: what a reader must know is added to it, one sentence each.
+
+    Returns
+    -------
+    signal that raised -> the sentence that says so.
+    """
+    failures: dict[str, str] = {}
+    for corpus in homes.sources:
+        for number in range(homes.passes(corpus)):
+            signals = homes.on(corpus).items()
+            due = {name: s for name, s in signals if number < len(s.passes) and name not in failures}
+            fitted = {name: kept.fitted(name, number - 1) for name in due} if number else {}
+            collector = Collector(due, number, fitted, failures, notes)
+            loop.observe(model, corpus, number, collector)
+            failures = loop.agree(collector.failures)
+            if loop.first:
+                further = {n: s for n, s in due.items() if number + 1 < len(s.passes) and n not in failures}
+                for name, signal in further.items():
+                    _measure(name, signal, corpus, number, kept, failures, lambda _: None)
+            failures = loop.agree(failures)
+    return failures
 
 
-def _fit(
-    corpus: str, collector: Collector, states: Mapping[str, State], found: Measurement
-) -> dict[str, Fitted | None]:
-    """Fit each signal after a pass; answers what its next pass needs. After its last one a signal is measured."""
-    fitted: dict[str, Fitted | None] = {}
-    for name in [name for name in collector.signals if name not in collector.failures]:
-        signal, number = collector.signals[name], collector.number
-        try:
+def measured(homes: Homes, kept: Kept, failures: dict[str, str], say: Say) -> dict[str, Measured]:
+    """What each signal measured, in the order in which they were given: sums over signals depend on it.
+
+    Parameters
+    ----------
+    failures: signals that are left out; those that cannot be fitted are added.
+    """
+    found: dict[str, Measured] = {}
+    for name, signal in homes.signals.items():
+        if name not in failures:
+            one = _measure(name, signal, homes.of[name], len(signal.passes) - 1, kept, failures, say)
+            found |= {} if one is None else {name: one}
+    return found
+
+
+def _measure(
+    name: str, signal: Signal, corpus: str, number: int, kept: Kept, failures: dict[str, str], say: Say
+) -> Measured | None:
+    """A signal after a pass, fitted where it is not yet; None, and an entry in `failures`, where that fails."""
+    try:
+        state, fitted = kept.state(corpus, number, name), kept.fitted(name, number)
+        if fitted is None:
+            if type(signal).fit is not Signal.fit:
+                say(f"{name}: fitting")
             with torch.enable_grad():
-                fit = _on_cpu(signal.fit(signal.passes[number], states[name]))
-        except Exception as error:  # a plugin's own fault must not take the others down
-            found.failures[name] = not_fitted(name, error)
-            continue
-        if number + 1 < len(signal.passes):
-            fitted[name] = fit
-        else:
-            found.measured[name] = Measured(signal, states[name], fit, corpus)
-    return fitted
+                fitted = _on_cpu(signal.fit(signal.passes[number], state))
+            if fitted is not None:
+                kept.keep(name, number, fitted)
+    except MachineError:
+        raise
+    except Exception as error:  # a plugin's own fault must not take the others down
+        failures[name] = not_fitted(name, error)
+        return None
+    return Measured(signal, state, fitted, corpus)
 
 
 def _on_cpu(fitted: Fitted | None) -> Fitted | None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mspgt.core.codec import structure
 from mspgt.core.errors import UserError
 from mspgt.core.provenance import Provenance
 from mspgt.measure.corpora import CorpusFacts
@@ -24,6 +25,7 @@ from mspgt.results.result import Result
 from mspgt.results.run import Run
 from mspgt.stats.boundaries import RULES
 from mspgt.stats.changes import Change, Shift
+from mspgt.stats.distance import Apart
 from mspgt.stats.paired.answers import Prediction
 
 SAVING_TABLES = "mspgt.show.saving:save_tables"
@@ -98,6 +100,7 @@ class Drift(Result):
             raise ValueError("overall does not lead from the first point to the last")
         for point in self.points:
             self._check(point)
+        _ = self.apart
 
     def _check(self, point: Point) -> None:
         """A point must hold what a run does."""
@@ -133,6 +136,11 @@ class Drift(Result):
         return self.model.n_layers
 
     @property
+    def incomplete(self) -> bool:
+        """Whether something was left out, at any step."""
+        return bool(self.left_out) or any(point.left_out for point in self.points)
+
+    @property
     def confidence(self) -> float:
         """Level of all intervals, 0 to 1."""
         return self.bootstrap.confidence
@@ -151,6 +159,12 @@ class Drift(Result):
     def rules(self) -> tuple[str, ...]:
         """The rules that could be applied at any point, mspgt's first."""
         return tuple(rule for rule in RULES if any(rule in point.verdicts for point in self.points))
+
+    @cached_property
+    def apart(self) -> Apart | None:
+        """The numbers of the answer on prediction 3.2; None where it was not asked."""
+        answer = self.prediction_3_2
+        return None if answer is None else structure(answer.numbers, Apart, "prediction_3_2.numbers")
 
     def at(self, step: int) -> Run:
         """What a run shows at a step.

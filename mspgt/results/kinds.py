@@ -12,7 +12,6 @@ SCHEMA = 2
 
 RECORDS: Mapping[str, str] = {
     "run": "mspgt.results.run:Run",
-    "intervention": "mspgt.results.intervention:Behaviour",
     "drift": "mspgt.results.drift:Drift",
 }
 """kind -> "module:Class" of its record, which declares the rest"""
@@ -38,6 +37,11 @@ class Kind:
     maker: str
     shown: str
     settings: str = ""
+
+    @property
+    def noun(self) -> str:
+        """`what` without its article."""
+        return self.what.split()[-1]
 
 
 def record_class(kind: str) -> type[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -17,7 +16,7 @@ from mspgt.results.loading import load_several
 from mspgt.stats.boundaries import RULES
 from mspgt.stats.boundaries.acceptance import MINIMUM_SHARE
 from mspgt.stats.chance import THRESHOLD, chance, exceeds
-from mspgt.stats.distance import Distance, Ints, distance
+from mspgt.stats.distance import Apart, Distance, Ended, Ints, distance
 from mspgt.stats.paired.answers import Prediction
 
 ARCHITECTURE = ("family", "n_layers", "hidden_size", "n_heads")
@@ -32,48 +31,6 @@ POTENTIALLY = (
 )
 
 Training = Drift | str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A run at its last point.
-
-    Attributes
-    ----------
-    layer: blocks below the I-G boundary; relative: the same over all blocks; None where it is not placed.
-    ci: interval of the layer.
-    """
-
-    name: str
-    step: int
-    layer: int | None
-    relative: float | None
-    ci: tuple[int, int] | None
-    accepted: bool
-
-
-@dataclass(frozen=True)
-class Apart:
-    """The numbers of the answer; distances are shares of the depth.
-
-    Attributes
-    ----------
-    difference: of the point estimates; low, high: of the interval; None where a run has no boundary.
-    paired: whether the same documents were drawn for all runs; None without replicates.
-    share: of the draws in which every run has two peaks.
-    chance: model of chance -> probability of more than the threshold; NaN where there is none.
-    """
-
-    rule: str
-    threshold: float
-    difference: float | None
-    low: float | None
-    high: float | None
-    confidence: float
-    paired: bool | None
-    share: float | None
-    runs: tuple[Ended, ...]
-    chance: Mapping[str, float]
 
 
 def prediction_3_2(runs: Sequence[Training], rule: str = "mspgt", names: Sequence[str] | None = None) -> Prediction:
@@ -100,7 +57,7 @@ def prediction_3_2(runs: Sequence[Training], rule: str = "mspgt", names: Sequenc
 
     Returns
     -------
-    Prediction; its numbers are those of `Apart` as plain values.
+    Prediction; its numbers are those of `mspgt.stats.distance.Apart` as plain values.
 
     Raises
     ------

@@ -67,7 +67,8 @@ class Result:
         MachineError: the directory cannot be written.
         """
         root = Path(directory)
-        write_atomically(root / self.kind.file, dumps(self.as_dict()) + "\n")
+        text = dumps(self.as_dict()) + "\n"
+        write_atomically(root / self.kind.file, text.encode("utf-8", "backslashreplace"))  # half a surrogate pair
         return root
 
     @classmethod
@@ -108,6 +109,11 @@ class Result:
         """The same, known to be kept in a directory."""
         object.__setattr__(self, "directory", directory)
         return self
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something was left out."""
+        return bool(getattr(self, "left_out", ()))
 
     # ------------------------------------------------------------------ showing
 

@@ -32,8 +32,13 @@ NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/
 
 def figures(result: Result) -> dict[str, Drawing]:
     """Every figure that this result can show, by file name."""
+    headline = resolve(result.kind.shown).headline(result)
     drawn = {name: (part, _drawn(part, result)) for name, part in _declared(result).items()}
-    return {name: Drawing(name, figure, part.caption) for name, (part, figure) in drawn.items() if figure is not None}
+    return {
+        name: Drawing(name, figure, part.caption, f"{part.caption} {headline}".strip())
+        for name, (part, figure) in drawn.items()
+        if figure is not None
+    }
 
 
 def draw(result: Result, name: str | None = None, **options: Any) -> Figure:

@@ -104,9 +104,17 @@ def share(value: float | None, style: str = "") -> Cell:
     return Cell(f"{value:.1%}" if known else NONE, style, value=value if known else None)
 
 
+class Missing(Cell):
+    """What is not there."""
+
+    def data(self) -> tuple[Any, ...]:
+        """Nothing."""
+        return (None,)
+
+
 def missing(reason: str = "") -> Cell:
     """What is not there, and why."""
-    return Cell(reason or NONE, "faint", value="")
+    return Missing(reason or NONE, "faint")
 
 
 @dataclass(frozen=True)

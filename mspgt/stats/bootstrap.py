@@ -50,6 +50,23 @@ def multinomial_weights(units: Units, replicates: int, seed: int, corpus: str) -
     return torch.from_numpy(counts.reshape(replicates, units.count).astype(np.float64))
 
 
+def leave_one_out(units: Units) -> Tensor:
+    """Weights of the jackknife: each row leaves out one unit that holds documents; (replicate, unit) float64."""
+    occupied = _occupied(units)
+    weights = torch.ones(len(occupied), units.count, dtype=torch.float64)
+    weights[torch.arange(len(occupied)), torch.from_numpy(occupied)] = 0
+    return weights
+
+
+def halves(units: Units, seed: int, corpus: str) -> Tensor:
+    """Weights that split the units at random into two halves: (2, unit) float64, rows sum to one per unit."""
+    occupied = _occupied(units)
+    order = np.random.default_rng([seed, stable_code(corpus), 2]).permutation(occupied)
+    first = torch.zeros(units.count, dtype=torch.float64)
+    first[torch.from_numpy(order[: len(order) // 2].copy())] = 1
+    return torch.stack([first, 1 - first])
+
+
 def evaluate_curves(
     signal: Signal, prepared: Any, weights: Tensor, rng: np.random.Generator | None, transitions: int
 ) -> Floats:

@@ -1,9 +1,9 @@
-"""How far apart the boundaries of several runs lie, over bootstrap replicates: arrays alone."""
+"""How far apart the boundaries of several runs lie, over bootstrap replicates."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -30,6 +30,48 @@ class Distance:
     high: int | None
     share: float
     resolved: bool
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run at its last point.
+
+    Attributes
+    ----------
+    layer: blocks below the I-G boundary; relative: the same over all blocks; None where it is not placed.
+    ci: interval of the layer.
+    """
+
+    name: str
+    step: int
+    layer: int | None
+    relative: float | None
+    ci: tuple[int, int] | None
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class Apart:
+    """The numbers of the answer on prediction 3.2; distances are shares of the depth.
+
+    Attributes
+    ----------
+    difference: of the point estimates; low, high: of the interval; None where a run has no boundary.
+    paired: whether the same documents were drawn for all runs; None without replicates.
+    share: of the draws in which every run has two peaks.
+    chance: model of chance -> probability of more than the threshold; NaN where there is none.
+    """
+
+    rule: str
+    threshold: float
+    difference: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    paired: bool | None
+    share: float | None
+    runs: tuple[Ended, ...]
+    chance: Mapping[str, float]
 
 
 def distance(layers: Sequence[Ints], confidence: float, *, paired: bool) -> Distance:

@@ -1,7 +1,7 @@
 """coherence: how near in meaning neighbouring sentences of a text are, by a sentence encoder (SBERT).
 
 Reimers and Gurevych 2019 (1908.10084). Saying the same again is perfectly coherent by this measure: a sentence has
-cosine 1 with its repetition. How many neighbours are repetitions is therefore told beside it.
+cosine 1 with its repetition. How many neighbours are repetitions therefore stands beside it.
 
 The first sentence of a text is the one in which its first word stands, the prompt's part of it included. A last one
 that the token limit cut is left out, as half a sentence means something else, unless it is a run-on already (more than
@@ -43,7 +43,6 @@ class Coherence(Metric):
     """
 
     summary = "cosine of neighbouring sentences' embeddings (SBERT)"
-    level = "sample"
     direction = "higher"
     unit = "cosine"
     Options = CoherenceOptions
@@ -65,12 +64,12 @@ class Coherence(Metric):
         sentences: their mean number, over texts with at least two.
         share_repeated: of all pairs of neighbouring sentences, those that are one sentence twice; their cosine is 1.
         """
-        found = [split for split in map(_sentences, texts) if len(split) > 1]
-        pairs = [pair for split in found for pair in pairwise(split)]
+        splits = [split for split in map(_sentences, texts) if len(split) > 1]
+        pairs = [pair for split in splits for pair in pairwise(split)]
         if not pairs:
             return {}
         return {
-            "sentences": sum(map(len, found)) / len(found),
+            "sentences": sum(map(len, splits)) / len(splits),
             "share_repeated": sum(a == b for a, b in pairs) / len(pairs),
         }
 

@@ -16,8 +16,6 @@ class Divergence(Metric):
     """
 
     summary = "Kullback-Leibler divergence of the disturbed model from the undisturbed one, per token"
-    level = "sample"
-    direction = "none"
     unit = "nats"
     needs = frozenset({"scores"})
 

@@ -20,7 +20,7 @@ from mspgt.plugins.metrics.options import GrammaticalityOptions
 from mspgt.plugins.metrics.texts import words
 
 LISTED = 5
-"""categories told beside the mean: the most frequent ones"""
+"""categories beside the mean: the most frequent ones"""
 
 
 class Grammaticality(Metric):
@@ -36,22 +36,13 @@ class Grammaticality(Metric):
     """
 
     summary = "LanguageTool matches per 100 words"
-    level = "sample"
     direction = "lower"
     unit = "matches per 100 words"
     Options = GrammaticalityOptions
 
     def __init__(self, *, seed: int = 0, device: str = "cpu", offline: bool = False, **options: Any) -> None:
         super().__init__(seed=seed, device=device, offline=offline, **options)
-        chosen: GrammaticalityOptions = self.options
-        self._tool = LanguageTool(
-            chosen.server,
-            language=chosen.language,
-            spelling=chosen.spelling,
-            timeout=chosen.timeout,
-            clients=chosen.clients,
-            offline=offline,
-        )
+        self._tool = LanguageTool(self.options, offline)
         self._found: dict[str, Categories] = {}
 
     def probe(self) -> None:
@@ -60,8 +51,8 @@ class Grammaticality(Metric):
 
     def measure(self, texts: Sequence[Generated]) -> Values:
         """(sample,) matches per 100 words of each text."""
-        found = self._check(texts)
-        rates = [100 * len(matches) / n if n else float("nan") for matches, n in found]
+        checked = self._check(texts)
+        rates = [100 * len(matches) / n if n else float("nan") for matches, n in checked]
         return np.array(rates, dtype=np.float64)
 
     def companions(self, texts: Sequence[Generated]) -> Mapping[str, float]:
@@ -69,11 +60,11 @@ class Grammaticality(Metric):
 
         The categories are LanguageTool's, in lower case, such as `grammar` or `typos`.
         """
-        found = self._check(texts)
-        total = sum(n for _, n in found)
+        checked = self._check(texts)
+        total = sum(n for _, n in checked)
         if not total:
             return {}
-        counts = Counter(category.lower() for matches, _ in found for category in matches)
+        counts = Counter(category.lower() for matches, _ in checked for category in matches)
         listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:LISTED]
         return {name: 100 * count / total for name, count in [("all", counts.total()), *listed]}
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mspgt.core.errors import UserError
 from mspgt.plugins.metrics.languagetool_server import LOCAL, START_SECONDS, Server, command
-from mspgt.plugins.metrics.options import address_of
+from mspgt.plugins.metrics.options import GrammaticalityOptions, address_of
 
 Categories = tuple[str, ...]
 """the category of each match in a text, such as ("GRAMMAR", "TYPOS")"""
@@ -42,24 +42,14 @@ class LanguageTool:
 
     Parameters
     ----------
-    address: of a running server; None starts one.
-    language: code such as "en-US".
-    spelling: count the category of spelling mistakes.
-    timeout: seconds for one answer.
-    clients: requests at a time.
+    options: a server's address (one is started without), language, and how it is asked.
     offline: download nothing.
-
-    Raises
-    ------
-    UserError: the address cannot be one.
     """
 
-    def __init__(
-        self, address: str | None, *, language: str, spelling: bool, timeout: float, clients: int, offline: bool
-    ) -> None:
-        self._given = None if address is None else address_of(address)
-        self._fields = {"language": language} | ({} if spelling else {"disabledCategories": "TYPOS"})
-        self._timeout, self._clients, self._offline = timeout, clients, offline
+    def __init__(self, options: GrammaticalityOptions, offline: bool) -> None:
+        self._given = None if options.server is None else address_of(options.server)
+        self._fields = {"language": options.language} | ({} if options.spelling else {"disabledCategories": "TYPOS"})
+        self._timeout, self._clients, self._offline = options.timeout, options.clients, offline
         self._server: Server | None = None
         self._address: str | None = None
         self._retries = RETRIES
@@ -92,19 +82,19 @@ class LanguageTool:
         UserError: no server, or one that breaks off more than three times, takes too long, refuses a text or answers
             nonsense.
         """
-        found: dict[str, Categories] = {}
+        matches: dict[str, Categories] = {}
         try:
-            while waiting := [text for text in dict.fromkeys(texts) if text not in found]:
+            while waiting := [text for text in dict.fromkeys(texts) if text not in matches]:
                 try:
                     self._open()
                     for text, categories in _in_parallel(self._ask, waiting, self._clients):
-                        found[text] = categories
+                        matches[text] = categories
                 except _Lost as lost:
                     self._recover(lost)
         except BaseException:
             self.close()
             raise
-        return [found[text] for text in texts]
+        return [matches[text] for text in texts]
 
     def close(self) -> None:
         """Stop the server if it is ours."""

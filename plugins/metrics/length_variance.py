@@ -30,8 +30,6 @@ class LengthVariance(Metric):
     """Variance (ddof 1) of a text's sentence lengths, in words²; NaN with fewer than two sentences that count."""
 
     summary = "variance of the sentence lengths within a text"
-    level = "sample"
-    direction = "none"
     unit = "words²"
     Options = LengthVarianceOptions
 
@@ -49,22 +47,22 @@ class LengthVariance(Metric):
         values = self.measure(texts)
         pooled = _variance([length for t in texts for length in self._counted(t)])
         whole = [lengths for t in texts if (lengths := _lengths(sentences(t.text, t.prompt)))]
-        found = {"corpus_variance": pooled}
+        numbers = {"corpus_variance": pooled}
         if not np.isnan(values).all():
-            found["median"] = float(np.nanmedian(values))
+            numbers["median"] = float(np.nanmedian(values))
         if whole:
-            found["run_on_share"] = sum(max(lengths) > self.options.run_on for lengths in whole) / len(whole)
-            found["single_sentence_share"] = sum(len(lengths) == 1 for lengths in whole) / len(whole)
-        return {name: value for name, value in found.items() if not np.isnan(value)}
+            numbers["run_on_share"] = sum(max(lengths) > self.options.run_on for lengths in whole) / len(whole)
+            numbers["single_sentence_share"] = sum(len(lengths) == 1 for lengths in whole) / len(whole)
+        return {name: value for name, value in numbers.items() if not np.isnan(value)}
 
     def _counted(self, text: Generated) -> list[int]:
-        found = sentences(text.text, text.prompt)
-        return _lengths(without_fragment(found, self.options.run_on) if self.options.cut == "drop" else found)
+        pieces = sentences(text.text, text.prompt)
+        return _lengths(without_fragment(pieces, self.options.run_on) if self.options.cut == "drop" else pieces)
 
 
-def _lengths(found: Sequence[str]) -> list[int]:
+def _lengths(pieces: Sequence[str]) -> list[int]:
     """Words of each sentence."""
-    return [len(words(sentence)) for sentence in found]
+    return [len(words(sentence)) for sentence in pieces]
 
 
 def _variance(lengths: Sequence[int]) -> float:

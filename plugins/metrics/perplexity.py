@@ -21,7 +21,6 @@ class Perplexity(Metric):
     """
 
     summary = "log-perplexity of a text under the undisturbed model"
-    level = "sample"
     direction = "lower"
     unit = "nats per token"
     needs = frozenset({"scores"})
@@ -37,5 +36,5 @@ class Perplexity(Metric):
         if np.isnan(values).all():
             return {}
         with np.errstate(over="ignore"):
-            found = float(np.exp(np.nanmean(values)))
-        return {"perplexity": found} if np.isfinite(found) else {}
+            perplexity = float(np.exp(np.nanmean(values)))
+        return {"perplexity": perplexity} if np.isfinite(perplexity) else {}

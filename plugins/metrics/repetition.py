@@ -22,7 +22,6 @@ class Repetition(Metric):
     """Share of a text's n-grams that occurred in it before, 0 to below 1; NaN with fewer than n tokens."""
 
     summary = "share of a text's 4-grams that occurred in it before"
-    level = "sample"
     direction = "lower"
     unit = "share"
     Options = RepetitionOptions

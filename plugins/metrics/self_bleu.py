@@ -78,11 +78,11 @@ class Swaps:
 
     def __init__(self, one: Sequence[Sequence[str]], other: Sequence[Sequence[str]], order: int = 4) -> None:
         row = Tokens.of([text for pair in zip(one, other, strict=True) for text in pair])  # text 2 * sample + condition
-        found = list(common_items(row, order, group=2))
-        text = np.concatenate([items.text for items in found])
-        item = np.concatenate([items.item + n * len(row.token) for n, items in enumerate(found)])
+        by_order = list(common_items(row, order, group=2))
+        text = np.concatenate([items.text for items in by_order])
+        item = np.concatenate([items.item + n * len(row.token) for n, items in enumerate(by_order)])
         item = np.unique(item, return_inverse=True)[1]
-        holder = text * order + np.concatenate([np.full(len(items.text), n) for n, items in enumerate(found)])
+        holder = text * order + np.concatenate([np.full(len(items.text), n) for n, items in enumerate(by_order)])
         shape = (int(item.max(initial=-1)) + 1, len(row.lengths))
         held = sparse.csr_array(((1 << _BITS) + holder, (item, text)), shape)
         first, second = held[:, 0::2], held[:, 1::2]  # (item, sample)

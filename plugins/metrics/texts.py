@@ -43,13 +43,13 @@ def sentences(text: str, prompt: str = "") -> list[str]:
     ----------
     prompt: what the text continues; its part of the first sentence is part of it.
     """
-    found, begin = [], 0
+    kept, begin = [], 0
     for line in _WIDE_SPACES.sub(" ", _SURROGATES.sub("\ufffd", prompt + text)).splitlines(keepends=True):
         for piece in segment("en", line):
             if _WORDS.search(piece, max(0, len(prompt) - begin)):
-                found.append(" ".join(piece.split()))
+                kept.append(" ".join(piece.split()))
             begin += len(piece)
-    return found
+    return kept
 
 
 def is_cut(sentence: str) -> bool:
@@ -57,11 +57,11 @@ def is_cut(sentence: str) -> bool:
     return not sentence.rstrip(_AROUND).endswith(_END)
 
 
-def without_fragment(found: list[str], longest: int) -> list[str]:
+def without_fragment(pieces: list[str], longest: int) -> list[str]:
     """Sentences of a text without a last one that was cut by the token limit.
 
     A cut one that had got longer than `longest` words is left in: that it did not end tells of the text, not of the
     limit.
     """
-    fragment = bool(found) and is_cut(found[-1]) and len(words(found[-1])) <= longest
-    return found[:-1] if fragment else found
+    fragment = bool(pieces) and is_cut(pieces[-1]) and len(words(pieces[-1])) <= longest
+    return pieces[:-1] if fragment else pieces

@@ -21,7 +21,6 @@ class TypeTokenRatio(Metric):
     """Distinct words over words, 0 to 1; NaN for a text without words, or with less than a window of them."""
 
     summary = "distinct words over words of a text"
-    level = "sample"
     means = ("more diverse", "less diverse")
     unit = "share"
     Options = TTROptions
@@ -39,13 +38,13 @@ class TypeTokenRatio(Metric):
         words. ttr_first_n: of the ratio of the first `first` words, over texts with that many; share_first_n: how many
         of all texts those are.
         """
-        found, first, window = [words(t.text) for t in texts], self.options.first, self.options.window
+        by_text, first, window = [words(t.text) for t in texts], self.options.first, self.options.window
         readings = {
-            "words": [float(len(text)) for text in found],
-            "plain": [ttr(text) for text in found if text],
-            "mattr": [mattr(text, window) for text in found if len(text) >= window],
-            "ttr_first_n": [ttr(text[:first]) for text in found if len(text) >= first],
-            "share_first_n": [float(len(text) >= first) for text in found],
+            "words": [float(len(text)) for text in by_text],
+            "plain": [ttr(text) for text in by_text if text],
+            "mattr": [mattr(text, window) for text in by_text if len(text) >= window],
+            "ttr_first_n": [ttr(text[:first]) for text in by_text if len(text) >= first],
+            "share_first_n": [float(len(text) >= first) for text in by_text],
         }
         return {name: float(np.mean(values)) for name, values in readings.items() if values}
 

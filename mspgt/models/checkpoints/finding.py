@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from mspgt.config.keys import plain_value
 from mspgt.config.run import RunOptions
 from mspgt.core.errors import UserError, first_line
 from mspgt.core.phrases import listed, some
 from mspgt.models import weights
+from mspgt.models.built_in import MODELS
 
 Note = Callable[[str], object]
 """takes a sentence about what was found"""
@@ -96,8 +98,9 @@ def of_revisions(options: RunOptions, revisions: Sequence[str], note: Note) -> l
 
     Raises
     ------
-    UserError: a revision does not exist or cannot be reached, or two are of the same step.
+    UserError: the model is none of the hub, a revision does not exist or cannot be reached, or two share a step.
     """
+    _check_hub(options.model)
     for revision in revisions:
         _check_revision(options, revision)
     steps = {revision: step for revision in revisions if (step := _number(revision)) is not None}
@@ -109,6 +112,16 @@ def of_revisions(options: RunOptions, revisions: Sequence[str], note: Note) -> l
         if steps[one] == steps[other]:
             raise _twice(steps[one], one, other)
     return [Checkpoint(name, steps[name], None, name, "transformers", None) for name in ordered]
+
+
+def _check_hub(model: Any) -> None:
+    """Revisions are those of a Hugging Face id, and of nothing else."""
+    built_in = isinstance(model, str) and model in MODELS
+    if built_in or not isinstance(model, str) or Path(model).expanduser().is_dir():
+        what = "a built-in model" if built_in else "on this machine"
+        raise UserError(
+            f"model={plain_value(model)} is {what} and has no revisions: give a Hugging Face id, or checkpoints=."
+        )
 
 
 def _expand(source: str, note: Note) -> list[Path]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mspgt.core.codec import plain, structure
+from mspgt.core.codec import plain
 from mspgt.core.phrases import words as in_words
 from mspgt.results.drift import Drift
-from mspgt.results.prediction_3_2 import Apart
 from mspgt.show import wording
 from mspgt.show.drift import tables, words
 from mspgt.show.grid import Grid
 from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Section, Sentences, VerdictCard
 from mspgt.show.verdicts import verdict_card
+from mspgt.stats.distance import Apart
 from mspgt.stats.paired.answers import Prediction
 
 LEGEND = {
@@ -53,7 +53,8 @@ def terminal(drift: Drift) -> Iterator[Line | Grid]:
     yield from _overall(drift)
     if answer := drift.prediction_3_2:
         look = wording.LOOKS.get(answer.verdict, "warn")
-        yield Line((("Prediction 3.2 ", "strong"), (answer.verdict, look), (f": {_reasons(answer)[0]}", "")))
+        first = "".join(f": {reason}" for reason in _reasons(answer)[:1])
+        yield Line((("Prediction 3.2 ", "strong"), (answer.verdict, look), (first or ".", "")))
     yield Line.labelled("Evaluations", f"{words.describe_overhead(drift.overhead)}.")
     for label, (part, style) in KINDS.items():
         yield from (Line.labelled(label, sentence, style) for sentence in getattr(drift, part))
@@ -79,13 +80,13 @@ def sections(drift: Drift, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
     further = tuple(figure for name, figure in drawn.items() if name != "drift")
     steps = (tables.steps(drift, ours), *(Folded(f"by {wording.title(r)}", (tables.steps(drift, r),)) for r in others))
     cards = tuple(verdict_card(verdict, drift.confidence) for verdict in drift.at(last.step).rules)
-    answer = drift.prediction_3_2
+    answer, apart = drift.prediction_3_2, drift.apart
     yield Section("drift", "Evidence over training", (drawn["drift"],))
     yield Section("verdicts", f"Verdict at step {last.step:,}", (Cards(cards),))
     yield Section("left-out", "Left out", _sentences(drift, "left_out"))
     yield Section("steps", "Every step", steps)
     yield Section("overall", "From the first step to the last", tuple(_moves(drift)))
-    yield Section("prediction", "Prediction 3.2", (_prediction(answer),) if answer else ())
+    yield Section("prediction", "Prediction 3.2", (_prediction(answer, apart),) if answer and apart else ())
     yield Section("reading", "How to read this", legend)
     yield Section("figures", "Further figures", further)
     yield Section("how", "How this was made", (_how(drift),))
@@ -106,8 +107,7 @@ def _moves(drift: Drift) -> Iterator[Grid | Line]:
         yield Line.of(f"{span}: neither rule places boundaries at both steps.")
 
 
-def _prediction(answer: Prediction) -> VerdictCard:
-    apart = structure(answer.numbers, Apart, "the answer on prediction 3.2")
+def _prediction(answer: Prediction, apart: Apart) -> VerdictCard:
     share = "{:.1%}".format
     facts: dict[str, Any] = {}
     if apart.difference is not None:

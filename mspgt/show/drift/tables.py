@@ -34,7 +34,6 @@ import numpy as np
 from mspgt.core.phrases import words as in_words
 from mspgt.measure.history import Point
 from mspgt.results.drift import Drift
-from mspgt.results.prediction_3_2 import Apart
 from mspgt.show import wording
 from mspgt.show.drift import words
 from mspgt.show.grid import Cell, Column, Grid, Number, Row, grid, missing, share
@@ -42,6 +41,7 @@ from mspgt.show.wording import SHORT
 from mspgt.stats.boundaries import BOUNDARIES, Verdict
 from mspgt.stats.changes import Change, Move, Moves
 from mspgt.stats.curve import Curve
+from mspgt.stats.distance import Apart
 
 FIRST, EVENTS, LAST = 6, 8, 10
 """steps that a terminal shows of a long training: at its start, in between where something happens, at its end"""

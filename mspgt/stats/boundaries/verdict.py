@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mspgt.stats.boundaries.acceptance import LEVEL, PAPER, Decision
+from mspgt.stats.boundaries.acceptance import LEVEL, PAPER, RULES, SEVERITY, Decision
 from mspgt.stats.boundaries.fusion import Floats
 from mspgt.stats.boundaries.peaks import Peak
 from mspgt.stats.boundaries.support import BOUNDARIES, Location
@@ -111,6 +111,11 @@ class Verdict:
     intermediate_global: Boundary | None
     peaks: tuple[Peak, ...]
     resampled: Resampled | None = None
+
+    def __post_init__(self) -> None:
+        for what, name, known in (("rule", self.rule, RULES), ("status", self.status, SEVERITY)):
+            if name not in known:
+                raise ValueError(f"{what} is {name!r}, not one of {', '.join(known)}")
 
     @property
     def places(self) -> dict[str, Boundary]:

@@ -22,6 +22,7 @@ from mspgt.plugins.signals.cka.stored import StoredRows
 FLOOR = 0.05
 """CKA below this counts as this: debiased CKA may be zero or negative, and its reciprocal must stay finite"""
 
+_CAPTION = "Debiased CKA between the outputs of every two blocks."
 ESTIMATORS: dict[str, type[Estimator]] = {
     "debiased": StoredRows,
     "biased": StoredRows,
@@ -56,29 +57,10 @@ class CKA(Signal):
         ),
         Series("row_debiased", optional=True, summary="by the U-statistic over rows, as if they were independent"),
         Series("biased", optional=True, summary="by the V-statistic"),
-        Series(
-            "zscore_sensitivity",
-            columns="scale",
-            summary="debiased on fewer rows, with and without z-scoring",
-            optional=True,
-        ),
-        Series(
-            "matrix",
-            "block",
-            columns="block",
-            summary="debiased CKA of every two blocks, on fewer rows",
-            optional=True,
-        ),
+        Series("zscore_sensitivity", columns="scale", optional=True, summary="debiased, with and without z-scoring"),
+        Series("matrix", "block", columns="block", optional=True, summary="debiased CKA of every two blocks"),
     )
-    figures = (
-        HeatMap(
-            "cka-matrix",
-            "matrix",
-            "Similarity of blocks (CKA)",
-            highest=1.0,
-            caption="Debiased CKA between the outputs of every two blocks.",
-        ),
-    )
+    figures = (HeatMap("cka-matrix", "matrix", "Similarity of blocks (CKA)", highest=1.0, caption=_CAPTION),)
     Options = CKAOptions
 
     def __init__(self, *, seed: int = 0, device: torch.device | str = "cpu", **options: Any) -> None:

@@ -59,15 +59,15 @@ def float64_device(device: torch.device) -> torch.device:
     return torch.device("cpu") if device.type == "mps" else device
 
 
-def need_clusters(found: int, kind: str) -> None:
+def need_clusters(count: int, kind: str) -> None:
     """Refuse too few clusters for the cluster-debiased estimator.
 
     Raises
     ------
     UserError: there are fewer than 4.
     """
-    if found < MIN_CLUSTERS:
+    if count < MIN_CLUSTERS:
         raise UserError(
-            f"cka: found {kind}s with counted tokens: {found}; the debiased estimator compares rows of "
+            f"cka: found {kind}s with counted tokens: {count}; the debiased estimator compares rows of "
             f"{MIN_CLUSTERS} different {kind}s: give a corpus with more, or cka.estimator=biased."
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mspgt.plugins.signals.cka.centred import CentredRows, full_precision
 from mspgt.plugins.signals.cka.hsic import cka
-from mspgt.plugins.signals.cka.hsic_units import UnitSums, distinct_tuples, pairs
+from mspgt.plugins.signals.cka.hsic_units import UnitSums, cka_of_neighbours, distinct_tuples, pairs
 from mspgt.plugins.signals.cka.products import products
 from mspgt.plugins.signals.cka.triples import Triples, choose
 
@@ -119,13 +119,13 @@ def layer_matrix(rows: CentredRows) -> Tensor:
 def _between_units(rows: CentredRows) -> Tensor:
     """Inner products of all Gram matrices over pairs of rows of distinct units: (layer, layer) float64."""
     layers, unit = rows.hidden.shape[1], rows.unit.to(rows.device)
-    found = torch.zeros(layers, layers, dtype=torch.float64, device=rows.device)
+    inner = torch.zeros(layers, layers, dtype=torch.float64, device=rows.device)
     everything = slice(0, len(unit))
     for tile in rows.tiles(SLICE):
         grams = torch.stack([rows.layer(k, tile) @ rows.layer(k, everything).T for k in range(layers)])
         by_row = grams.masked_fill_(unit[tile, None] == unit, 0.0).transpose(0, 1)
-        found += (by_row @ by_row.mT).sum(0, dtype=torch.float64)  # short float32 sums
-    return found
+        inner += (by_row @ by_row.mT).sum(0, dtype=torch.float64)  # short float32 sums
+    return inner
 
 
 def _counts(rows: CentredRows) -> Tensor:
@@ -165,9 +165,9 @@ def _v_statistic(products: Tensor, reach: Tensor) -> Tensor:
     whole, total = products.sum((1, 2)) / n**2, reach.sum(1) / n**2
     hsic = [
         whole[pair] - 2 * reach[a] @ reach[b] / n**3 + total[a] * total[b]
-        for pair, (a, b) in enumerate(pairs(list(range(layers))))
+        for pair, (a, b) in enumerate(pairs(range(layers)))
     ]
-    return _neighbours(hsic, layers)
+    return cka_of_neighbours(torch.stack(hsic))
 
 
 def _song(products: Tensor, reach: Tensor, norms: Tensor) -> Tensor:
@@ -182,13 +182,7 @@ def _song(products: Tensor, reach: Tensor, norms: Tensor) -> Tensor:
     layers, n = reach.shape
     whole, off = products.sum((1, 2)), reach - norms
     hsic = []
-    for pair, (a, b) in enumerate(pairs(list(range(layers)))):
+    for pair, (a, b) in enumerate(pairs(range(layers))):
         u = whole[pair] - norms[a] @ norms[b] + off[a].sum() * off[b].sum() / ((n - 1) * (n - 2))
         hsic.append((u - 2 * off[a] @ off[b] / (n - 2)) / (n * (n - 3)))
-    return _neighbours(hsic, layers)
-
-
-def _neighbours(hsic: list[Tensor], layers: int) -> Tensor:
-    """CKA of neighbours from HSIC of every pair."""
-    own, between = torch.stack(hsic[:layers]), hsic[layers:]
-    return cka(torch.stack(between) if between else own[:0], own[:-1], own[1:])
+    return cka_of_neighbours(torch.stack(hsic))

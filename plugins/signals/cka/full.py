@@ -22,8 +22,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.state import State, Units
 from mspgt.plugins.signals.cka.estimator import Estimator, PreparedCKA, need_clusters
 from mspgt.plugins.signals.cka.full_sums import InfluenceRecorder, MomentRecorder
-from mspgt.plugins.signals.cka.hsic import cka
-from mspgt.plugins.signals.cka.hsic_units import distinct_tuples, pairs
+from mspgt.plugins.signals.cka.hsic_units import cka_of_neighbours, distinct_tuples, sides
 
 
 class FullTokens(Estimator):
@@ -74,15 +73,15 @@ class FullTokens(Estimator):
         influence = between - (own[:, :-1] + own[:, 1:]) / 2  # of log CKA, (sequence, L-1)
         owner = units.index(state.keys)[sequences.sequence]
         by_unit = torch.zeros(units.count, layers - 1, dtype=torch.float64).index_add_(0, owner, influence)
-        point = _neighbours(_cluster_debiased(state.totals, apart.sum(0), counts), layers)
+        point = cka_of_neighbours(_cluster_debiased(state.totals, apart.sum(0), counts))
         details = {
             "rows": int(n),
             "units_with_rows": int((torch.bincount(owner, counts) > 0).sum()),
         }
         series = {
             "debiased": point,
-            "row_debiased": _neighbours(_row_debiased(state.totals, products, n), layers),
-            "biased": _neighbours(products, layers),
+            "row_debiased": cka_of_neighbours(_row_debiased(state.totals, products, n)),
+            "biased": cka_of_neighbours(products),
         }
 
         def values(weights: Tensor) -> Tensor:
@@ -99,8 +98,8 @@ def _cluster_debiased(total: Mapping[str, Tensor], two: Tensor, counts: Tensor) 
     two: (pair,), sum of K_ij L_ij over tokens of distinct sequences.
     counts: (sequence,), tokens of each.
     """
-    left, right = (torch.tensor(side) for side in zip(*pairs(list(range(len(total["cluster_norm"])))), strict=True))
     norms = total["cluster_norm"]
+    left, right = sides(len(norms))
     three = 2 * total["chain"] - total["bridge"]
     four = norms[left] * norms[right] - 6 * total["cluster_norms"]
     four = four + 2 * torch.cat([total["cluster_own"], total["cluster_between"]]).square().sum((1, 2))
@@ -110,12 +109,7 @@ def _cluster_debiased(total: Mapping[str, Tensor], two: Tensor, counts: Tensor) 
 
 def _row_debiased(total: Mapping[str, Tensor], products: Tensor, n: Tensor) -> Tensor:
     """Song's U-statistic over tokens, (pair,)."""
-    left, right = (torch.tensor(side) for side in zip(*pairs(list(range(len(total["token_norm"])))), strict=True))
     norms, both = total["token_norm"], total["token_norms"]
+    left, right = sides(len(norms))
     u = products - both + norms[left] * norms[right] / ((n - 1) * (n - 2)) - 2 * both / (n - 2)
     return u / (n * (n - 3))
-
-
-def _neighbours(hsic: Tensor, layers: int) -> Tensor:
-    """CKA of neighbouring blocks from HSIC of every pair."""
-    return cka(hsic[layers:], hsic[: layers - 1], hsic[1:layers])

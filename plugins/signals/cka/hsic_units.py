@@ -10,7 +10,7 @@ Layers are numbered 0..L-1 here; *pairs* are the L pairs (l, l) followed by the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -44,10 +44,7 @@ class UnitSums:
 
     def cka(self, weights: Tensor) -> Tensor:
         """CKA of neighbouring layers: weights (replicate, unit) -> (replicate, L-1) float64."""
-        layers = len(self.inner)
-        values = self.hsic(weights)
-        own, between = values[:, :layers], values[:, layers:]
-        return cka(between, own[:, :-1], own[:, 1:])
+        return cka_of_neighbours(self.hsic(weights))
 
     def hsic(self, weights: Tensor) -> Tensor:
         """HSIC of every pair: weights (replicate, unit) >= 0 -> (replicate, pair) float64.
@@ -65,13 +62,13 @@ class UnitSums:
         """V-statistic; v is scaled so that the weighted number of rows is 1."""
         reach = self.inner @ v.T  # (layer, unit, replicate)
         total = (v.T * reach).sum(1)
-        left, right = self._sides()
+        left, right = sides(len(self.inner))
         return (_form(self.products, v, v) + total[left] * total[right]).T - 2 * self.triples(v)
 
     def _debiased(self, v: Tensor) -> Tensor:
         """U-statistic over distinct units; v is scaled so that the weighted number of rows is 1."""
         squares = v * v
-        left, right = self._sides()
+        left, right = sides(len(self.inner))
         reach = self.inner @ v.T  # (layer, unit, replicate)
         total = (v.T * reach).sum(1)
         two = _form(self.products, v, v).T
@@ -82,11 +79,6 @@ class UnitSums:
         four = (four + 2 * _form(both, squares, squares)).T
         n2, n3, n4 = distinct_tuples(v * self.rows)
         return two / n2[:, None] + four / n4[:, None] - 2 * three / n3[:, None]
-
-    def _sides(self) -> tuple[list[int], list[int]]:
-        """The first and the second layer of every pair."""
-        both = pairs(list(range(len(self.inner))))
-        return [a for a, _ in both], [b for _, b in both]
 
 
 def distinct_tuples(mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -108,6 +100,18 @@ def _form(matrices: Iterable[Tensor], left: Tensor, right: Tensor) -> Tensor:
     return torch.stack([((matrix @ right.T) * left.T).sum(0) for matrix in matrices])
 
 
-def pairs(layers: list[T]) -> list[tuple[T, T]]:
+def pairs(layers: Sequence[T]) -> list[tuple[T, T]]:
     """The pairs (l, l), then the pairs (l, l+1)."""
     return [*zip(layers, layers, strict=True), *pairwise(layers)]
+
+
+def sides(layers: int) -> tuple[list[int], list[int]]:
+    """The first and the second layer of every pair."""
+    return [*range(layers), *range(layers - 1)], [*range(layers), *range(1, layers)]
+
+
+def cka_of_neighbours(hsic: Tensor) -> Tensor:
+    """CKA of neighbouring layers from HSIC of every pair: (..., pair) -> (..., L-1)."""
+    layers = (hsic.shape[-1] + 1) // 2
+    own, between = hsic[..., :layers], hsic[..., layers:]
+    return cka(between, own[..., :-1], own[..., 1:])

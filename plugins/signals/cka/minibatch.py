@@ -79,11 +79,8 @@ class _BatchRecorder:
         usable = rows >= MIN_CLUSTERS
         own = torch.stack(self._own)
         between = torch.stack(self._between) if self._between else own[:0]
-        totals = {
-            "own": own if usable else torch.zeros_like(own),
-            "between": between if usable else torch.zeros_like(between),
-            "rows": torch.tensor(float(rows if usable else 0), dtype=torch.float64),
-            "batches": torch.tensor(float(usable), dtype=torch.float64),
-            "batches_left_out": torch.tensor(float(not usable), dtype=torch.float64),
-        }
+        numbers = {"rows": rows * usable, "batches": usable, "batches_left_out": not usable}
+        totals = {name: torch.tensor(float(number), dtype=torch.float64) for name, number in numbers.items()}
+        hsic = {"own": own, "between": between}
+        totals |= {name: values if usable else torch.zeros_like(values) for name, values in hsic.items()}
         return State(self._batch.keys, totals=totals)

@@ -31,39 +31,39 @@ def products(rows: CentredRows) -> Tensor:
 def products_by_samples(rows: CentredRows) -> Tensor:
     """From tiles of Gram matrices; memory is one tile for every block."""
     layers, tiles = rows.hidden.shape[1], rows.tiles()
-    found = torch.zeros(2 * layers - 1, rows.units, rows.units, dtype=torch.float64, device=rows.device)
+    sums = torch.zeros(2 * layers - 1, rows.units, rows.units, dtype=torch.float64, device=rows.device)
     for i, first in enumerate(tiles):
         left, left_units = _membership(rows, first)
         for second in tiles[i:]:
             right, right_units = _membership(rows, second)
             grams = [rows.layer(k, first) @ rows.layer(k, second).T for k in range(layers)]
             part = torch.stack([left @ (a * b) @ right.T for a, b in pairs(grams)]).double()
-            found[:, left_units, right_units] += part
+            sums[:, left_units, right_units] += part
             if first != second:
-                found[:, right_units, left_units] += part.mT
-    return found
+                sums[:, right_units, left_units] += part.mT
+    return sums
 
 
 def products_by_features(rows: CentredRows) -> Tensor:
     """From products of dimensions within each unit; memory is 16 * unit * dim."""
     layers, bounds = rows.hidden.shape[1], rows.bounds()
     everything = slice(0, len(rows.unit))
-    found = torch.zeros(2 * layers - 1, rows.units, rows.units, dtype=torch.float64, device=rows.device)
+    sums = torch.zeros(2 * layers - 1, rows.units, rows.units, dtype=torch.float64, device=rows.device)
     below: Tensor | None = None
     for k in range(layers):
         block = rows.layer(k, everything)
-        _add_products(found[k], block, block, bounds)
+        _add_products(sums[k], block, block, bounds)
         if below is not None:
-            _add_products(found[layers + k - 1], below, block, bounds)
+            _add_products(sums[layers + k - 1], below, block, bounds)
         below = block
-    return found
+    return sums
 
 
-def _add_products(found: Tensor, x: Tensor, y: Tensor, bounds: list[int]) -> None:
+def _add_products(sums: Tensor, x: Tensor, y: Tensor, bounds: list[int]) -> None:
     """Add inner products of X_a' Y_a over all pairs of units: (row, dim) twice, into (unit, unit) float64."""
     for some in torch.split(x, DIMENSIONS, dim=1):
         crossed = torch.stack([some[i:j].T @ y[i:j] for i, j in pairwise(bounds)], dim=1)
-        found += (crossed @ crossed.mT).sum(0, dtype=torch.float64)  # one dimension of x at a time: short sums
+        sums += (crossed @ crossed.mT).sum(0, dtype=torch.float64)  # one dimension of x at a time: short sums
 
 
 def _membership(rows: CentredRows, tile: slice) -> tuple[Tensor, slice]:

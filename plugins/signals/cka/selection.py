@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mspgt.contracts.batch import Batch, Layer
+from mspgt.core.random import mix
 from mspgt.core.state import State, Table, stable_code
 
 
@@ -52,7 +53,7 @@ def draw_tokens(batch: Batch, seed: int, per_sentence: int) -> Selection:
         device=sequence.device,
     )
     place = _place_in_sentence(batch.sentence)[sequence, token]
-    chance = _mix(_mix(codes[sequence] ^ sentence) + place)
+    chance = mix(mix(codes[sequence] ^ sentence) + place)
     order = _sorted_by(sequence, sentence, chance)
     group = _segments(sequence[order], sentence[order])
     first = torch.searchsorted(group, group)  # where each group begins
@@ -115,19 +116,3 @@ def _segments(*columns: Tensor) -> Tensor:
     for column in columns:
         changes[1:] |= (column[1:] != column[:-1]).long()
     return changes.cumsum(0)
-
-
-def _signed(bits: int) -> int:
-    return bits - (1 << 64) if bits >> 63 else bits
-
-
-def _mix(x: Tensor) -> Tensor:
-    """The finaliser of splitmix64 (Steele et al. 2014) in wrapping int64 arithmetic."""
-    x = (x ^ _shift(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ _shift(x, 27)) * _signed(0x94D049BB133111EB)
-    return x ^ _shift(x, 31)
-
-
-def _shift(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift: torch has the arithmetic one, which copies the sign."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)

@@ -163,7 +163,7 @@ class RowTriples:
     def __call__(self, weights: Tensor) -> Tensor:
         """Evaluate for each replicate."""
         columns = weights.T.float().contiguous()
-        found = torch.zeros(2 * self.layers - 1, len(weights), dtype=torch.float64, device=weights.device)
+        totals = torch.zeros(2 * self.layers - 1, len(weights), dtype=torch.float64, device=weights.device)
         with full_precision():
             reach = self.reach_with(columns)
             for number, tile in enumerate(self.tiles):
@@ -172,8 +172,8 @@ class RowTriples:
                 for layer in range(self.layers):
                     seen = reach(number, layer)
                     weighted = seen * of_row
-                    found[layer] += (weighted * seen).sum(0, dtype=torch.float64)
+                    totals[layer] += (weighted * seen).sum(0, dtype=torch.float64)
                     if below is not None:
-                        found[self.layers + layer - 1] += (weighted * below).sum(0, dtype=torch.float64)
+                        totals[self.layers + layer - 1] += (weighted * below).sum(0, dtype=torch.float64)
                     below = seen
-        return found.T
+        return totals.T

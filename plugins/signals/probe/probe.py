@@ -94,8 +94,8 @@ class Probe(Signal):
         if rng is not None:
             seeds = prepared.counts.shape[2]
             drawn = torch.from_numpy(rng.multinomial(seeds, [1 / seeds] * seeds, size=len(weights))).double()
-        found = jumps(prepared.counts, weights.double(), drawn)
-        return found.debiased if self.options.debias else found.raw
+        result = jumps(prepared.counts, weights.double(), drawn)
+        return result.debiased if self.options.debias else result.raw
 
     def report(self, prepared: PreparedProbe) -> Report:
         """Scores by task and layer, controls, noise share, what was left out and why."""

@@ -37,15 +37,9 @@ SERIES = (
     Series("selectivity", "block", columns="task", summary="F1 less that of the control task", optional=True),
     Series("validation_loss", "epoch", "nat", columns="task", summary="mean of layers and seeds"),
 )
+_CAPTION = "F1 of the probes on documents that they were not trained on."
 FIGURES = (
-    Lines(
-        "probe-f1",
-        ("f1",),
-        "What probes read from each block",
-        "F1 on held-out documents",
-        limits=(0.0, 1.0),
-        caption="F1 of the probes on documents that they were not trained on.",
-    ),
+    Lines("probe-f1", ("f1",), "What probes read from each block", "F1 on held-out documents", (0.0, 1.0), _CAPTION),
 )
 
 
@@ -72,10 +66,9 @@ def prepare(fitted: Fitted, names: Mapping[int, str], units: Units, options: Pro
     names: stable code -> class name.
     """
     asked = [key.removesuffix(".sizes") for key in fitted if key.endswith(".sizes")]
-    asked = sorted(asked, key=lambda task: options.tasks.index(task))
-    left_out: dict[str, str] = {}
-    counts, details, series = [], {}, {}
-    for task in asked:
+    counts, details, left_out = [], {}, {}
+    series: dict[str, dict[str, Tensor]] = {}
+    for task in sorted(asked, key=options.tasks.index):
         reason = why_left_out(task, fitted[f"{task}.sizes"])
         if reason is not None:
             left_out[task] = reason
@@ -83,9 +76,8 @@ def prepare(fitted: Fitted, names: Mapping[int, str], units: Units, options: Pro
         own = {key.removeprefix(f"{task}."): value for key, value in fitted.items() if key.startswith(f"{task}.")}
         scored, control = _count(task, own, names, units, options)
         counts.append(scored.sum(-2))
-        curves = _task_series(own, scored.sum(2), None if control is None else control.sum(2))
-        details[task] = _task_details(own, curves["validation_loss"])
-        for name, values in curves.items():
+        details[task], of_task = _of_task(own, scored.sum(2), None if control is None else control.sum(2))
+        for name, values in of_task.items():
             series.setdefault(name, {})[task] = values
     return PreparedProbe(torch.stack(counts), details, series, left_out)
 
@@ -101,45 +93,46 @@ def _count(
     gold, unit, sentence = own["gold"].long()[:, here], unit[here], own["sentence"][here]
     tags = [names[code] for code in own["classes"].tolist()]
 
-    def count(truth: Tensor, found: Tensor) -> Tensor:
-        flat = found.flatten(0, 1)
+    def count(truth: Tensor, predicted: Tensor) -> Tensor:
+        flat = predicted.flatten(0, 1)
         if task == "ner":
             counted = span_counts(truth, flat, sentence, unit, units.count, Scheme.of(tags), options.spans)
         else:
             counted = label_counts(truth, flat, len(tags), unit, units.count)
-        return counted.view(*found.shape[:2], *counted.shape[1:])
+        return counted.view(*predicted.shape[:2], *counted.shape[1:])
 
     scored = count(gold[0], predictions[:, : options.seeds])
     return scored, count(gold[1], predictions[:, options.seeds :]) if len(gold) > 1 else None
 
 
-def _task_series(own: Fitted, counts: Tensor, control: Tensor | None) -> dict[str, Tensor]:
-    """What is known of one task at each layer, and at each epoch; counts, control: (layer, seed, class, 3)."""
+def _of_task(own: Fitted, counts: Tensor, control: Tensor | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Single values of one task, and its series; counts, control: (layer, seed, class, 3), all documents."""
     seeds, classes = counts.shape[1], len(own["classes"])
-    train, _, test, _ = own["sizes"].tolist()
+    train, validation, test, _ = own["sizes"].tolist()
     micro = micro_f1(counts)  # (layer, seed)
     bits = own["online"][:, :seeds].mean(1) / math.log(2)
     share = torch.bincount(own["gold"][0].long()).double() / test
-    series = {"f1": micro.mean(1), "f1_macro": macro_f1(counts).mean(1)}
+    loss = own["validation"][:, :, :seeds].double().mean((0, 2))  # (epoch,)
+    details = {
+        "instances": {"train": train, "validation": validation, "test": test},
+        "dropped": int(own["dropped"]) if "dropped" in own else 0,
+        "classes": classes,
+        "converged": len(loss) > 1 and bool(loss[-2] - loss[-1] <= STILL_FALLING * loss[-1]),
+    }
+    series = {
+        "f1": micro.mean(1),
+        "f1_macro": macro_f1(counts).mean(1),
+        "v_information": torch.special.entr(share).sum() - own["cross_entropy"][:, :seeds].mean(1),
+        "codelength_bits": bits,
+        "compression": train * math.log2(classes) / bits,
+        "validation_loss": loss,
+    }
     if seeds > 1:
         series["f1_seed_sd"] = micro.std(1)
-    series["v_information"] = torch.special.entr(share).sum() - own["cross_entropy"][:, :seeds].mean(1)
-    series |= {"codelength_bits": bits, "compression": train * math.log2(classes) / bits}
     if control is not None:
         chance = micro_f1(control).mean(1)
         series |= {"control_f1": chance, "selectivity": micro.mean(1) - chance}
-    return series | {"validation_loss": own["validation"][:, :, :seeds].double().mean((0, 2))}
-
-
-def _task_details(own: Fitted, loss: Tensor) -> dict[str, Any]:
-    """Single values of one task; loss: (epoch,)."""
-    train, validation, test, _ = own["sizes"].tolist()
-    return {
-        "instances": {"train": train, "validation": validation, "test": test},
-        "dropped": int(own["dropped"]) if "dropped" in own else 0,
-        "classes": len(own["classes"]),
-        "converged": len(loss) > 1 and bool(loss[-2] - loss[-1] <= STILL_FALLING * loss[-1]),
-    }
+    return details, series
 
 
 def report(prepared: PreparedProbe, options: ProbeOptions) -> Report:

@@ -116,14 +116,14 @@ def span_counts(
     (row, unit, type, 3) float64: tp, n_pred, n_gold.
     """
     rows, types = len(predicted), len(scheme.types)
-    true, found = (spans(t, sentence, scheme, mode) for t in (gold[None], predicted))
+    true, tagged = (spans(t, sentence, scheme, mode) for t in (gold[None], predicted))
     gold_end, gold_type = torch.full_like(gold, -1), torch.full_like(gold, -1)
     gold_end[true.start], gold_type[true.start] = true.end, true.type
-    correct = (gold_end[found.start] == found.end) & (gold_type[found.start] == found.type)
+    correct = (gold_end[tagged.start] == tagged.end) & (gold_type[tagged.start] == tagged.type)
 
     def count(chosen: Spans, rows: int, weight: Tensor | None = None) -> Tensor:
         cell = (chosen.row * units + unit[chosen.start]) * types + chosen.type
         return torch.bincount(cell, weight, minlength=rows * units * types).view(rows, units, types).double()
 
     gold_count = count(true, 1).expand(rows, -1, -1)
-    return torch.stack([count(found, rows, correct.double()), count(found, rows), gold_count], dim=-1)
+    return torch.stack([count(tagged, rows, correct.double()), count(tagged, rows), gold_count], dim=-1)

@@ -83,13 +83,13 @@ def read_task(state: State, task: str, parts: Tensor) -> Task | None:
     sequence, code = table.sequence[keep], table.columns["target"][keep]
     slots = table.columns["slots"][keep].long()
     first = torch.searchsorted(vectors.sequence, sequence)[:, None]
-    found = sorted((state.names[c], c) for c in torch.unique(code).tolist())
-    by_code = torch.tensor(sorted((c, i) for i, (_, c) in enumerate(found)), dtype=torch.int64).view(-1, 2)
+    classes = sorted((state.names[c], c) for c in torch.unique(code).tolist())
+    by_code = torch.tensor(sorted((c, i) for i, (_, c) in enumerate(classes)), dtype=torch.int64).view(-1, 2)
     documents = torch.tensor([stable_code(key.document) for key in state.keys], dtype=torch.int64)[sequence]
     numbers = torch.stack([documents, table.columns["sentence"][keep].long()], dim=1)
     return Task(
-        names=tuple(name for name, _ in found),
-        codes=torch.tensor([c for _, c in found], dtype=torch.int64),
+        names=tuple(name for name, _ in classes),
+        codes=torch.tensor([c for _, c in classes], dtype=torch.int64),
         rows=(slots + first).where(slots >= 0, -1),
         target=by_code[torch.searchsorted(by_code[:, 0].contiguous(), code), 1],
         word=table.columns["word"][keep],

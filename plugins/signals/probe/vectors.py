@@ -53,11 +53,11 @@ class VectorRecorder:
     def __init__(self, batch: Batch, tasks: Sequence[str], dtype: torch.dtype) -> None:
         self._keys: tuple[Key, ...] = batch.keys
         self._dtype = dtype
-        found = {task: batch.labels[task] for task in tasks if task in batch.labels}
-        usable = {task: _usable(labels, batch.content) for task, labels in found.items()}
-        self._names = {c: n for labels in found.values() for c, n in labels.names.items()}
+        labelled = {task: batch.labels[task] for task in tasks if task in batch.labels}
+        usable = {task: _usable(labels, batch.content) for task, labels in labelled.items()}
+        self._names = {c: n for labels in labelled.values() for c, n in labels.names.items()}
         self._totals = {f"{task}.dropped": (~keep).sum().cpu() for task, keep in usable.items()}
-        codes = [_codes(labels, batch.content)[usable[task]] for task, labels in found.items()]
+        codes = [_codes(labels, batch.content)[usable[task]] for task, labels in labelled.items()]
         flat = torch.cat([c.flatten() for c in codes]) if codes else batch.input_ids.new_zeros(0)
         distinct = torch.unique(flat[flat >= 0])
         self._ranges = _ranges(distinct, batch.content)
@@ -65,7 +65,7 @@ class VectorRecorder:
             task: _instances(
                 labels, usable[task], torch.searchsorted(distinct, code).where(code >= 0, -1), self._ranges
             )
-            for (task, labels), code in zip(found.items(), codes, strict=True)
+            for (task, labels), code in zip(labelled.items(), codes, strict=True)
         }
         self._vectors: list[Tensor] = []
 

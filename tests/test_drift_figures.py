@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from example_drift import example_drift, read
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
@@ -20,46 +21,55 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from mspgt.core.errors import UserError
-from mspgt.results.drift.schema import Recorded
+from mspgt.results.drift import Drift
+from mspgt.show.drawing import BOUNDARY_COLOURS, PAPER
 from mspgt.show.drift import series
 from mspgt.show.drift.drawing import COLOUR_MAP
-from mspgt.show.drift.figures import compare, draw, figures, heat_map, save
+from mspgt.show.drift.heat import heat_map
+from mspgt.show.drift.multiples import compare
 from mspgt.show.drift.steps import StepAxis, step_text
-from mspgt.show.run.figures import BOUNDARY_COLOURS, PAPER, png, svg
-from mspgt.testing.drift_example import example_drift
+from mspgt.show.figures import draw, png, svg
+from mspgt.show.figures import figures as drawings
 
 RED, PURPLE = BOUNDARY_COLOURS.values()
 GEOMETRIC = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 2000, 4000, 8000, 16000, 33000, 66000, 99000, 143000)
 
 
 @pytest.fixture(scope="module")
-def drift() -> Recorded:
-    return Recorded(example_drift())
+def drift() -> Drift:
+    return example_drift()
 
 
 @pytest.fixture(scope="module")
-def figure(drift: Recorded) -> Figure:
+def figure(drift: Drift) -> Figure:
     return heat_map(drift)
 
 
-def _at(data: dict[str, Any], steps: tuple[int, ...]) -> dict[str, Any]:
+def figures(drift: Drift) -> dict[str, Figure]:
+    """Every figure that there is."""
+    return {name: drawing.figure for name, drawing in drawings(drift).items()}
+
+
+def _at(drift: Drift, steps: tuple[int, ...]) -> Drift:
     """The same drift at other steps."""
+    data = drift.as_dict()
     for point, step in zip(data["points"], steps, strict=True):
         point["step"] = step
     for change, (before, after) in zip(data["changes"], pairwise(steps), strict=True):
         change["from"], change["to"] = before, after
     data["overall"]["from"], data["overall"]["to"] = steps[0], steps[-1]
-    return data
+    return read(data)
 
 
-def _without_boundaries(data: dict[str, Any]) -> dict[str, Any]:
+def _without_boundaries(drift: Drift) -> Drift:
+    data = drift.as_dict()
     for point in data["points"]:
         for verdict in point["verdicts"].values():
             verdict.update(accepted=False, status="no_peak", local_intermediate=None, intermediate_global=None)
     for change in (*data["changes"], data["overall"]):
         for key in ("boundaries", "paper"):
             change[key] = dict.fromkeys(change[key])
-    return data
+    return read(data)
 
 
 def _meshes(figure: Figure) -> list[tuple[Axes, QuadMesh]]:
@@ -132,7 +142,7 @@ def test_cells_meet_half_way_and_the_outer_ones_are_no_slivers() -> None:
 
 
 def test_step_0_and_all_decades_are_labelled_on_a_logarithmic_axis() -> None:
-    figure = heat_map(Recorded(_at(example_drift(12, 20, source="checkpoints"), GEOMETRIC)))
+    figure = heat_map(_at(example_drift(12, 20, source="checkpoints"), GEOMETRIC))
     ax, _ = _heat(figure)
     figure.canvas.draw()
     low, high = ax.get_xlim()
@@ -153,9 +163,9 @@ def test_steps_are_written_short_and_alike() -> None:
 
 
 @pytest.mark.parametrize("rule", ["mspgt", "paper"])
-def test_cells_are_the_evidence_of_the_rule(drift: Recorded, rule: str) -> None:
+def test_cells_are_the_evidence_of_the_rule(drift: Drift, rule: str) -> None:
     _, mesh = _heat(heat_map(drift, rule))
-    expected = np.stack([point.findings.verdict(rule).evidence.value for point in drift.points], axis=1)
+    expected = np.stack([point.verdicts[rule].evidence.value for point in drift.points], axis=1)
     np.testing.assert_array_equal(_values(mesh), expected)
     corners = mesh.get_coordinates()
     np.testing.assert_allclose(corners[0, :, 0], StepAxis(tuple(drift.steps)).edges(drift.steps))
@@ -168,23 +178,23 @@ def test_colours_get_brighter_with_the_value_in_grey_too() -> None:
     assert np.all(np.diff(linear @ [0.2126, 0.7152, 0.0722]) > 0)
 
 
-def test_boundaries_are_filled_where_accepted_and_hollow_where_not(drift: Recorded, figure: Figure) -> None:
+def test_boundaries_are_filled_where_accepted_and_hollow_where_not(drift: Drift, figure: Figure) -> None:
     ax, _ = _heat(figure)
     for marker, colour, key in (("o", RED, 0), ("s", PURPLE, 1)):
         for face, accepted in ((colour, True), (PAPER, False)):
-            placed = [p for p in drift.points if p.findings.boundaries and p.accepted is accepted]
-            expected = {float(p.step): float(p.findings.boundaries[key].layer) for p in placed}
+            placed = [p for p in drift.points if p.verdicts["mspgt"].boundaries and p.accepted is accepted]
+            expected = {float(p.step): float(p.verdicts["mspgt"].boundaries[key].layer) for p in placed}
             assert expected
             assert _marks(ax, marker, face) == expected
 
 
 def test_lines_are_dotted_until_both_ends_are_accepted_and_have_gaps() -> None:
-    data = example_drift(12, 10)
+    data = example_drift(12, 10).as_dict()
     absent = {"local_intermediate": None, "intermediate_global": None}
     data["points"][5]["verdicts"]["mspgt"].update(absent, status="no_peak")
     for change in data["changes"][4:6]:
         change["boundaries"] = absent
-    drift = Recorded(data)
+    drift = read(data)
     ax, _ = _heat(heat_map(drift))
     accepted = series.tracks(drift, "mspgt")[0].accepted.tolist()
     lines = [li for li in ax.lines if li.get_linestyle() != "None" and to_hex(li.get_color()) == RED]
@@ -204,14 +214,14 @@ def test_lines_are_dotted_until_both_ends_are_accepted_and_have_gaps() -> None:
     assert not any(drift.points[5].step in pair for pair in drawn[True] | drawn[False])
 
 
-def test_intervals_are_drawn_from_end_to_end(drift: Recorded, figure: Figure) -> None:
+def test_intervals_are_drawn_from_end_to_end(drift: Drift, figure: Figure) -> None:
     ax, _ = _heat(figure)
     bars = [c for c in ax.collections if isinstance(c, LineCollection)]
     drawn = {tuple(map(tuple, segment)) for bar in bars for segment in bar.get_segments()}
     expected = {
         ((point.step, boundary.ci[0]), (point.step, boundary.ci[1]))
         for point in drift.points
-        for boundary in point.findings.boundaries
+        for boundary in point.verdicts["mspgt"].boundaries
         if boundary.ci and boundary.ci[0] < boundary.ci[1]
     }
     assert expected
@@ -219,7 +229,7 @@ def test_intervals_are_drawn_from_end_to_end(drift: Recorded, figure: Figure) ->
 
 
 def test_many_intervals_become_a_band_between_their_ends() -> None:
-    drift = Recorded(example_drift(32, 60))
+    drift = example_drift(32, 60)
     ax, _ = _heat(heat_map(drift))
     track = series.tracks(drift, "mspgt")[0]
     bands = [p for p in ax.patches if to_hex(p.get_facecolor()) == RED]
@@ -231,7 +241,7 @@ def test_many_intervals_become_a_band_between_their_ends() -> None:
     assert np.isnan(values[~wide]).all()
 
 
-def test_real_moves_are_marked_at_their_step_and_in_their_direction(drift: Recorded) -> None:
+def test_real_moves_are_marked_at_their_step_and_in_their_direction(drift: Drift) -> None:
     for rule in ("mspgt", "paper"):
         drawn = set()
         for ax in heat_map(drift, rule).axes:
@@ -242,14 +252,14 @@ def test_real_moves_are_marked_at_their_step_and_in_their_direction(drift: Recor
         expected = {
             (float(change.stop), BOUNDARY_COLOURS[name], "^" if move.moved > 0 else "v")
             for change in drift.changes
-            for name, move in change.boundaries[rule].items()
-            if move is not None and move.real
+            for name, move in change.by(rule).found.items()
+            if move.real
         }
         assert expected
         assert drawn == expected
 
 
-def test_the_loss_is_drawn_where_it_is_known_and_left_out_where_none_is(drift: Recorded, figure: Figure) -> None:
+def test_the_loss_is_drawn_where_it_is_known_and_left_out_where_none_is(drift: Drift, figure: Figure) -> None:
     def panel(figure: Figure) -> Axes | None:
         return next((ax for ax in figure.axes if ax.get_ylabel() == "training loss"), None)
 
@@ -257,74 +267,74 @@ def test_the_loss_is_drawn_where_it_is_known_and_left_out_where_none_is(drift: R
     assert shown is not None
     np.testing.assert_array_equal(shown.lines[0].get_ydata(), [point.loss for point in drift.points])
     assert shown.get_xlim() == _heat(figure)[0].get_xlim()
-    assert panel(heat_map(Recorded(example_drift(source="checkpoints")))) is None
+    assert panel(heat_map(example_drift(source="checkpoints"))) is None
 
 
 def test_a_rule_that_could_not_be_applied_somewhere_leaves_a_gap_there() -> None:
-    data = example_drift()
-    data["points"][4]["verdicts"]["paper"] = None
-    _, mesh = _heat(heat_map(Recorded(data), "paper"))
+    data = example_drift().as_dict()
+    del data["points"][4]["verdicts"]["paper"]
+    _, mesh = _heat(heat_map(read(data), "paper"))
     missing = np.isnan(_values(mesh)).all(axis=0)
     assert missing.tolist() == [i == 4 for i in range(9)]
     for point in data["points"]:
-        point["verdicts"]["paper"] = None
-    assert set(figures(Recorded(data))) == {"drift", "boundaries", "signals"}
-    with pytest.raises(UserError, match="drift-paper the signals of the paper's rule"):
-        draw(Recorded(data), "drift-paper")
+        point["verdicts"].pop("paper", None)
+    assert set(figures(read(data))) == {"drift", "boundaries", "signals"}
+    with pytest.raises(UserError, match="needs the signals of the paper's rule"):
+        draw(read(data), "drift-paper")
 
 
-def test_signals_are_in_their_own_units_on_one_axis_of_steps(drift: Recorded) -> None:
+def test_signals_are_in_their_own_units_on_one_axis_of_steps(drift: Drift) -> None:
     figure = draw(drift, "signals")
     shown = {ax.get_title(loc="left"): (ax, mesh) for ax, mesh in _meshes(figure)}
     assert list(shown) == list(drift.signals)
     for name, (ax, mesh) in shown.items():
-        expected = np.stack([point.findings.signals[name].value for point in drift.points], axis=1)
+        expected = np.stack([point.signals[name].value for point in drift.points], axis=1)
         np.testing.assert_array_equal(_values(mesh), expected)
         assert mesh.get_clim() == (expected.min(), expected.max())
         assert ax.get_xlim() == shown["cka"][0].get_xlim()
 
 
 def test_a_signal_that_failed_at_a_step_is_empty_there() -> None:
-    data = example_drift()
+    data = example_drift().as_dict()
     del data["points"][2]["signals"]["attn"]
-    _, mesh = _meshes(draw(Recorded(data), "signals"))[2]
+    _, mesh = _meshes(draw(read(data), "signals"))[2]
     assert np.isnan(_values(mesh)).all(axis=0).tolist() == [i == 2 for i in range(9)]
 
 
 # -------------------------------------------------------------------------------------------- boundaries alone
 
 
-def test_boundaries_are_relative_depths_by_both_rules(drift: Recorded) -> None:
+def test_boundaries_are_relative_depths_by_both_rules(drift: Drift) -> None:
     panels = draw(drift, "boundaries").axes
     assert [ax.get_title(loc="left") for ax in panels] == ["mspgt's rule", "the paper's rule"]
     for ax, rule in zip(panels, ("mspgt", "paper"), strict=True):
-        placed = {float(p.step): b for p in drift.points for b in p.findings.verdict(rule).boundaries[:1]}
+        placed = {float(p.step): b for p in drift.points for b in p.verdicts[rule].boundaries[:1]}
         drawn = _marks(ax, "o", RED) | _marks(ax, "o", PAPER)
         assert drawn == pytest.approx({step: boundary.relative for step, boundary in placed.items()})
         assert ax.get_ylim() == (0, 1)
 
 
 def test_without_any_boundary_there_are_heat_maps_that_say_so() -> None:
-    drift = Recorded(_without_boundaries(example_drift()))
+    drift = _without_boundaries(example_drift())
     drawn = figures(drift)
     assert set(drawn) == {"drift", "signals", "drift-paper"}
     title = drawn["drift"]._suptitle
     assert title is not None
     assert "no boundaries placed" in title.get_text()
     assert not drawn["drift"].legends
-    with pytest.raises(UserError, match="boundaries needs a step at which a rule places them"):
+    with pytest.raises(UserError, match="needs a step at which a rule places boundaries"):
         draw(drift, "boundaries")
 
 
 def test_boundaries_that_were_never_accepted_are_said_in_the_title(figure: Figure) -> None:
-    refused = heat_map(Recorded(example_drift(accepted=False)))._suptitle
+    refused = heat_map(example_drift(accepted=False))._suptitle
     assert refused is not None
     assert "no boundaries accepted" in refused.get_text()
     assert figure._suptitle is not None
     assert "no boundaries" not in figure._suptitle.get_text()
 
 
-def test_an_unknown_figure_or_rule_names_those_there_are(drift: Recorded) -> None:
+def test_an_unknown_figure_or_rule_names_those_there_are(drift: Drift) -> None:
     with pytest.raises(UserError, match=r"unknown figure 'drfit'.*drift"):
         draw(drift, "drfit")
     with pytest.raises(UserError, match=r"unknown rule 'papers'.*paper"):
@@ -335,7 +345,7 @@ def test_an_unknown_figure_or_rule_names_those_there_are(drift: Recorded) -> Non
 
 
 def test_runs_share_axes_and_colours() -> None:
-    runs = {f"run {i}": Recorded(example_drift(12 + 6 * i, 5 + i, seed=i)) for i in range(4)}
+    runs = {f"run {i}": example_drift(12 + 6 * i, 5 + i, seed=i) for i in range(4)}
     figure = compare(runs, "paper")
     shown = _meshes(figure)
     assert [ax.get_title(loc="left") for ax, _ in shown] == list(runs)
@@ -349,31 +359,31 @@ def test_runs_share_axes_and_colours() -> None:
 
 
 def test_runs_without_a_loss_say_so_beside_those_with_one() -> None:
-    trained, read = Recorded(example_drift()), Recorded(example_drift(source="checkpoints"))
-    assert any(t.get_text() == "not known" for ax in compare({"a": trained, "b": read}).axes for t in ax.texts)
-    assert not any(ax.get_ylabel() == "loss" for ax in compare({"b": read}).axes)
+    trained, kept = example_drift(), example_drift(source="checkpoints")
+    assert any(t.get_text() == "not known" for ax in compare({"a": trained, "b": kept}).axes for t in ax.texts)
+    assert not any(ax.get_ylabel() == "loss" for ax in compare({"b": kept}).axes)
 
 
-def test_comparing_nothing_or_by_a_rule_that_a_run_lacks_is_refused(drift: Recorded) -> None:
+def test_comparing_nothing_or_by_a_rule_that_a_run_lacks_is_refused(drift: Drift) -> None:
     with pytest.raises(UserError, match="no drifts were given"):
         compare({})
-    data = example_drift()
+    data = example_drift().as_dict()
     for point in data["points"]:
-        point["verdicts"]["paper"] = None
+        point["verdicts"].pop("paper", None)
     with pytest.raises(UserError, match="unknown rule 'paper'"):
-        compare({"a": drift, "b": Recorded(data)}, "paper")
+        compare({"a": drift, "b": read(data)}, "paper")
 
 
 # ------------------------------------------------------------------------------------------- looks and bytes
 
 
-def _long() -> dict[str, Any]:
-    data = example_drift(80, 60)
+def _long() -> Drift:
+    data = example_drift(80, 60).as_dict()
     data["model"]["name"] = "an-organisation/a-model-with-a-$name$-that-goes-on-and-on-" * 3
-    return data
+    return read(data)
 
 
-EXTREMES: dict[str, Callable[[], dict[str, Any]]] = {
+EXTREMES: dict[str, Callable[[], Drift]] = {
     "one point": lambda: example_drift(12, 1),
     "two points": lambda: example_drift(12, 2),
     "80 blocks, 60 points": _long,
@@ -385,7 +395,7 @@ EXTREMES: dict[str, Callable[[], dict[str, Any]]] = {
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", EXTREMES)
 def test_no_text_lies_over_another_or_outside(kind: str) -> None:
-    drift = Recorded(EXTREMES[kind]())
+    drift = EXTREMES[kind]()
     drawn = figures(drift) | {"three": compare({kind: drift, "a name that is long " * 5: drift, "c": drift})}
     for name, figure in drawn.items():
         figure.canvas.draw()
@@ -402,11 +412,11 @@ def test_no_text_lies_over_another_or_outside(kind: str) -> None:
 
 
 def test_names_are_no_formulas() -> None:
-    data = example_drift(12, 3)
+    data = example_drift(12, 3).as_dict()
     data["model"]["name"] = "cost_$a$_<b>"
     for point in data["points"]:
         point["signals"]["own_$x$"] = point["signals"].pop("attn")
-    for name, figure in figures(Recorded(data)).items():
+    for name, figure in figures(read(data)).items():
         text = svg(figure, name)
         ET.fromstring(text)
         assert "cost_$a$" in text
@@ -414,19 +424,19 @@ def test_names_are_no_formulas() -> None:
 
 
 def test_a_heat_map_of_thousands_of_cells_stays_small_as_svg() -> None:
-    assert len(svg(heat_map(Recorded(example_drift(80, 60))), "drift")) < 400_000
+    assert len(svg(heat_map(example_drift(80, 60)), "drift")) < 400_000
 
 
 def test_the_same_drift_gives_the_same_bytes(tmp_path: Path) -> None:
-    def example() -> Recorded:
-        return Recorded(example_drift(12, 2, intervals=False))
+    def example() -> Drift:
+        return example_drift(12, 2, intervals=False)
 
-    save(example(), tmp_path)
+    folder = example().save(tmp_path) / "figures"
     again = figures(example())
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.{end}" for name in again for end in ("svg", "png")}
+    assert {path.name for path in folder.iterdir()} == {f"{name}.{end}" for name in again for end in ("svg", "png")}
     for name, figure in again.items():
-        assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8") == svg(figure, name)
-    raster = (tmp_path / "drift.png").read_bytes()
+        assert (folder / f"{name}.svg").read_text(encoding="utf-8") == svg(figure, name)
+    raster = (folder / "drift.png").read_bytes()
     assert raster == png(heat_map(example()))
     width, height = struct.unpack(">II", raster[16:24])
     assert width == 1480

@@ -1,0 +1,54 @@
+"""`mspgt evaluate`: the result of a run anew from its states, with other weights, prominence or bootstrap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mspgt.config.keys import write_yaml
+from mspgt.config.run import RunConfig, build, given
+from mspgt.core.errors import UserError
+from mspgt.core.files import writing
+from mspgt.experiments.run import conclude
+from mspgt.experiments.workspace import CONFIG, existing
+from mspgt.results.run import Run
+
+RULE_KEYS = ("prominence", "bootstrap")
+"""keys of `mspgt evaluate`, with weights.<signal>: what can change without new states"""
+
+
+def evaluate(path: str | Path, changes: Mapping[str, Any], console: Console) -> Run:
+    """Compute the result of a run anew from its states.
+
+    Raises
+    ------
+    UserError: no such run, an unfinished one, or a key that would need new states.
+    """
+    w = existing(path, Run.kind)
+    w.console = console
+    config = config_of(w.path)
+    for key in changes:
+        if key not in RULE_KEYS and not key.startswith("weights."):
+            raise UserError(
+                f"key {key!r} cannot change without new states; `mspgt evaluate` takes {', '.join(RULE_KEYS)} and "
+                "weights.<signal>."
+            )
+    w.store.complete_manifest()
+    config = build({**given(config), **changes})
+    with writing(w.path / CONFIG) as temporary:
+        write_yaml(config.as_dict(), temporary)
+    return conclude(w, config, time.time(), "cpu")
+
+
+def config_of(path: Path) -> RunConfig:
+    """The settings with which a run was made; UserError if there are none."""
+    from mspgt.config.keys import read_yaml
+    from mspgt.config.run import from_dict
+
+    if not (path / CONFIG).is_file():
+        raise UserError(f"{path} is no run directory: it has no {CONFIG}.")
+    return from_dict(read_yaml(path / CONFIG))
