@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
 from mspgt.core.errors import UserError
 from mspgt.core.random import gumbel
-from mspgt.generate.conditions import BASELINE, Condition
 from mspgt.generate.decode import Continuation, Decoding, _Batch, generate
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.draw import Draw
 from mspgt.generate.prompts import Prompt
 from mspgt.models import LoadedModel, describe
 from mspgt.plugins.interventions.gaussian import Gaussian
+from mspgt.stats.paired.conditions import BASELINE, Condition
 
 BLOCKS, DIM, VOCABULARY = 3, 32, 400
 SMALL: dict[str, Any] = {
@@ -47,10 +47,10 @@ CONFIGS = {
 }
 every_model = pytest.mark.parametrize("family", CONFIGS)
 CONDITIONS = (
-    Condition(BASELINE, 0.0, ()),
-    Condition("local", 0.3, (1,)),
-    Condition("window", 0.3, (1, 2, 3), window=1),
-    Condition("strong", 1.0, (2, 3)),
+    Condition(BASELINE),
+    Condition("local", "g", 0.3, blocks=(1,)),
+    Condition("window", "g", 0.3, blocks=(1, 2, 3), window=1),
+    Condition("strong", "g", 1.0, blocks=(2, 3)),
 )
 BASE = CONDITIONS[:1]
 STATISTICS = {
@@ -231,7 +231,11 @@ class Harmless(Intervention):
 
 def test_conditions_that_change_nothing_give_the_baseline_s_text() -> None:
     model, given = shared("llama"), prompts(8, 2)
-    conditions = [*BASE, Condition("zero", 0.0, (1, 2, 3)), Condition("harmless", 1.0, (1, 2, 3))]
+    conditions = [
+        *BASE,
+        Condition("zero", "g", 0.0, blocks=(1, 2, 3)),
+        Condition("harmless", "g", 1.0, blocks=(1, 2, 3)),
+    ]
     harmless = Disturbance(model, lambda s: Harmless(strength=s), STATISTICS, seed=0)
     found = generate(model, given, conditions, Decoding(15), harmless)
     for baseline, *others in zip(found[::3], found[1::3], found[2::3], strict=True):
@@ -241,7 +245,7 @@ def test_conditions_that_change_nothing_give_the_baseline_s_text() -> None:
 
 def test_a_disturbance_of_generated_tokens_leaves_the_first_one_alone() -> None:
     model, given = shared("llama"), prompts(8, 2)
-    strong = [*BASE, Condition("strong", 5.0, (1, 2, 3))]
+    strong = [*BASE, Condition("strong", "g", 5.0, blocks=(1, 2, 3))]
     texts = {a: generate(model, given, strong, Decoding(4), gaussian(model, a)) for a in ("all", "generated")}
     firsts = {apply: [c.ids[0] for c in found] for apply, found in texts.items()}
     assert firsts["generated"][1::2] == firsts["generated"][::2]
@@ -326,7 +330,7 @@ def test_logits_that_overflow_are_told_with_the_condition(
 ) -> None:
     monkeypatch.setattr(Overflowing, "beyond", beyond)
     model, given = replace(shared("llama"), dtype="float16"), prompts(4)
-    conditions = [*BASE, Condition("weak", 0.5, (1, 2, 3)), Condition("local@2", 2.0, (2,))]
+    conditions = [*BASE, Condition("weak", "g", 0.5, blocks=(1, 2, 3)), Condition("local@2", "g", 2.0, blocks=(2,))]
     disturbance = Disturbance(model, lambda s: Overflowing(strength=s), STATISTICS, seed=0)
     assert len(generate(model, given, conditions[:2], decoding, disturbance)) == 8
     with pytest.raises(

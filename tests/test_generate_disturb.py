@@ -16,18 +16,19 @@ from torch import Tensor, nn
 
 from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
 from mspgt.core.errors import PluginError, UserError
-from mspgt.generate.conditions import Condition
+from mspgt.generate.conditions import drawn
 from mspgt.generate.disturb import Disturbance
 from mspgt.models import LoadedModel, describe
+from mspgt.stats.paired.conditions import Condition
 
 BLOCKS, DIM, VOCABULARY = 4, 32, 400
 LENGTHS = (7, 4, 5, 7, 6)
 CONDITIONS = (
-    Condition("baseline", 0.0, ()),
-    Condition("local", 0.5, (1, 2)),
-    Condition("high", 0.5, (2, 3)),
-    Condition("strong", 2.0, (2,)),
-    Condition("window", 0.5, (1, 2, 3), window=2),
+    Condition("baseline"),
+    Condition("local", "g", 0.5, blocks=(1, 2)),
+    Condition("high", "g", 0.5, blocks=(2, 3)),
+    Condition("strong", "g", 2.0, blocks=(2,)),
+    Condition("window", "g", 0.5, blocks=(1, 2, 3), window=2),
 )
 """one per row; block 4 is disturbed by none"""
 SAMPLES = (3, 1, 4, 1, 5)
@@ -116,14 +117,12 @@ def by_hand(model: LoadedModel, text: Tensor, condition: Condition, sample: int,
         hidden = output[0] if isinstance(output, tuple) else output
         incoming = args[0] if args else kwargs["hidden_states"]
         positions = torch.arange(len(text))[None]
-        made = wave(condition.strength).apply(
-            hidden, Block(k, incoming), positions, torch.tensor([sample]), STATISTICS[k]
-        )
+        made = wave(condition.sigma).apply(hidden, Block(k, incoming), positions, torch.tensor([sample]), STATISTICS[k])
         made[:, :first] = hidden[:, :first]
         return (made, *output[1:]) if isinstance(output, tuple) else made
 
     with ExitStack() as stack:
-        for k in condition.blocks(sample, 0):
+        for k in drawn(condition, sample, 0):
             stack.enter_context(model.blocks[k - 1].register_forward_hook(partial(hook, k), with_kwargs=True))
         seen = states(model, text[None], torch.arange(len(text))[None])
     return [hidden[0] for hidden in seen]
@@ -174,7 +173,7 @@ def test_only_blocks_that_some_row_disturbs_get_a_hook() -> None:
     samples, lengths = torch.tensor(SAMPLES), torch.tensor(LENGTHS)
     with disturbance.rows(CONDITIONS, samples, lengths):
         assert [len(block._forward_hooks) for block in model.blocks] == [1, 1, 1, 0]
-    still = [Condition("zero", 0.0, (1, 2, 3, 4)), *CONDITIONS[:1] * 4]
+    still = [Condition("zero", "g", 0.0, blocks=(1, 2, 3, 4)), *CONDITIONS[:1] * 4]
     with disturbance.rows(still, samples, lengths):
         assert count_hooks(model) == 0
 
@@ -185,9 +184,9 @@ def test_what_was_added_is_the_squared_change_of_each_condition(family: str) -> 
     disturbance = Disturbance(model, wave, STATISTICS, seed=0)
     truth: dict[tuple[str, int], tuple[float, int]] = {}
     for text, condition, sample in zip(texts(), CONDITIONS, SAMPLES, strict=True):
-        outputs, blocks = by_hand(model, text, condition, sample), condition.blocks(sample, 0)
+        outputs, blocks = by_hand(model, text, condition, sample), drawn(condition, sample, 0)
         for k in blocks:
-            lower = Condition("lower", condition.strength, tuple(b for b in blocks if b < k))
+            lower = Condition("lower", "g", condition.sigma, blocks=tuple(b for b in blocks if b < k))
             plain = by_hand(model, text, lower, sample)[k - 1]
             truth[condition.name, k] = ((outputs[k - 1] - plain).double().square().sum().item(), len(text) * DIM)
     disturbed(model, disturbance)

@@ -13,18 +13,19 @@ from torch import Tensor, nn
 from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
 from mspgt.core.errors import UserError
 from mspgt.generate import score as module
-from mspgt.generate.conditions import BASELINE, Condition
+from mspgt.generate.conditions import drawn
 from mspgt.generate.decode import Continuation
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.prompts import Prompt
 from mspgt.generate.score import Scores, score
 from mspgt.models import LoadedModel, describe
+from mspgt.stats.paired.conditions import BASELINE, Condition
 
 VOCABULARY, DIM, BLOCKS = 13, 16, 4
 CONDITIONS = (
-    Condition(BASELINE, 0.0, ()),
-    Condition("local", 0.3, (1, 2), None, "local"),
-    Condition("global", 0.3, (3, 4), 1, "global"),
+    Condition(BASELINE),
+    Condition("local", "local", 0.3, blocks=(1, 2)),
+    Condition("global", "global", 0.3, blocks=(3, 4), window=1),
 )
 
 
@@ -140,12 +141,12 @@ def disturbed_alone(model: LoadedModel, condition: Condition, prompt: Prompt, co
         def add(module: nn.Module, args: Any, output: Any) -> Any:
             hidden = output[0] if isinstance(output, tuple) else output
             sample, position = torch.tensor([[prompt.sample]]), torch.arange(hidden.shape[1])[None]
-            hidden = hidden + condition.strength * pushed(block, sample, position)
+            hidden = hidden + condition.sigma * pushed(block, sample, position)
             return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
         return add
 
-    chosen = condition.blocks(prompt.sample, 0)
+    chosen = drawn(condition, prompt.sample, 0)
     handles = [model.blocks[block - 1].register_forward_hook(hook(block)) for block in chosen]
     try:
         return alone(model, prompt, continuation)
@@ -180,7 +181,7 @@ def test_divergence_is_torchs(model: LoadedModel) -> None:
 
 
 def test_the_baseline_and_a_strength_of_zero_diverge_by_exactly_zero(model: LoadedModel) -> None:
-    idle = Condition("local", 0.0, (1, 2), None, "local")
+    idle = Condition("local", "local", 0.0, blocks=(1, 2))
     found = scored(model, (CONDITIONS[0], idle))
     for (_, name), values in found.items():
         if name in (BASELINE, "local"):
@@ -189,7 +190,7 @@ def test_the_baseline_and_a_strength_of_zero_diverge_by_exactly_zero(model: Load
 
 def test_more_noise_diverges_more_and_huge_noise_hugely(model: LoadedModel) -> None:
     def mean(strength: float) -> float:
-        found = scored(model, (CONDITIONS[0], Condition("local", strength, (1, 2), None, "local")))
+        found = scored(model, (CONDITIONS[0], Condition("local", "local", strength, blocks=(1, 2))))
         divergences = [values["kl"] for (_, name), values in found.items() if name == "local"]
         return sum(divergences) / len(divergences)
 
@@ -199,7 +200,7 @@ def test_more_noise_diverges_more_and_huge_noise_hugely(model: LoadedModel) -> N
 
 
 def test_small_noise_diverges_with_its_square(model: LoadedModel) -> None:
-    half, whole = (scored(model, (CONDITIONS[0], Condition("local", s, (1, 2), None, "local"))) for s in (0.005, 0.01))
+    half, whole = (scored(model, (CONDITIONS[0], Condition("local", "local", s, blocks=(1, 2)))) for s in (0.005, 0.01))
     ratios = [values["kl"] / half[key]["kl"] for key, values in whole.items() if key[1] == "local"]
     assert sum(ratios) / len(ratios) == pytest.approx(4, rel=0.1)
 

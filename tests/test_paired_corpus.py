@@ -12,8 +12,9 @@ import pytest
 from mspgt.stats.paired.effects import difference, effects
 from mspgt.stats.paired.hypothesis_tests import paired_t, swap_test
 from mspgt.stats.paired.intervals import metric_values
-from mspgt.stats.paired.measured import Measured
 from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.samples import Samples
+from example_behaviour import planned
 
 LABELS = 4
 EVEN = np.full(LABELS, 1 / LABELS)
@@ -42,12 +43,12 @@ def swapped_of(one, other):
     return lambda swap: (value(np.where(swap, other, one)), value(np.where(swap, one, other)))
 
 
-def measured_of(one, other):
+def samples_of(one, other):
     def without(left_out):
         return {"baseline": value(one[~left_out]), "global": value(other[~left_out])}
 
     values = {"baseline": scores(one), "global": scores(other)}
-    return Measured("sameness", "corpus", "lower", values, lambda condition: swapped_of(one, other), without)
+    return Samples("sameness", "corpus", "lower", values, lambda condition: swapped_of(one, other), without)
 
 
 def test_the_swap_test_keeps_its_level_where_the_t_test_does_not():
@@ -73,10 +74,10 @@ def test_the_jackknife_interval_covers_the_planted_difference(p, q):
     truth = (q**2).sum() - (p**2).sum()
     covers, scores_cover = [], []
     for run in range(300):
-        measured = measured_of(*draw(rng, p, q, 100))
-        found = Resampling(100, seed=run).of(measured).estimate(PAIR, difference)
+        metric = samples_of(*draw(rng, p, q, 100))
+        found = Resampling(100, seed=run).of(metric).estimate(PAIR, difference)
         covers.append(found.low <= truth <= found.high)
-        d = measured.values["global"] - measured.values["baseline"]
+        d = metric.values["global"] - metric.values["baseline"]
         scores_cover.append(abs(d.mean() - truth) < 1.98 * d.std(ddof=1) / 10)
     assert np.mean(covers) >= 0.9
     assert np.mean(scores_cover) < np.mean(covers) - 0.04
@@ -89,8 +90,8 @@ def test_the_jackknife_of_a_mean_has_its_standard_error():
     def without(left_out):
         return {"baseline": float(x[~left_out].mean())}
 
-    measured = Measured("mean", "corpus", "none", {"baseline": x}, None, without)
-    found = Resampling(20).of(measured).estimate(("baseline",), lambda means: means[..., 0])
+    metric = Samples("mean", "corpus", "none", {"baseline": x}, None, without)
+    found = Resampling(20).of(metric).estimate(("baseline",), lambda means: means[..., 0])
     assert found.se == pytest.approx(x.std(ddof=1) / np.sqrt(20))
 
 
@@ -104,30 +105,33 @@ def test_groups_of_the_jackknife_hold_whole_documents():
 def test_a_corpus_level_metric_is_measured_anew_once():
     calls = []
     one, other = draw(np.random.default_rng(5), EVEN, SKEWED, 80)
-    plain = measured_of(one, other)
+    plain = samples_of(one, other)
 
     def without(left_out):
         calls.append(left_out)
         return plain.without(left_out)
 
-    measured = Measured("sameness", "corpus", "lower", plain.values, plain.swapped, without)
+    metric = Samples("sameness", "corpus", "lower", plain.values, plain.swapped, without)
     resampling = Resampling(80)
-    metric_values(measured, resampling)
-    effects([measured], resampling, swaps=9)
+    metric_values(metric, resampling)
+    effects([metric], resampling, planned(), swaps=9)
     assert len(calls) == 20
     assert np.array_equal(np.sum(calls, axis=0), np.ones(80))
 
 
 def test_without_remeasuring_there_is_no_interval_and_no_test_rather_than_a_wrong_one():
     one, other = draw(np.random.default_rng(6), EVEN, SKEWED, 80)
-    plain = measured_of(one, other)
-    measured = Measured("sameness", "corpus", "lower", plain.values)
-    (effect,) = effects([measured], Resampling(80))
-    assert effect["difference"] == {"value": pytest.approx(value(other) - value(one)), "low": None, "high": None}
-    assert effect["tests"] == {}
+    plain = samples_of(one, other)
+    metric = Samples("sameness", "corpus", "lower", plain.values)
+    (effect,) = effects([metric], Resampling(80), planned())
+    assert effect.difference.value == pytest.approx(value(other) - value(one))
+    assert not effect.difference.has_interval
+    assert effect.tests == {}
 
 
 def test_a_corpus_level_metric_has_no_t_test():
-    (effect,) = effects([measured_of(*draw(np.random.default_rng(7), EVEN, SKEWED, 80))], Resampling(80), swaps=19)
-    assert set(effect["tests"]) == {"swap"}
-    assert effect["percent"]["low"] < effect["percent"]["value"] < effect["percent"]["high"]
+    (effect,) = effects(
+        [samples_of(*draw(np.random.default_rng(7), EVEN, SKEWED, 80))], Resampling(80), planned(), swaps=19
+    )
+    assert set(effect.tests) == {"swap"}
+    assert effect.percent.low < effect.percent.value < effect.percent.high

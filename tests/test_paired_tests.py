@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mspgt.stats.paired.hypothesis_tests import Test, holm, paired_t, sign_test, swap_test, tost, wilcoxon
+from mspgt.core.codec import plain
+from mspgt.stats.paired.hypothesis_tests import holm, paired_t, sign_test, swap_test, tost, wilcoxon
+from mspgt.stats.paired.records import Test
 
 P = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 
@@ -62,7 +64,7 @@ def test_wilcoxon_is_exact_in_small_samples_and_drops_zeros():
 def test_tests_are_undefined_without_any_difference():
     for nothing in (np.zeros(20), np.full(20, np.nan), np.empty(0)):
         assert all(np.isnan(f(nothing).p) for f in (paired_t, wilcoxon, tost))
-    assert Test().json() == {"statistic": None, "p": None, "p_holm": None}
+    assert plain(Test()) == {"statistic": None, "p": None, "p_holm": None}
     assert np.isnan(paired_t(np.array([1.0])).p)
 
 

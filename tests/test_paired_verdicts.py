@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from math import nan
 
 import numpy as np
 import pytest
 
+from mspgt.core.codec import plain
 from mspgt.stats.paired import PAPER_NOTES, effects, verdicts
+from mspgt.stats.paired.conditions import SCALES, Condition, Conditions
 from mspgt.stats.paired.greatest import Changes, larger
-from mspgt.stats.paired.measured import SCALES, Measured
+from mspgt.stats.paired.records import Effect, Estimate, Test
 from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.samples import Samples
 from mspgt.stats.paired.verdicts import global_coherence, global_diversity, local_lexical, prediction_2_1
+from example_behaviour import planned as design
+
+MAIN = {s: s for s in SCALES}
 
 NAMES = {"prediction_2_1", "global_coherence", "global_diversity", "local_lexical", "prediction_3_1"}
 
@@ -20,14 +27,12 @@ def planted(local, intermediate, glob, *, name="length_variance", samples=300, s
     rng = np.random.default_rng(seed)
     shared = rng.normal(base, 2, samples)
     shift = {"baseline": 0.0, "local": local, "intermediate": intermediate, "global": glob}
-    return Measured(
-        name, "sample", "none", {c: shared + by + rng.normal(0, spread, samples) for c, by in shift.items()}
-    )
+    return Samples(name, "sample", "none", {c: shared + by + rng.normal(0, spread, samples) for c, by in shift.items()})
 
 
 def judge(*shift, **options):
-    measured = planted(*shift, **options)
-    return prediction_2_1(measured, Resampling(measured.samples))
+    metric = planted(*shift, **options)
+    return prediction_2_1(metric, Resampling(metric.count), MAIN)
 
 
 @pytest.mark.parametrize(
@@ -43,23 +48,23 @@ def judge(*shift, **options):
 )
 def test_prediction_2_1_judges_the_planted_order(shift, signed, absolute):
     found = judge(*shift)
-    assert found["verdict"] == found["numbers"]["signed"]["verdict"] == signed
-    assert found["numbers"]["absolute"]["verdict"] == absolute
-    assert found["reasons"][0].startswith(signed)
-    assert any("absolute" in r for r in found["reasons"]) == (signed != absolute)
+    assert found.verdict == found.numbers["signed"]["verdict"] == signed
+    assert found.numbers["absolute"]["verdict"] == absolute
+    assert found.reasons[0].startswith(signed)
+    assert any("absolute" in r for r in found.reasons) == (signed != absolute)
 
 
 @pytest.mark.parametrize("middle", [0.0, -0.5])
 def test_falling_least_is_no_degradation(middle):
     found = judge(-2.0, middle, -2.0)
-    assert found["verdict"] == found["numbers"]["signed"]["verdict"] == "undecided"
-    assert max(found["numbers"]["signed"]["p_over"].values()) < 0.001
-    assert found["numbers"]["signed"]["p_moves"]["intermediate"] > 0.05
-    assert "no scale degrades length_variance" in found["reasons"][0]
+    assert found.verdict == found.numbers["signed"]["verdict"] == "undecided"
+    assert max(found.numbers["signed"]["p_over"].values()) < 0.001
+    assert found.numbers["signed"]["p_moves"]["intermediate"] > 0.05
+    assert "no scale degrades length_variance" in found.reasons[0]
 
 
 def test_no_movement_is_rarely_called_a_degradation_because_the_others_fall():
-    changes = [Changes(planted(-2.0, 0.0, -2.0, samples=60, seed=s), Resampling(60)) for s in range(300)]
+    changes = [Changes(planted(-2.0, 0.0, -2.0, samples=60, seed=s), Resampling(60), MAIN) for s in range(300)]
     found = [one.signed("intermediate", 1).verdict for one in changes]
     assert 0.02 < found.count("supported") / 300 < 0.08
     assert found.count("contradicted") == 0
@@ -67,26 +72,25 @@ def test_no_movement_is_rarely_called_a_degradation_because_the_others_fall():
 
 def test_a_contradiction_says_that_the_stronger_one_may_only_reduce_it_less():
     assert (
-        "the local scale raises length_variance more than the intermediate scale"
-        in (judge(1.0, -1.0, -1.2)["reasons"][0])
+        "the local scale raises length_variance more than the intermediate scale" in (judge(1.0, -1.0, -1.2).reasons[0])
     )
     all_fall = judge(-0.1, -2.0, -2.2)
-    assert all_fall["verdict"] == "undecided"
-    assert "no scale degrades length_variance" in all_fall["reasons"][0]
+    assert all_fall.verdict == "undecided"
+    assert "no scale degrades length_variance" in all_fall.reasons[0]
 
 
 def test_a_few_run_on_texts_do_not_decide_unnoticed():
-    measured = planted(0.0, 0.0, 0.0, samples=500)
-    measured.values["intermediate"][:8] += np.random.default_rng(1).uniform(200, 300, 8)
-    found = prediction_2_1(measured, Resampling(500))
-    assert found["verdict"] == "supported"
-    assert found["numbers"]["ranks"]["verdict"] == "undecided"
-    assert any("ranks" in r for r in found["reasons"])
+    metric = planted(0.0, 0.0, 0.0, samples=500)
+    metric.values["intermediate"][:8] += np.random.default_rng(1).uniform(200, 300, 8)
+    found = prediction_2_1(metric, Resampling(500), MAIN)
+    assert found.verdict == "supported"
+    assert found.numbers["ranks"]["verdict"] == "undecided"
+    assert any("ranks" in r for r in found.reasons)
 
 
 def test_verdicts_are_rarely_wrong_when_nothing_is_larger():
     resampling = Resampling(60)
-    at_edge = [Changes(planted(-3.0, 1.0, 1.0, samples=60, seed=s), resampling) for s in range(1000, 1400)]
+    at_edge = [Changes(planted(-3.0, 1.0, 1.0, samples=60, seed=s), resampling, MAIN) for s in range(1000, 1400)]
     signed = [changes.signed("intermediate", 1).verdict for changes in at_edge]
     assert 0.02 < signed.count("supported") / 400 < 0.08
     assert signed.count("contradicted") / 400 < 0.05
@@ -111,9 +115,9 @@ def test_documents_of_like_prompts_widen_the_judgement():
     wrong = {"document": 0, "prompt": 0}
     for _ in range(150):
         values = {c: np.repeat(rng.normal(size=20), 10) + rng.normal(0, 0.5, 200) for c in ("baseline", *SCALES)}
-        measured = Measured("length_variance", "sample", "none", values)
+        metric = Samples("length_variance", "sample", "none", values)
         for unit, of in (("document", clusters), ("prompt", None)):
-            wrong[unit] += Changes(measured, Resampling(200, clusters=of)).signed("intermediate", 1).p < 0.05
+            wrong[unit] += Changes(metric, Resampling(200, clusters=of), MAIN).signed("intermediate", 1).p < 0.05
     assert wrong["document"] < 0.07 * 150
     assert wrong["prompt"] > 2 * wrong["document"] + 10
 
@@ -121,35 +125,34 @@ def test_documents_of_like_prompts_widen_the_judgement():
 def test_the_p_that_is_told_is_that_of_the_verdict():
     for shift, part in (((0.1, 1.0, 0.2), "p"), ((1.0, 0.1, 0.2), "p_more")):
         found = judge(*shift)
-        signed = found["numbers"]["signed"]
+        signed = found.numbers["signed"]
         deciding = signed["p"] if part == "p" else min(signed["p_more"].values())
-        assert f"p = {deciding:.3g})" in found["reasons"][0]
+        assert f"p = {deciding:.3g})" in found.reasons[0]
         assert deciding < 0.05
 
 
 def test_samples_count_where_all_scales_are_defined():
-    measured = planted(0, 1, 0, samples=50)
-    measured.values["local"][:4] = np.nan
-    measured.values["baseline"][2:6] = np.nan
-    assert prediction_2_1(measured, Resampling(50))["numbers"]["n"] == 44
+    metric = planted(0, 1, 0, samples=50)
+    metric.values["local"][:4] = np.nan
+    metric.values["baseline"][2:6] = np.nan
+    assert prediction_2_1(metric, Resampling(50), MAIN).numbers["n"] == 44
 
 
 def test_coherence_must_fall_and_lexical_choice_may_move_either_way():
     resampling = Resampling(300)
-    assert global_coherence(planted(0, -0.2, -1, name="coherence"), resampling)["verdict"] == "supported"
-    assert global_coherence(planted(0, -1, -0.2, name="coherence"), resampling)["verdict"] == "contradicted"
-    assert global_coherence(planted(-1, 0, 1, name="coherence"), resampling)["verdict"] == "contradicted"
-    assert local_lexical(planted(-1, 0.1, 0.2, name="ttr"), resampling)["verdict"] == "supported"
-    paper = local_lexical(planted(-0.04, 2.2, 3.1, name="ttr"), resampling)
-    assert paper["verdict"] == "contradicted"
-    assert "the intermediate and global scales change ttr more than the local scale" in paper["reasons"][0]
+    assert global_coherence(planted(0, -0.2, -1, name="coherence"), resampling, MAIN).verdict == "supported"
+    assert global_coherence(planted(0, -1, -0.2, name="coherence"), resampling, MAIN).verdict == "contradicted"
+    assert global_coherence(planted(-1, 0, 1, name="coherence"), resampling, MAIN).verdict == "contradicted"
+    assert local_lexical(planted(-1, 0.1, 0.2, name="ttr"), resampling, MAIN).verdict == "supported"
+    paper = local_lexical(planted(-0.04, 2.2, 3.1, name="ttr"), resampling, MAIN)
+    assert paper.verdict == "contradicted"
+    assert "the intermediate and global scales change ttr more than the local scale" in paper.reasons[0]
 
 
 def self_bleu_effect(change, p, half):
-    tests = {"swap": {"statistic": change, "p": p, "p_holm": p}}
-    interval = {"value": change, "low": half and change - half, "high": half and change + half}
-    return {"metric": "self_bleu", "condition": "global", "n": 50, "difference": interval, "percent": None,
-            "primary": "swap", "tests": tests}  # fmt: skip
+    ends = () if half is None else (change - half, change + half)
+    difference = Estimate(change, *ends, n=50)
+    return Effect("self_bleu", "global", 50, difference, primary="swap", tests={"swap": Test(change, p, p)})
 
 
 @pytest.mark.parametrize(
@@ -160,64 +163,73 @@ def self_bleu_effect(change, p, half):
         (-0.1, 0.05, 0.05, "undecided"),
         (-0.1, 0.001, 0.2, "undecided"),
         (-0.1, 0.001, None, "undecided"),
-        (None, None, None, "undecided"),
+        (nan, nan, None, "undecided"),
     ],
 )
 def test_diversity_increases_where_self_bleu_falls_by_test_and_interval(change, p, half, verdict):
-    found = global_diversity([self_bleu_effect(change, p, half)])
-    assert found["verdict"] == verdict
-    assert found["reasons"][0].startswith(verdict)
+    found = global_diversity([self_bleu_effect(change, p, half)], MAIN)
+    assert found.verdict == verdict
+    assert found.reasons[0].startswith(verdict)
 
 
 def test_every_statement_has_a_verdict_whatever_was_measured():
     resampling = Resampling(300)
-    measured = [planted(0, 1, 0), planted(0, 1, 2, name="ttr"), planted(0, 0, -1, name="coherence")]
-    for given in (measured, measured[:1], []):
-        found = verdicts(given, effects(given, resampling), resampling, {0.1: "local"}, {}, noise=True)
-        json.dumps(found, allow_nan=False)
+    metrics = [planted(0, 1, 0), planted(0, 1, 2, name="ttr"), planted(0, 0, -1, name="coherence")]
+    for given in (metrics, metrics[:1], []):
+        found = verdicts(given, effects(given, resampling, design()), resampling, design(), noise=True)
+        json.dumps(plain(found), allow_nan=False)
         assert set(found) == NAMES
         for v in found.values():
-            assert v["verdict"] in {"supported", "contradicted", "undecided"}
-            assert v["reasons"]
-    assert "length_variance was not measured" in found["prediction_2_1"]["reasons"][0]
-    only_local = Measured("length_variance", "sample", "none", {"baseline": np.ones(300), "local": np.ones(300)})
-    assert "under intermediate and global" in prediction_2_1(only_local, resampling)["reasons"][0]
-    empty = Measured("length_variance", "sample", "none", {c: np.full(300, np.nan) for c in ("baseline", *SCALES)})
-    nothing = prediction_2_1(empty, resampling)
-    json.dumps(nothing, allow_nan=False)
-    assert nothing["verdict"] == "undecided"
-    assert "too few texts" in nothing["reasons"][0]
+            assert v.verdict in {"supported", "contradicted", "undecided"}
+            assert v.reasons
+    assert "length_variance was not measured" in found["prediction_2_1"].reasons[0]
+    only_local = Samples("length_variance", "sample", "none", {"baseline": np.ones(300), "local": np.ones(300)})
+    assert "under intermediate and global" in prediction_2_1(only_local, resampling, MAIN).reasons[0]
+    empty = Samples("length_variance", "sample", "none", {c: np.full(300, np.nan) for c in ("baseline", *SCALES)})
+    nothing = prediction_2_1(empty, resampling, MAIN)
+    json.dumps(plain(nothing), allow_nan=False)
+    assert nothing.verdict == "undecided"
+    assert "too few texts" in nothing.reasons[0]
 
 
 def matched(full, at_matched):
     """A metric with scales and, beside them, scales at a matched dose."""
     one, other = planted(*full), planted(*at_matched)
     beside = {f"{s}-matched": other.values[s] - other.values["baseline"] + one.values["baseline"] for s in SCALES}
-    return Measured(one.name, "sample", "none", {**one.values, **beside})
+    return Samples(one.name, "sample", "none", {**one.values, **beside})
 
 
-def judged(measured, blocks):
-    resampling = Resampling(measured.samples)
-    found = verdicts([measured], effects([measured], resampling), resampling, {}, blocks, noise=True)
+def judged(metric, sizes, dose="paper"):
+    resampling, conditions = Resampling(metric.count), design(dose=dose, sizes=sizes)
+    found = verdicts([metric], effects([metric], resampling, conditions), resampling, conditions, noise=True)
     return found["prediction_2_1"]
 
 
 def test_verdicts_are_given_at_a_matched_dose_too():
-    same = judged(matched((0, 1, 0), (0, 0.8, 0)), {"local": 13, "intermediate": 3, "global": 16})
-    assert same["verdict"] == same["numbers"]["matched"]["verdict"] == "supported"
-    assert same["numbers"]["matched"]["changes"]["intermediate"] == pytest.approx(0.8, abs=0.2)
-    assert not any("dose" in r for r in same["reasons"])
-    other = judged(matched((0, 1, 0), (1, 0, 0)), {"local": 2, "intermediate": 18, "global": 8})
-    assert (other["verdict"], other["numbers"]["matched"]["verdict"]) == ("supported", "contradicted")
-    assert (
-        "At a matched dose, as many blocks in every scale, it is contradicted: the local scale" in other["reasons"][-1]
-    )
+    same = judged(matched((0, 1, 0), (0, 0.8, 0)), (13, 3, 16), "both")
+    assert same.verdict == same.numbers["matched"]["verdict"] == "supported"
+    assert same.numbers["matched"]["changes"]["intermediate"] == pytest.approx(0.8, abs=0.2)
+    assert not any("dose" in r for r in same.reasons)
+    other = judged(matched((0, 1, 0), (1, 0, 0)), (2, 18, 8), "both")
+    assert (other.verdict, other.numbers["matched"]["verdict"]) == ("supported", "contradicted")
+    assert "At a matched dose, as many blocks in every scale, it is contradicted: the local scale" in other.reasons[-1]
 
 
 def test_scales_of_unequal_size_without_a_matched_dose_are_said_to_be_confounded_with_it():
-    unequal = judged(planted(0, 1, 0), {"local": 13, "intermediate": 3, "global": 16})
-    assert "13 in the local scale, 3 in the intermediate scale, 16 in the global scale" in unequal["reasons"][-1]
-    assert "confounded" not in str(judged(planted(0, 1, 0), dict.fromkeys(SCALES, 4)))
+    unequal = judged(planted(0, 1, 0), (13, 3, 16))
+    assert "13 in the local scale, 3 in the intermediate scale, 16 in the global scale" in unequal.reasons[-1]
+    assert "confounded" not in str(judged(planted(0, 1, 0), (4, 4, 4)).reasons)
+
+
+def test_groups_that_the_paper_does_not_speak_of_are_judged_by_no_statement():
+    conditions = Conditions([Condition("early", "early", 0.1), Condition("late", "late", 0.1)])
+    values = planted(0, 1, 0).values
+    metric = Samples("length_variance", "sample", "none", {"baseline": values["baseline"], "early": values["local"]})
+    resampling = Resampling(metric.count)
+    found = verdicts([metric], effects([metric], resampling, conditions), resampling, conditions, noise=True)
+    assert {one.verdict for one in found.values()} == {"undecided"}
+    assert "was not measured under local, intermediate and global" in found["prediction_2_1"].reasons[0]
+    assert "self_bleu was not measured under global" in found["global_diversity"].reasons[0]
 
 
 def test_notes_are_single_lines_about_what_the_results_name():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import nan
 from typing import Any
 
 import torch
@@ -17,13 +18,13 @@ from mspgt.core.errors import PluginError, UserError
 from mspgt.core.key import Key
 from mspgt.core.state import State, Table, merge
 from mspgt.experiments.loop import Parcel, Step
-from mspgt.generate.conditions import Condition
 from mspgt.generate.decode import Continuation, Decoding, generate
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.prompts import Prompt
 from mspgt.generate.score import Scores, score
 from mspgt.measure.collector import READING
 from mspgt.models import LoadedModel
+from mspgt.stats.paired.conditions import Condition
 
 CORPUS, TEXTS = "prompts", "texts"
 SCORES = ("nll", "kl")
@@ -184,9 +185,9 @@ class Written:
         names = tuple(condition.name for condition in conditions)
         return cls(names, found, (state.totals["squares"] / state.totals["counts"]).sqrt())
 
-    def added_to(self, block: int) -> float | None:
-        """Root mean square of what was added to a block, from 0, under the first condition that disturbs it."""
-        return next((value for value in self.added[:, block].tolist() if value == value), None)
+    def added_to(self, block: int) -> float:
+        """Root mean square of what was added to a block, from 0, under the first condition that disturbs it, or NaN."""
+        return next((value for value in self.added[:, block].tolist() if value == value), nan)
 
     def generated(self, prompts: Sequence[Prompt], decode: Callable[..., str]) -> dict[str, list[Generated]]:
         """condition -> texts in the order of the prompts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -21,26 +22,25 @@ from mspgt.contracts.intervention import Intervention
 from mspgt.contracts.metric import Generated
 from mspgt.core.errors import UserError
 from mspgt.core.files import write_atomically
-from mspgt.core.provenance import command, provenance
+from mspgt.core.provenance import provenance
 from mspgt.core.state import State, merge
-from mspgt.experiments.conclude import Facts, conclude, save
+from mspgt.experiments.conclude import Facts, conclude
 from mspgt.experiments.generation import CORPUS, TEXTS, Continue, Design, Prompts, Written, dealt, named
 from mspgt.experiments.launch import rank, refuse_late_launch
 from mspgt.experiments.loop import Observe, make_trainer, predict, quiet_libraries
 from mspgt.experiments.run import name_of
 from mspgt.experiments.rundir import RunDir
 from mspgt.experiments.shown import Shown
-from mspgt.experiments.source import Boundaries, Source
+from mspgt.experiments.source import Source
 from mspgt.generate.conditions import plan, scales
 from mspgt.generate.decode import Decoding, check_generates, check_length
-from mspgt.generate.measuring import Measuring, NotMeasured, guarded
+from mspgt.generate.metrics import NotMeasured, TextMetrics, guarded
 from mspgt.generate.prompts import take_prompts
-from mspgt.generate.statistics import ActivationStatistics, fold, statistics_of, summary
+from mspgt.generate.statistics import ActivationStatistics, fold, spreads, statistics_of
 from mspgt.measure.collector import Collector
 from mspgt.measure.fingerprint import check_fingerprint
 from mspgt.measure.shards import Shards
-from mspgt.models import LoadedModel
-from mspgt.results.intervention import Behaviour, load
+from mspgt.results.intervention import Behaviour, Scales
 from mspgt.results.prediction_3_1 import NAME, check_comparable, judged
 
 ACTIVATIONS = "activations"
@@ -69,9 +69,9 @@ class Experiment:
         self.trainer = make_trainer(o)
         refuse_late_launch(self.trainer)
         self.source = Source.of(o)
-        self.against = None if o.against is None else load(o.against)
+        self.against = None if o.against is None else Behaviour.load(o.against)
         if self.against is not None:  # a fault in it shows now, not after hours
-            check_comparable({"intervention": o.intervention, "sigma": o.sigma}, self.against)
+            check_comparable([o.intervention], o.sigma, self.against)
         self.make = partial(registry.create_intervention, o.intervention, self.config.intervention, seed=o.seed)
         for strength in o.sigma:
             self.make(strength=strength)  # a strength that is not allowed shows before anything is loaded
@@ -82,7 +82,10 @@ class Experiment:
         check_generates(self.model)
         self.weights = models.content_sha256(self.model)
         self.boundaries = self.source.boundaries(o.boundaries, self.model, self.weights)
-        self.plan = plan(self.boundaries.blocks, self.model.n_layers, o.sigma, o.dose, o.controls)
+        self.groups = scales(self.boundaries.blocks, self.model.n_layers)
+        self.plan = plan(
+            self.groups, self.model.n_layers, o.sigma, intervention=o.intervention, dose=o.dose, controls=o.controls
+        )
         self.prompts = take_prompts(self.corpus, self.model.tokenizer, o.samples, o.prompt_tokens)
         check_length(self.model, max(len(p.ids) for p in self.prompts), o.new_tokens)
         resumed = self._open()
@@ -93,7 +96,7 @@ class Experiment:
         if self.trainer.global_rank != 0:
             raise SystemExit(0)  # the first process concludes for all
         texts = self._texts()
-        return self._conclude(texts, {"started": started, "command": command(), "sequences_resumed": resumed})
+        return self._conclude(texts, started, resumed)
 
     def say(self, sentence: str) -> None:
         """Tell the user and the log."""
@@ -202,7 +205,7 @@ class Experiment:
         self.trainer.strategy.barrier()
         self.folder.begun = True  # by the first process, whichever this is
         state = fold(Shards(self.folder.pass_folder(ACTIVATIONS, 0), ACTIVATIONS))
-        self.statistics, self.spread = statistics_of(state), summary(state)
+        self.statistics, self.spread = statistics_of(state), spreads(state)
 
     def _intervention(self, strength: float) -> Intervention:
         return named(self.make(strength=strength), registry.intervention(self.options.intervention))
@@ -244,43 +247,51 @@ class Experiment:
         write_atomically(self.folder.path / GENERATIONS, content)
         return texts
 
-    def _conclude(self, texts: dict[str, list[Generated]], given: dict[str, Any]) -> Behaviour:
-        device = str(self.trainer.strategy.root_device)
-        measuring = Measuring(self.config, texts, self.folder.state / "metrics", device)
+    def _conclude(self, texts: dict[str, list[Generated]], started: float, resumed: int) -> Behaviour:
+        metrics = TextMetrics(self.config, texts, self.folder.state / "metrics", self._device)
         try:
             with Shown(self.console) as shown:
-                measuring.run(shown)
+                metrics.run(shown)
             self.say("comparing conditions")
-            found = conclude(self.config, self._facts(texts), measuring)
+            found = conclude(self.config, self._facts(texts, started, resumed), metrics)
         finally:
-            measuring.close()
+            metrics.close()
         if self.against is not None:
-            found["verdicts"][NAME] |= judged(Behaviour(found), self.against)
-        found["provenance"] = provenance(
-            self.folder.manifest() | {"world_size": self.trainer.world_size}, given | {"device": device}
-        )
+            found = replace(found, verdicts={**found.verdicts, NAME: judged(found, self.against)})
+        found = replace(found, provenance=found.provenance.lasted(started))
         self.say("drawing figures and the page")
-        behaviour = save(found, self.folder.path)
+        found.kept_in(found.save(self.folder.path))
         where = self.folder.path
         self.say(f"written: {where / 'report.html'} and, beside it, interventions.json, .csv, {GENERATIONS}, figures/")
-        return behaviour
+        return found
 
-    def _facts(self, texts: dict[str, list[Generated]]) -> Facts:
+    @property
+    def _device(self) -> str:
+        return str(self.trainer.strategy.root_device)
+
+    def _facts(self, texts: dict[str, list[Generated]], started: float, resumed: int) -> Facts:
         empty = {name: sum(not t.text.strip() for t in found) for name, found in texts.items()}
         notes = [
             f"{count} of {len(self.prompts)} texts are empty under {name}." for name, count in empty.items() if count
         ]
-        path = None if self.source.path is None else str(self.source.path)
+        b, path = self.boundaries, None if self.source.path is None else str(self.source.path)
         return Facts(
-            model=self.folder.manifest()["model"],
-            run={"path": path} | _boundaries(self.boundaries, self.model),
-            noise=[
-                {**row, "layer": int(row["layer"]), "added": self.written.added_to(number)}
-                for number, row in enumerate(self.spread)
-            ],
+            model=self.model.facts,
+            run=Scales(path, b.blocks, b.source, b.accepted, self.groups),
+            noise=tuple(replace(row, added=self.written.added_to(i)) for i, row in enumerate(self.spread)),
             conditions=self.plan.conditions,
             documents=[prompt.document for prompt in self.prompts],
             notes=[*self.plan.notes, *dict.fromkeys(self.notes), *notes],
+            provenance=provenance(
+                started,
+                device=self._device,
+                dtype=self.model.dtype,
+                seed=self.options.seed,
+                data_sha256={CORPUS: self.corpus.sha256},
+                model_sha256=self.weights,
+                world_size=self.trainer.world_size,
+                sequences_resumed=resumed,
+            ),
         )
 
 
@@ -290,13 +301,3 @@ def _merged(states: Sequence[Mapping[str, State]]) -> dict[str, State]:
 
 def _texts_of(conditions: int, batch: Prompts) -> int:
     return len(batch.prompts) * conditions
-
-
-def _boundaries(found: Boundaries, model: LoadedModel) -> dict[str, Any]:
-    layers = {name: list(blocks) for name, blocks in scales(found.blocks, model.n_layers).items()}
-    return {
-        "boundaries": list(found.blocks),
-        "source": found.source,
-        "accepted": found.accepted,
-        "layers": layers,
-    }

@@ -14,7 +14,7 @@ from mspgt.core.errors import UserError
 from mspgt.experiments.rundir import existing
 from mspgt.generate.conditions import paper_boundaries, scales, thirds
 from mspgt.models import LoadedModel
-from mspgt.results.result import Result, load
+from mspgt.results.run import Run
 
 OWN: Mapping[str, Any] = {
     "tokenizer": None,
@@ -42,7 +42,7 @@ class Source:
     """A run to build on, or the settings that a run would have."""
 
     options: RunOptions
-    result: Result | None
+    result: Run | None
     path: Path | None
     fingerprint: Mapping[str, Any]
     """of the run; empty without one"""
@@ -66,7 +66,7 @@ class Source:
             value = getattr(options, key)
             if isinstance(value, str) and value.startswith("<"):
                 raise UserError(f"the run in {folder.path} was given its {key} as an object ({value}): give {name}=.")
-        source = cls(options, load(folder.path), folder.path, manifest["fingerprint"], o.model is not None)
+        source = cls(options, Run.load(folder.path), folder.path, manifest["fingerprint"], o.model is not None)
         if o.boundaries is None:
             source.accepted()  # now, rather than after the model is loaded
         return source

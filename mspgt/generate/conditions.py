@@ -1,49 +1,36 @@
-"""Conditions: which blocks are disturbed, how strongly, and what they are compared with."""
+"""Which conditions an experiment has: which blocks are disturbed, how strongly, and what they are compared with."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, product
 from types import MappingProxyType
 from typing import NamedTuple
 
 from mspgt.core.errors import UserError, unknown
+from mspgt.stats.paired.conditions import BASELINE, MATCHED, PAPER, Condition, Group
 
-BASELINE = "baseline"
-DOSES = ("paper", "matched", "both")
-PAPER: Mapping[str, tuple[float, float]] = MappingProxyType(
+DOSES = (PAPER, MATCHED, "both")
+PAPER_POSITIONS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"llama": (13 / 32, 16 / 32), "qwen": ((2 / 32 + 2 / 28) / 2, (8 / 32 + 20 / 28) / 2)}
 )
 """family -> mean relative positions of its two boundaries (paper, Table 1; the means are those of Table 3)"""
 
 
-@dataclass(frozen=True)
-class Condition:
-    """One way in which every prompt is continued."""
+def drawn(condition: Condition, sample: int, seed: int) -> tuple[int, ...]:
+    """Blocks that a condition disturbs for a sample.
 
-    name: str
-    strength: float
-    layers: tuple[int, ...]
-    """blocks, from 1, that may be disturbed; none for the baseline"""
-    window: int | None = None
-    """disturb this many consecutive blocks of `layers`, drawn anew for each sample; None disturbs them all"""
-    scale: str = ""
-    """the scale that it belongs to; empty for the baseline"""
-
-    def blocks(self, sample: int, seed: int) -> tuple[int, ...]:
-        """Blocks that are disturbed for a sample.
-
-        A window is drawn uniformly from those that lie within one run of consecutive `layers`. The draw depends on
-        seed, sample, layers and window alone, so that it is the same at every strength.
-        """
-        if self.window is None:
-            return self.layers
-        windows = _windows(self.layers, self.window)
-        key = f"{seed} {sample} {self.window} {self.layers}".encode()
-        drawn = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
-        return windows[drawn % len(windows)]
+    A window is drawn uniformly from those that lie within one run of its consecutive blocks. The draw depends on seed,
+    sample, blocks and window alone, so that it is the same at every strength.
+    """
+    if condition.window is None:
+        return condition.blocks
+    windows = _windows(condition.blocks, condition.window)
+    key = f"{seed} {sample} {condition.window} {condition.blocks}".encode()
+    number = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
+    return windows[number % len(windows)]
 
 
 class Plan(NamedTuple):
@@ -54,8 +41,8 @@ class Plan(NamedTuple):
     """where a control could not be as large as what it controls; one sentence each"""
 
 
-def scales(boundaries: tuple[int, int], n_layers: int) -> dict[str, tuple[int, ...]]:
-    """Blocks, from 1, of the local, the intermediate and the global scale; a boundary at l has l blocks below it.
+def scales(boundaries: tuple[int, int], n_layers: int) -> tuple[Group, ...]:
+    """The local, the intermediate and the global scale; a boundary at l has l blocks below it.
 
     Raises
     ------
@@ -68,7 +55,7 @@ def scales(boundaries: tuple[int, int], n_layers: int) -> dict[str, tuple[int, .
             "so that each of the three scales has a block."
         )
     edges = {"local": (1, a), "intermediate": (a + 1, b), "global": (b + 1, n_layers)}
-    return {name: tuple(range(first, last + 1)) for name, (first, last) in edges.items()}
+    return tuple(Group(name, tuple(range(first, last + 1))) for name, (first, last) in edges.items())
 
 
 def thirds(n_layers: int) -> tuple[int, int]:
@@ -86,56 +73,65 @@ def paper_boundaries(n_layers: int, family: str = "llama") -> tuple[int, int]:
     ----------
     family: model type, as in `LoadedModel.family`.
     """
-    return _relative(PAPER["qwen" if family.startswith("qwen") else "llama"], n_layers, "paper")
+    return _relative(PAPER_POSITIONS["qwen" if family.startswith("qwen") else "llama"], n_layers, "paper")
 
 
 def plan(
-    boundaries: tuple[int, int], n_layers: int, strengths: Sequence[float], dose: str = "paper", controls: bool = True
+    groups: Sequence[Group],
+    n_layers: int,
+    strengths: Sequence[float],
+    *,
+    intervention: str,
+    dose: str = PAPER,
+    controls: bool = True,
 ) -> Plan:
     """All conditions of an experiment.
 
-    The baseline; for each strength the three scales (``local``, and ``local@0.05`` from the second strength on); then
-    the controls (``local-control``), each a random window outside the scale of as many blocks as its condition
-    disturbs.
+    The baseline; for each strength the groups (``local``, and ``local@0.05`` from the second strength on); then the
+    controls (``local-control``), each a random window outside the group of as many blocks as its condition disturbs.
 
     Parameters
     ----------
-    dose: "paper" disturbs all blocks of a scale; "matched" as many in each as the smallest scale has, a random window
-        for each sample; "both" is the paper's, followed by the matched ones as ``local-matched`` unless all scales are
+    intervention: name of what is done to the blocks.
+    dose: "paper" disturbs all blocks of a group; "matched" as many in each as the smallest group has, a random window
+        for each sample; "both" is the paper's, followed by the matched ones as ``local-matched`` unless all groups are
         equally large, when these would be the same.
 
     Raises
     ------
-    UserError: no strength, one given twice, an unknown dose, or boundaries that leave a scale without blocks.
+    UserError: no strength, one given twice, or an unknown dose.
     """
     if dose not in DOSES:
         raise unknown("value for dose:", dose, DOSES)
     if not strengths or len(set(strengths)) < len(strengths):
         given = ",".join(f"{strength:g}" for strength in strengths)
         raise UserError(f"sigma={given}: give one strength or several different ones.")
-    layers = scales(boundaries, n_layers)
-    smallest = min(map(len, layers.values()))
-    kinds: list[tuple[str, int | None]] = [("", None)] if dose != "matched" else [("", smallest)]
-    disturbed, control, notes = [], [], []
-    if dose == "both" and smallest == max(map(len, layers.values())):
+    smallest, largest = (size(len(group.blocks) for group in groups) for size in (min, max))
+    doses, notes = [PAPER if dose == "both" else dose], []
+    if dose == "both" and smallest == largest:
         notes.append(f"The matched dose is the same as the paper's: every scale has {smallest} blocks.")
     elif dose == "both":
-        kinds.append(("-matched", smallest))
-    for number, strength in enumerate(strengths):
-        suffix = f"@{strength:g}" if number else ""
-        for kind, window in kinds:
-            for scale, blocks in layers.items():
-                name = f"{scale}{kind}"
-                disturbed.append(Condition(name + suffix, strength, blocks, window, scale))
-                outside = tuple(k for k in range(1, n_layers + 1) if k not in blocks)
-                wanted, fits = window or len(blocks), max(map(len, _runs(outside)))
-                control.append(Condition(f"{name}-control{suffix}", strength, outside, min(wanted, fits), scale))
-                if wanted > fits and not number:
-                    notes.append(
-                        f"{name}-control disturbs {fits} {'block' if fits == 1 else 'blocks'} where {name} disturbs "
-                        f"{wanted}: outside the scale there is no longer run of blocks."
-                    )
-    baseline = Condition(BASELINE, 0.0, ())
+        doses.append(MATCHED)
+    disturbed, control = [], []
+    for number, sigma in enumerate(strengths):
+        suffix = f"@{sigma:g}" if number else ""
+        for given, group in product(doses, groups):
+            name = group.name if given == doses[0] else f"{group.name}-{given}"
+            window = smallest if given == MATCHED else None
+            one = Condition(name + suffix, group.name, sigma, intervention, given, "", group.blocks, window)
+            outside = tuple(k for k in range(1, n_layers + 1) if k not in group.blocks)
+            wanted, fits = window or len(group.blocks), max(map(len, _runs(outside)))
+            beside = replace(
+                one, name=f"{name}-control{suffix}", control=one.name, blocks=outside, window=min(wanted, fits)
+            )
+            disturbed.append(one)
+            control.append(beside)
+            if wanted > fits and not number:
+                notes.append(
+                    f"{beside.name} disturbs {fits} {'block' if fits == 1 else 'blocks'} where {name} disturbs "
+                    f"{wanted}: outside the scale there is no longer run of blocks."
+                )
+    baseline = Condition(BASELINE)
     return Plan((baseline, *disturbed, *control), tuple(notes)) if controls else Plan((baseline, *disturbed), ())
 
 

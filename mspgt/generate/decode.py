@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from mspgt.core.errors import UserError
-from mspgt.generate.conditions import Condition
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.draw import Decoding, Draw
 from mspgt.generate.prompts import Prompt
 from mspgt.models import LoadedModel
 from mspgt.models.forward import counts_positions, evaluation, random_state
+from mspgt.stats.paired.conditions import Condition
 
 __all__ = ["Continuation", "Decoding", "check_generates", "check_length", "end_tokens", "generate"]
 
@@ -149,10 +149,10 @@ def _takes(model: LoadedModel, name: str) -> bool:
 
 
 def _overflow(model: LoadedModel, condition: Condition) -> UserError:
-    advice = ["a smaller sigma"] if condition.strength else []
+    advice = ["a smaller sigma"] if condition.sigma else []
     if not model.dtype.startswith("float32"):
         advice.append("dtype=float32")
-    disturbed = f", disturbed with sigma={condition.strength:g}," if condition.strength else ""
+    disturbed = f", disturbed with sigma={condition.sigma:g}," if condition.sigma else ""
     return UserError(
         f"{condition.name}: the logits of {model.name}{disturbed} are not finite in {model.dtype}: give "
         f"{' or '.join(advice) or 'another model'}."

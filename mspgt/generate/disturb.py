@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
 from mspgt.core.errors import PluginError, unknown
-from mspgt.generate.conditions import Condition
-from mspgt.generate.groups import Added, Group, Groups
+from mspgt.generate.assignment import Added, Assignment, Dosed
+from mspgt.generate.conditions import drawn
 from mspgt.models import LoadedModel
+from mspgt.stats.paired.conditions import Condition
 
 APPLY = ("all", "generated")
 
@@ -50,7 +51,7 @@ class Disturbance:
         self._make = make
         self._made: dict[float, Intervention] = {}
         self._placed: dict[tuple[int, torch.device], LayerStatistics] = {}
-        self._batch: Groups | None = None
+        self._batch: Assignment | None = None
         self._added: Added = {}
 
     @contextmanager
@@ -68,10 +69,8 @@ class Disturbance:
         """
         if self._batch is not None:
             raise RuntimeError("Disturbance.rows cannot be entered twice")
-        blocks = [
-            c.blocks(s, self.seed) if c.strength else () for c, s in zip(conditions, samples.tolist(), strict=True)
-        ]
-        batch = Groups(list(conditions), blocks, samples.cpu(), prompt_lengths.cpu(), self.model.device)
+        blocks = [drawn(c, s, self.seed) if c.sigma else () for c, s in zip(conditions, samples.tolist(), strict=True)]
+        batch = Assignment(list(conditions), blocks, samples.cpu(), prompt_lengths.cpu(), self.model.device)
         batch.arrange()
         try:
             with ExitStack() as stack:
@@ -105,34 +104,40 @@ class Disturbance:
         """What was added in all batches so far, over tokens that were disturbed."""
         return dict(self._added)
 
-    def _inside(self) -> Groups:
+    def _inside(self) -> Assignment:
         if self._batch is None:
             raise RuntimeError("a Disturbance works inside `with disturbance.rows(...):` only")
         return self._batch
 
     def _disturb(
-        self, batch: Groups, block: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+        self,
+        batch: Assignment,
+        block: int,
+        module: nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        output: Any,
     ) -> Any:
         before: Tensor = output[0] if isinstance(output, (tuple, list)) else output
         incoming: Tensor = args[0] if args else kwargs["hidden_states"]
         hidden = before
-        for group in batch.groups[block]:
-            hidden = self._apply(group, block, incoming, hidden)
+        for dosed in batch.dosed[block]:
+            hidden = self._apply(dosed, block, incoming, hidden)
         if hidden is before:
             return None
         return type(output)((hidden, *output[1:])) if isinstance(output, (tuple, list)) else hidden
 
-    def _apply(self, group: Group, block: int, incoming: Tensor, hidden: Tensor) -> Tensor:
-        """Disturb the group's rows of (row, token, dim); the other rows are those of `hidden`."""
-        rows = group.rows.on(hidden.device)
+    def _apply(self, dosed: Dosed, block: int, incoming: Tensor, hidden: Tensor) -> Tensor:
+        """Disturb some rows of (row, token, dim); the other rows are those of `hidden`."""
+        rows = dosed.rows.on(hidden.device)
         if rows.idle:
             return hidden
         given = hidden if rows.whole else hidden.index_select(0, rows.index)
         incoming = incoming.to(hidden.device)  # a spread model moves it inside the block
         entered = incoming if rows.whole else incoming.index_select(0, rows.index)
-        if group.strength not in self._made:
-            self._made[group.strength] = self._make(group.strength)
-        intervention = self._made[group.strength]
+        if dosed.strength not in self._made:
+            self._made[dosed.strength] = self._make(dosed.strength)
+        intervention = self._made[dosed.strength]
         statistics = self._statistics_on(hidden.device, block)
         done = intervention.apply(given, Block(block, entered), rows.positions, rows.samples, statistics)
         if done.shape != given.shape:
@@ -143,7 +148,7 @@ class Disturbance:
         done = done.to(given.dtype)
         if rows.content is not None:
             done = torch.where(rows.content, done, given)
-        group.add((done.double() - given).square().sum((1, 2)), given.shape[-1])
+        dosed.add((done.double() - given).square().sum((1, 2)), given.shape[-1])
         return done if rows.whole else hidden.index_copy(0, rows.index, done)
 
     def _statistics_on(self, device: torch.device, block: int) -> LayerStatistics:

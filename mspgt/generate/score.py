@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
-from mspgt.generate.conditions import BASELINE, Condition
 from mspgt.generate.decode import Continuation, check_generates
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.prompts import Prompt
 from mspgt.models import LoadedModel
 from mspgt.models.forward import evaluation
+from mspgt.stats.paired.conditions import BASELINE, Condition
 
 LOGITS_BYTES = 512 << 20
 """float32 logits of the texts that are scored at a time take no more, unless one text alone does"""

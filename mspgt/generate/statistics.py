@@ -2,7 +2,7 @@
 
 Squares are never summed: a state keeps counts, means and sums of squared deviations in float64, and two of them merge
 by the pairwise rule of Chan, Golub and LeVeque (1983, "Algorithms for computing the sample variance", eq. 2.1), so that
-a dimension with a mean of 1e4 and a deviation of 1 loses nothing. Only `statistics_of` and `summary` divide.
+a dimension with a mean of 1e4 and a deviation of 1 loses nothing. Only `statistics_of` and `spreads` divide.
 
 The bank is a bottom-k sample: the tokens of the smallest hash of (document, sequence, position). It is the same for
 every block and every layout of batches, and the bank of two halves of a corpus is taken from their banks.
@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
-from math import sqrt
+from itertools import count
+from math import nan, sqrt
 from operator import add
 
 import torch
@@ -201,21 +202,34 @@ def statistics_of(state: State) -> dict[int, LayerStatistics]:
     }
 
 
-def summary(state: State) -> list[dict[str, float]]:
-    """The spread of each block's output by three definitions: one row per block, from 1.
+@dataclass(frozen=True)
+class Spread:
+    """The spread of a block's output by three definitions.
 
-    "std" is the root of the mean over dimensions of the variance over counted tokens, the unit of noise; "std_all"
-    is `hidden.std()` of the same tokens; "std_with_sinks" is `hidden.std()` of all tokens but padding, which a few
-    dimensions of a few tokens (attention sinks, massive activations: Sun et al. 2024, 2402.17762) can multiply.
+    Attributes
+    ----------
+    layer: number of the block, from 1.
+    std: root of the mean over dimensions of the variance over counted tokens, the unit of noise.
+    std_all: `hidden.std()` of the same tokens.
+    std_with_sinks: `hidden.std()` of all tokens but padding, which a few dimensions of a few tokens (attention sinks,
+        massive activations: Sun et al. 2024, 2402.17762) can multiply.
+    added: root mean square of what was added to it; NaN where nothing was.
     """
+
+    layer: int
+    std: float
+    std_all: float
+    std_with_sinks: float
+    added: float = nan
+
+
+def spreads(state: State) -> tuple[Spread, ...]:
+    """The spread of each block's output, from the first on."""
     counted, rest = _totals(state)
-    spreads = {
-        "std": counted.variance().mean(-1).sqrt(),
-        "std_all": counted.together().variance().sqrt(),
-        "std_with_sinks": (counted.together() + rest).variance().sqrt(),
-    }
-    layers = range(len(counted.mean))
-    return [{"layer": k + 1, **{name: float(values[k]) for name, values in spreads.items()}} for k in layers]
+    std = counted.variance().mean(-1).sqrt().tolist()
+    std_all = counted.together().variance().sqrt().tolist()
+    std_with_sinks = (counted.together() + rest).variance().sqrt().tolist()
+    return tuple(map(Spread, count(1), std, std_all, std_with_sinks))
 
 
 def _totals(state: State) -> tuple[Moments, Moments]:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from mspgt.core.errors import UserError
 from mspgt.core.phrases import listed
-from mspgt.results.intervention.behaviour import Behaviour, load
+from mspgt.results.intervention import Behaviour
+from mspgt.results.loading import Given, load_several
 from mspgt.stats.paired import brittleness
-from mspgt.stats.paired.answers import Prediction, answer
+from mspgt.stats.paired.answers import Prediction
+from mspgt.stats.paired.brittleness import coefficients
+from mspgt.stats.paired.kappa import Brittleness
 
 NAME = "prediction_3_1"
 ALIKE = ("apply", "decoding", "temperature", "top_p", "prompt_tokens", "new_tokens", "dose")
 """settings on which changes depend; where they differ, it is said"""
 
-Experiment = Behaviour | str | os.PathLike[str]
-
 
 def prediction_3_1(
-    experiments: Sequence[Experiment], metric: str = "length_variance", names: Sequence[str] | None = None
+    experiments: Sequence[Given], metric: str = "length_variance", names: Sequence[str] | None = None
 ) -> Prediction:
     """Compare how brittle the local scales of two models are.
 
@@ -43,75 +43,71 @@ def prediction_3_1(
     ------
     UserError: not two experiments, the same one twice, different interventions, no common strength, or no such file.
     """
-    given = [experiments] if isinstance(experiments, (str, os.PathLike, Behaviour)) else list(experiments)
-    if len(given) != 2:
-        raise UserError(f"prediction 3.1 compares two experiments; got {len(given)}: give two.")
-    if names is not None and len(names) != 2:
-        raise UserError(f"two experiments have {len(names)} names; give one name for each.")
-    found = [one if isinstance(one, Behaviour) else load(one) for one in given]
-    if found[0].data == found[1].data:
-        raise UserError("prediction 3.1 compares two models, and was given the same experiment twice.")
-    settings = found[0].data["settings"]
-    check_comparable(settings, found[1])
-    called = list(names or (one.model for one in found))
-    if called[0] == called[1]:
-        called = [f"{name} ({i})" for i, name in enumerate(called, start=1)]
-    numbers = {name: _numbers(one) for name, one in zip(called, found, strict=True)}
-    compared = brittleness(numbers, metric, float(settings["sigma"][0]))
-    reasons = (*compared["reasons"], *_circumstances(found, called))
-    return Prediction(compared["verdict"], reasons, compared["numbers"])
+    found = load_several(experiments, names, Behaviour)
+    if len(found) != 2:
+        raise UserError(f"prediction 3.1 compares two experiments; got {len(found)}: give two.")
+    one, other = found.values()
+    interventions, strengths = _done(one)
+    check_comparable(interventions, strengths, other)
+    compared = brittleness({name: _numbers(each) for name, each in found.items()}, metric, strengths[0])
+    return replace(compared, reasons=(*compared.reasons, *_circumstances(found)))
 
 
-def judged(experiment: Behaviour, other: Behaviour) -> dict[str, Any]:
-    """The verdict as it stands in interventions.json: the comparison, beside the coefficients of the model itself."""
-    found = prediction_3_1([experiment, other])
-    return answer(found.verdict, list(found.reasons), {**_numbers(experiment), "against": dict(found.numbers)})
+def judged(experiment: Behaviour, other: Behaviour) -> Prediction:
+    """The answer that an experiment keeps: the comparison, beside the coefficients of the model itself."""
+    found, own = prediction_3_1([experiment, other]), experiment.verdicts[NAME]
+    return replace(found, numbers={**own.numbers, "against": dict(found.numbers)}, note=own.note)
 
 
-def check_comparable(settings: Mapping[str, Any], other: Behaviour) -> None:
+def check_comparable(interventions: Sequence[str], strengths: Sequence[float], other: Behaviour) -> None:
     """Refuse a comparison that would say nothing.
 
     Parameters
     ----------
-    settings: intervention and sigma of the experiment that is compared with the other.
+    interventions, strengths: of the experiment that is compared with the other.
 
     Raises
     ------
     UserError: another intervention, no common strength, or the other has no coefficients.
     """
     _numbers(other)
-    theirs = other.data["settings"]
-    if settings["intervention"] != theirs["intervention"]:
+    others, there = _done(other)
+    if list(interventions) != others:
         raise UserError(
-            f"prediction 3.1 compares experiments with one intervention; this one has {settings['intervention']}, that "
-            f"on {other.model} {theirs['intervention']}."
+            f"prediction 3.1 compares experiments with one intervention; this one has {listed(interventions)}, that on "
+            f"{other.model.name} {listed(others)}."
         )
-    if not set(settings["sigma"]) & set(theirs["sigma"]):
-        mine, there = (",".join(f"{s:g}" for s in each["sigma"]) for each in (settings, theirs))
+    if not set(strengths) & set(there):
+        mine, theirs = (",".join(f"{s:g}" for s in each) for each in (strengths, there))
         raise UserError(
-            f"prediction 3.1 compares experiments with a common sigma; this one has {mine}, that on {other.model} "
-            f"{there}."
+            f"prediction 3.1 compares experiments with a common sigma; this one has {mine}, that on {other.model.name} "
+            f"{theirs}."
         )
 
 
-def _numbers(experiment: Behaviour) -> dict[str, Any]:
+def _done(experiment: Behaviour) -> tuple[list[str], list[float]]:
+    """Its interventions, and its strengths, the main one first."""
+    disturbed = [condition for condition in experiment.conditions if condition.group]
+    return list(dict.fromkeys(c.intervention for c in disturbed)), list(dict.fromkeys(c.sigma for c in disturbed))
+
+
+def _numbers(experiment: Behaviour) -> dict[str, Brittleness]:
     """gamma and kappa of an experiment."""
-    found = next((answer.numbers for answer in experiment.answers if answer.name == NAME), {})
-    if not isinstance(found.get("metrics"), Mapping):
-        raise UserError(f"the experiment on {experiment.model} holds no {NAME}: run `mspgt intervene` anew.")
-    return {"metrics": found["metrics"]}
+    if NAME not in experiment.verdicts:
+        raise UserError(f"the experiment on {experiment.model.name} holds no {NAME}: run `mspgt intervene` anew.")
+    return coefficients(experiment.verdicts[NAME], f"{NAME} of the experiment on {experiment.model.name}")
 
 
-def _circumstances(found: Sequence[Behaviour], names: Sequence[str]) -> list[str]:
+def _circumstances(found: Mapping[str, Behaviour]) -> list[str]:
     """What should be known of the comparison."""
     reasons = []
-    families = {one.data["model"].get("family") for one in found}
+    families = {one.model.family for one in found.values()}
     if len(families) == 1:
         reasons.append(f"Both models are of the family {families.pop()}; the paper speaks of different families.")
-    unsure = [name for name, one in zip(names, found, strict=True) if not one.accepted]
+    unsure = [name for name, one in found.items() if not one.accepted]
     if unsure:
         reasons.append(f"The boundaries of {listed(unsure)} were not accepted.")
-    one, other = (each.data["settings"] for each in found)
+    one, other = (each.settings for each in found.values())
     if differing := [key for key in ALIKE if one.get(key) != other.get(key)]:
         reasons.append(f"The experiments differ in {listed(differing)}.")
     return reasons

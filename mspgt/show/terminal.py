@@ -26,6 +26,8 @@ LOOKS = {
     "intermediate-global": "magenta",
 }
 """style of a piece -> that of rich"""
+FOLDED = 16
+"""characters of a first column beyond which its texts are broken into lines before anything else gives way"""
 ASCII = str.maketrans({
     "–": "-", "×": "x", "·": "|", "…": ":", "◀": "<", "─": "-", "━": "-", "’": "'", "±": "~", "↑": "+", "↓": "-",
     "†": "#", "−": "-",
@@ -102,21 +104,28 @@ def _table(grid: Grid, kept: Sequence[int], form: str) -> tuple[RichTable, int]:
         fold = i == 0 and column.left
         made.add_column(
             Text(column.title),
-            justify="left" if column.left or i >= grid.heads else "right",
+            justify="left" if column.left or (i >= grid.heads and not _is_stacked(grid, i)) else "right",
             style="bold" if column.strong else "",
             no_wrap=not fold,
             overflow="fold",
         )
-        widths.append(max([cell_len(column.title), *(cell_len(line) for c in cells for line in c.plain.split("\n"))]))
+        width = max([cell_len(column.title), *(cell_len(line) for c in cells for line in c.plain.split("\n"))])
+        widths.append(min(width, FOLDED) if fold else width)
     for number, row in enumerate(grid.rows):
         made.add_row(*(cells[number] for cells in columns), style=LOOKS.get(row.style, ""))
     return made, sum(widths) + 2 * (len(widths) - 1) + 1
 
 
+def _is_stacked(grid: Grid, place: int) -> bool:
+    """Whether intervals stand below the numbers of a column."""
+    cells = (row.cells[place] for row in grid.rows)
+    return any(isinstance(cell, Number) and cell.stacked for cell in cells)
+
+
 def _column(grid: Grid, place: int, form: str) -> list[Text]:
     """The cells of a column; numbers are padded so that their intervals stand below each other."""
     cells = [row.cells[place].pieces(form) for row in grid.rows]
-    numeric = not grid.columns[place].left and place >= grid.heads
+    numeric = not grid.columns[place].left and place >= grid.heads and not _is_stacked(grid, place)
     width = max([0, *(cell_len(lines[0][0][0]) for lines in cells)]) if numeric else 0
     strong = grid.columns[place].strong
     texts = []

@@ -14,25 +14,25 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mspgt.core.phrases import percentage
-from mspgt.results.intervention.describe import Described
-from mspgt.results.intervention.effects import Effect, Estimate
-from mspgt.show.intervention.drawing import colour_of, new_figure, set_title, signed, wrapped
-from mspgt.show.run.figures import GRID, INK, MUTED, PAPER, STYLE
+from mspgt.results.intervention import Behaviour
+from mspgt.show.drawing import GRID, INK, MUTED, PAPER, STYLE, new_figure
+from mspgt.show.intervention.drawing import WIDTH, colour_of, set_title, signed, wrapped
+from mspgt.stats.paired.records import Effect, Estimate
 
 
-def changes(behaviour: Described) -> Figure | None:
+def changes(behaviour: Behaviour) -> Figure | None:
     """Change of each metric by scale, in percent and in standard deviations, with intervals and stars.
 
     Bars and intervals that would dwarf all others are cut and bear their numbers. None if there is nothing to draw.
     """
-    if not behaviour.variants or not behaviour.metrics:
+    if not behaviour.scales or not behaviour.metrics:
         return None
     names = list(behaviour.metrics)
     with mpl.rc_context(STYLE):
-        figure = new_figure(1.15 + 0.56 * len(names))
+        figure = new_figure(WIDTH, 1.15 + 0.56 * len(names))
         percent, standard = figure.subplots(1, 2, sharey=True)
-        _bars(percent, behaviour, lambda effect: effect.percent, _signed_percentage, "undefined")
-        _bars(standard, behaviour, lambda effect: effect.d_z, signed, "not defined")
+        _bars(percent, behaviour, lambda effect: effect.percent or Estimate(), _signed_percentage, "undefined")
+        _bars(standard, behaviour, lambda effect: effect.standardised, signed, "not defined")
         percent.set_xlabel("change from the baseline (%)")
         standard.set_xlabel("change in standard deviations ($d_z$)")
         percent.set_yticks(range(len(names)), [wrapped(name, 18) for name in names], parse_math=False)
@@ -46,13 +46,13 @@ def changes(behaviour: Described) -> Figure | None:
 
 def _bars(
     ax: Any,
-    behaviour: Described,
+    behaviour: Behaviour,
     get: Callable[[Effect], Estimate],
     show: Callable[[float], str],
     missing: str,
 ) -> None:
     """Horizontal bars, a group per metric; what is missing is said where its bar would be."""
-    conditions = behaviour.variants[0].conditions
+    conditions = behaviour.scales
     effects = {name: [behaviour.effect(name, c) for c in conditions.values()] for name in behaviour.metrics}
     limit = _limit(_reach(get(effect)) for group in effects.values() for effect in group)
     height = 0.78 / len(conditions)

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import textwrap
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mspgt.core.phrases import amount
-from mspgt.results.intervention.describe import Described
-from mspgt.show.run.figures import SIGNAL_COLOURS
+from mspgt.results.intervention import Behaviour
+from mspgt.show.drawing import SIGNAL_COLOURS
 
 COLOURS = {"local": SIGNAL_COLOURS[0], "intermediate": SIGNAL_COLOURS[2], "global": SIGNAL_COLOURS[1]}
 """blue, orange and green, as in the paper"""
-MARKERS = ("o", "s", "^", "D", "v", "P")
+WIDTH = 7.4
 
 
-def new_figure(height: float) -> Figure:
-    """An empty figure, `height` inches high."""
-    figure = Figure(figsize=(7.4, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def set_title(figure: Figure, behaviour: Described, text: str) -> None:
+def set_title(figure: Figure, behaviour: Behaviour, text: str) -> None:
     """Head the figure by what it shows, the model, and whether the boundaries were not accepted."""
-    model = behaviour.model if len(behaviour.model) <= 60 else behaviour.model[:59] + "…"
+    model = behaviour.model.name if len(behaviour.model.name) <= 60 else behaviour.model.name[:59] + "…"
     whole = f"{text} · {model}{'' if behaviour.accepted else ' · boundaries not accepted'}"
     figure.suptitle(textwrap.fill(whole, 84), x=0.01, ha="left", fontsize=9, fontweight="bold", parse_math=False)
 
 
-def colour_of(behaviour: Described, scale: str) -> str:
-    """The colour of a scale; a condition that is none of the three has one of the others."""
+def colour_of(behaviour: Behaviour, scale: str) -> str:
+    """The colour of a scale; a group that is none of the three has one of the others."""
     if scale in COLOURS:
         return COLOURS[scale]
-    return SIGNAL_COLOURS[3 + behaviour.conditions.index(scale) % 3]
+    return SIGNAL_COLOURS[3 + list(behaviour.scales).index(scale) % 3]
 
 
 def wrapped(name: str, width: int) -> str:

@@ -1,102 +1,89 @@
-"""The page of an experiment: one self-contained HTML file with changes, figures, verdicts, tests, texts and settings.
-
-No scripts and nothing loaded from elsewhere. Figures stand inside as SVG whose colours are those of the page, so
-they follow light, dark and print. Every text that comes from a model, a corpus or a command is escaped.
-"""
+"""What a page, a terminal and a notebook show of an experiment, part by part."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from html import escape
-from importlib.resources import files
-from pathlib import Path
-from string import Template
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from matplotlib.figure import Figure
+from mspgt.core.codec import plain
+from mspgt.results.intervention import Behaviour
+from mspgt.show import wording
+from mspgt.show.grid import Grid
+from mspgt.show.intervention import tables, words
+from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Part, Section, Sentences, Texts, VerdictCard
+from mspgt.stats.paired.answers import Prediction
+from mspgt.stats.paired.conditions import BASELINE
 
-from mspgt.core.files import write_atomically
-from mspgt.results.intervention.conditions import BASELINE, DOSES
-from mspgt.results.intervention.describe import UNCORRECTED, Described
-from mspgt.results.intervention.effects import Answer
-from mspgt.results.intervention.schema import FILE
-from mspgt.show import pieces
-from mspgt.show.intervention import page_tables
-from mspgt.show.intervention.figures import figures
-from mspgt.show.run.page import inline
-
-CAPTIONS = {
-    "changes": "Left: change of each metric's mean in percent of the baseline. Right: the same in standard deviations "
-    "of the paired differences, with the same intervals. Stars are Holm-corrected: *p<.05, **p<.01, ***p<.001. A "
-    "bar with a gap goes on, and an interval that would dwarf the others is not drawn; their numbers stand there.",
-    "dose-response": "Difference from the baseline in each metric's unit over the strength of the disturbance, with "
-    "intervals; 0 at no disturbance.",
-    "doses": "Difference from the baseline in each metric's unit at other doses, with intervals. "
-    + "; ".join(f"{kind}: {meaning}" for kind, meaning in DOSES.items())
-    + ".",
-}
+TESTS = (
+    "p of each test, with its correction by Holm below; the test that decides is bold. t: paired t-test, of prompts as "
+    "if independent; t document: the same with the error of whole documents; wilcoxon: signed ranks, of prompts as if "
+    "independent; wilcoxon document: of the sums of documents; tost: two one-sided tests, small where a change is "
+    "shown to be negligible; swap: the texts of each prompt change sides at random, which tests that they are "
+    "exchangeable, not this metric alone: read its interval too. less control: difference from the same number of "
+    "blocks outside the scale, with its corrected p. What is 0 in every text of the baseline is not tested."
+)
+ELSEWHERE = "The paper's own numbers and all reasons: report.html."
 
 
-def write(behaviour: Described, path: Path | str) -> None:
-    """Write the page; MachineError if it cannot be written."""
-    write_atomically(Path(path), page(behaviour))
+def terminal(behaviour: Behaviour) -> Iterator[Line | Grid]:
+    """What was done, metrics by groups, other variants, the answers, notes."""
+    yield Line.of(wording.describe_model(behaviour.model), "strong")
+    yield Line.of(words.describe_scales(behaviour), "" if behaviour.accepted else "warn")
+    yield Line.of(words.describe_settings(behaviour))
+    yield Line.of("")
+    yield tables.changes(behaviour, brief=True)
+    yield Line.of("")
+    if (others := tables.others(behaviour, brief=True)) is not None:
+        yield Line.of("Other strengths and doses" if behaviour.strengths else "Other doses", "strong")
+        yield others
+        yield Line.of("")
+    yield Line.of(words.headline(behaviour), "strong")
+    for name, answer in behaviour.verdicts.items():
+        look = wording.LOOKS.get(answer.verdict, "warn")
+        said = (answer.verdict, look), (f": {words.first_reason(answer)}", "")
+        yield Line(((f"{words.spoken(name)} ", "strong"), *said))
+    if behaviour.verdicts:
+        yield Line.of(f"{words.UNCORRECTED} {ELSEWHERE}", "faint")
+    yield from (Line.labelled(f"Not measured: {name}", why, "warn") for name, why in behaviour.not_measured.items())
+    yield from (Line.labelled("Note", note, "faint") for note in behaviour.notes)
 
 
-def page(behaviour: Described) -> str:
-    """The page as text."""
-    style = (files("mspgt.show") / "report.css").read_text(encoding="utf-8")
-    template = (files("mspgt.show.intervention") / "report.html").read_text(encoding="utf-8")
-    text = Template(template).substitute(
-        title=escape(f"{behaviour.model} · interventions · mspgt"),
-        style=style,
-        headline=escape(behaviour.headline).replace("–", "&#8288;–&#8288;"),  # no line break within a range
-        model=escape(behaviour.describe_model),
-        boundaries=_boundaries(behaviour),
-        settings=escape(behaviour.describe_settings),
-        body="\n".join(filter(None, _body(behaviour))),
-        footer=_footer(behaviour),
-    )
-    return text.encode("utf-8", "replace").decode("utf-8")  # a generated text may hold half a surrogate pair
+def sections(behaviour: Behaviour, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
+    """The page: changes first, then what they rest on, then how it was made."""
+    cards = tuple(_answer(words.spoken(name), answer) for name, answer in behaviour.verdicts.items())
+    left_out = tuple(f"{name}: {why}" for name, why in behaviour.not_measured.items())
+    others = tables.others(behaviour)
+    about = "Changes as above, under each further way of disturbing the scales."
+    yield Section("changes", "Changes", (tables.changes(behaviour),))
+    yield Section("figures", "Figures", tuple(_described(behaviour, figure) for figure in drawn.values()))
+    yield Section("verdicts", "Verdicts", (Line.of(words.UNCORRECTED, "faint"), Cards(cards)) if cards else ())
+    yield Section("left-out", "Not measured", (Sentences(left_out, warn=True),) if left_out else ())
+    yield Section("others", "Other strengths and doses", (Card("", (Line.of(about), others)),) if others else ())
+    yield Section("tests", "Tests", _card(TESTS, _tests(behaviour)))
+    beside = "Further numbers of each condition; none of them are tested."
+    yield Section("companions", "Beside the means", _card(beside, _companions(behaviour)))
+    yield Section("examples", "What the model wrote", tuple(_examples(behaviour)))
+    yield Section("how", "How this was made", (_how(behaviour),))
+    yield Section("notes", "Notes", (Sentences(behaviour.notes),) if behaviour.notes else ())
 
 
-def _body(behaviour: Described) -> Iterable[str]:
-    left_out = [f"{name}: {why}" for name, why in behaviour.not_measured.items()]
-    answers = "".join(map(_answer, behaviour.answers))
-    drawn = "".join(_figure(behaviour, name, figure) for name, figure in figures(behaviour).items())
-    caption = f'<p class="about">{escape(UNCORRECTED)}</p>'
-    yield pieces.section("changes", "Changes", f'<div class="card">{page_tables.changes(behaviour)}</div>')
-    yield pieces.section("figures", "Figures", drawn)
-    yield pieces.section("verdicts", "Verdicts", f'{caption}<div class="grid">{answers}</div>' if answers else "")
-    yield pieces.section("left-out", "Not measured", pieces.sentences(left_out, "warn"))
-    yield pieces.section("others", "Other strengths and doses", page_tables.others(behaviour))
-    yield pieces.section("tests", "Tests", page_tables.tests(behaviour))
-    yield pieces.section("companions", "Beside the means", page_tables.companions(behaviour))
-    yield pieces.section("examples", "What the model wrote", _examples(behaviour))
-    yield pieces.section("how", "How this was made", f'<div class="grid">{_how(behaviour)}</div>')
-    yield pieces.section("notes", "Notes", pieces.sentences(behaviour.notes))
+def _card(about: str, parts: Iterator[Part]) -> tuple[Card, ...]:
+    found = tuple(parts)
+    return (Card("", (Line.of(about, "faint"), *found)),) if found else ()
 
 
-def _boundaries(behaviour: Described) -> str:
-    text = escape(behaviour.describe_boundaries)
-    return (
-        text if behaviour.accepted else text.replace("not accepted", '<span class="not-accepted">not accepted</span>')
-    )
-
-
-def _answer(answer: Answer) -> str:
-    style = {"supported": " accepted", "contradicted": " contradicted"}.get(answer.verdict, "")
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in answer.reasons)
+def _answer(title: str, answer: Prediction) -> VerdictCard:
     known = _known(answer.numbers)
     nested = {name: value for name, value in known.items() if isinstance(value, (Mapping, list))}
-    plain = {name: value for name, value in known.items() if name not in nested}
-    return (
-        f'<article class="card verdict{style}"><header><h3>{escape(answer.title[:1].upper() + answer.title[1:])}</h3>'
-        f'<span class="badge">{escape(answer.verdict)}</span></header>'
-        + (f'<ul class="reasons">{reasons}</ul>' if reasons else "")
-        + pieces.facts(plain)
-        + (f'<p class="about">{escape(answer.note)}</p>' if answer.note else "")
-        + (pieces.folded("all numbers", pieces.facts(nested)) if nested else "")
-        + "</article>"
+    return VerdictCard(
+        title=title[:1].upper() + title[1:],
+        badge=answer.verdict,
+        good=wording.GOOD.get(answer.verdict),
+        reasons=words.reasons(answer),
+        facts={name: value for name, value in known.items() if name not in nested},
+        note=answer.note,
+        parts=(Folded("all numbers", (Facts(nested),)),) if nested else (),
     )
 
 
@@ -109,54 +96,41 @@ def _known(block: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _figure(behaviour: Described, name: str, figure: Figure) -> str:
-    caption = CAPTIONS[name]
+def _described(behaviour: Behaviour, drawing: Drawing) -> Drawing:
     mark = "" if behaviour.accepted else " The boundaries between the scales were not accepted."
-    return (
-        f'<figure class="card"><div class="plot">{inline(figure, name, f"{caption} {behaviour.headline}")}</div>'
-        f"<figcaption>{escape(caption + mark)}</figcaption></figure>"
-    )
+    description = f"{drawing.caption} {words.headline(behaviour)}"
+    return replace(drawing, caption=drawing.caption + mark, description=description)
 
 
-def _examples(behaviour: Described) -> str:
-    first = {BASELINE, *(behaviour.variants[0].conditions.values() if behaviour.variants else ())}
-    return "".join(
-        _example(behaviour, e, first) for e in behaviour.data.get("examples") or () if isinstance(e, Mapping)
-    )
+def _tests(behaviour: Behaviour) -> Iterator[Grid | Folded]:
+    """A table for what was asked for, then one folded away for each further variant."""
+    for i, variant in enumerate(behaviour.variants):
+        if (found := tables.tests(behaviour, variant)) is not None:
+            yield Folded(variant.label, (found,)) if i else found
 
 
-def _example(behaviour: Described, example: Mapping[str, Any], first: set[str]) -> str:
-    """A prompt and what followed it under each condition; those beside the scales are folded away."""
-    texts: Mapping[str, Any] = example.get("texts") or {}
-    known = [c for c in behaviour.conditions if c in texts]
-    shown = _texts({c: texts[c] for c in known if c in first})
-    beside = {c: texts[c] for c in known if c not in first}
-    more = pieces.folded(f"{len(beside)} more conditions", _texts(beside)) if beside else ""
-    prompt = escape(str(example.get("prompt") or ""))
-    return f'<article class="card example"><p class="prompt" dir="auto">{prompt} …</p>{shown}{more}</article>'
+def _companions(behaviour: Behaviour) -> Iterator[Folded]:
+    for name, metric in behaviour.metrics.items():
+        if (found := tables.companions(metric)) is not None:
+            yield Folded(name, (found,))
 
 
-def _texts(texts: Mapping[str, Any]) -> str:
-    def shown(text: Any) -> str:
-        return f'<p dir="auto">{escape(str(text))}</p>' if text else '<p class="empty">nothing</p>'
-
-    cells = "".join(f"<div><h4>{escape(condition)}</h4>{shown(text)}</div>" for condition, text in texts.items())
-    return f'<div class="texts">{cells}</div>'
-
-
-def _how(behaviour: Described) -> str:
-    data = behaviour.data
-    cards = (
-        pieces.card("Settings", pieces.facts(_known(data.get("settings") or {}))),
-        pieces.card("Scales", pieces.facts(_known(data["run"]))),
-        pieces.card("Model", pieces.facts(_known(data["model"]))),
-        pieces.card("Disturbance by block", page_tables.noise(data.get("noise"))),
-        pieces.card("Provenance", pieces.facts(_known(data.get("provenance") or {})), wide=True),
-    )
-    return "".join(cards)
+def _examples(behaviour: Behaviour) -> Iterator[Texts]:
+    """Prompts and what followed them; conditions beside the main ones are folded away."""
+    first = {BASELINE, *behaviour.scales.values()}
+    for example in behaviour.examples:
+        shown = {name: text for name, text in example.texts.items() if name in first}
+        beside = {name: text for name, text in example.texts.items() if name not in first}
+        yield Texts(example.prompt, shown, beside)
 
 
-def _footer(behaviour: Described) -> str:
-    made = behaviour.data.get("provenance") or {}
-    started = f" on {made['started']}" if made.get("started") else ""
-    return escape(f"Made by mspgt {made.get('mspgt') or ''}{started}. The numbers are in {FILE}.")
+def _how(behaviour: Behaviour) -> Cards:
+    blocks = {
+        "Settings": behaviour.settings,
+        "Scales": behaviour.run,
+        "Intervals": behaviour.bootstrap,
+        "Model": behaviour.model,
+    }
+    cards = [Card(title, (Facts(_known(plain(block))),)) for title, block in blocks.items()]
+    cards += [Card("Disturbance by block", (tables.noise(behaviour),))] if behaviour.noise else []
+    return Cards((*cards, Card("Provenance", (Facts(_known(plain(behaviour.provenance))),), wide=True)))

@@ -12,18 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from mspgt.results.intervention.conditions import Variant
-from mspgt.results.intervention.describe import Described
-from mspgt.results.intervention.effects import Estimate
-from mspgt.show.intervention.drawing import MARKERS, colour_of, new_figure, set_title, signed, wrapped
-from mspgt.show.run.figures import GRID, MUTED, PAPER, STYLE
+from mspgt.results.intervention import Behaviour
+from mspgt.show.drawing import GRID, MARKERS, MUTED, PAPER, STYLE, new_figure
+from mspgt.show.intervention import words
+from mspgt.show.intervention.drawing import WIDTH, colour_of, set_title, signed, wrapped
+from mspgt.stats.paired.conditions import Variant
+from mspgt.stats.paired.records import Estimate
 
 ORIGIN = Estimate(0.0, 0.0, 0.0)
 DROWNED = 10
 """times the second largest difference, from which on the largest makes a panel logarithmic away from zero"""
 
 
-def dose_response(behaviour: Described) -> Figure | None:
+def dose_response(behaviour: Behaviour) -> Figure | None:
     """Difference from the baseline over the strength, a panel per metric; None if there is one strength only.
 
     Lines begin at no disturbance and no difference.
@@ -31,7 +32,7 @@ def dose_response(behaviour: Described) -> Figure | None:
     variants = behaviour.strengths
     if not variants or not behaviour.metrics:
         return None
-    strengths = [0.0, *(variant.strength or 0.0 for variant in variants)]
+    strengths = [0.0, *(variant.sigma for variant in variants)]
     with mpl.rc_context(STYLE):
         figure, axes = _panels(behaviour)
         for ax, (name, metric) in zip(axes, behaviour.metrics.items(), strict=True):
@@ -44,7 +45,7 @@ def dose_response(behaviour: Described) -> Figure | None:
                 ax.fill_between(strengths, lows, highs, color=colour, alpha=0.16, linewidth=0)
                 ax.plot(strengths, values, color=colour, marker=marker, markersize=3.5, linewidth=1.3)
             _strength_axis(ax, strengths)
-            _panel(ax, name, metric.unit)
+            _panel(ax, name, words.unit(name, metric))
         set_title(figure, behaviour, "Difference from the baseline over the strength (sigma)")
         handles = [
             Line2D([], [], color=colour_of(behaviour, scale), marker=marker, markersize=4, label=scale)
@@ -54,7 +55,7 @@ def dose_response(behaviour: Described) -> Figure | None:
     return figure
 
 
-def doses(behaviour: Described) -> Figure | None:
+def doses(behaviour: Behaviour) -> Figure | None:
     """Difference from the baseline as asked, at a matched dose and in random windows, a panel per metric.
 
     None if nothing stands beside what was asked for.
@@ -74,7 +75,7 @@ def doses(behaviour: Described) -> Figure | None:
             ax.set_xlim(-0.55, len(scales) - 0.45)
             ax.set_xticks(range(len(scales)), [wrapped(scale, 12) for scale in scales], parse_math=False)
             ax.tick_params(axis="x", length=0, labelsize=7.5)
-            _panel(ax, name, metric.unit)
+            _panel(ax, name, words.unit(name, metric))
         set_title(figure, behaviour, "Difference from the baseline by dose")
         handles = [
             Line2D([], [], linestyle="", **_look(MUTED, i), label=variant.label if i else f"as asked ({variant.label})")
@@ -84,12 +85,12 @@ def doses(behaviour: Described) -> Figure | None:
     return figure
 
 
-def _panels(behaviour: Described) -> tuple[Figure, list[Any]]:
+def _panels(behaviour: Behaviour) -> tuple[Figure, list[Any]]:
     """A small panel for each metric, three in a row."""
     count = len(behaviour.metrics)
     columns = min(3, count)
     rows = math.ceil(count / columns)
-    figure = new_figure(0.8 + 1.7 * rows)
+    figure = new_figure(WIDTH, 0.8 + 1.7 * rows)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in grid[count:]:
         ax.remove()
@@ -162,6 +163,6 @@ def _look(colour: str, kind: int) -> dict[str, Any]:
     }
 
 
-def _difference(behaviour: Described, metric: str, variant: Variant, scale: str) -> Estimate:
+def _difference(behaviour: Behaviour, metric: str, variant: Variant, scale: str) -> Estimate:
     condition = variant.conditions.get(scale)
     return Estimate() if condition is None else behaviour.effect(metric, condition).difference

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from math import nan
 
 import numpy as np
 
-from mspgt.stats.paired.hypothesis_tests import Test, holm, paired_t, swap_test, tost, wilcoxon
-from mspgt.stats.paired.measured import BASELINE, MINIMUM, SCALES, Floats, Json, Measured, control_of, number
-from mspgt.stats.paired.resampling import Estimate, Resampling
+from mspgt.stats.paired.conditions import BASELINE, Conditions
+from mspgt.stats.paired.hypothesis_tests import holm_within, paired_t, swap_test, tost, wilcoxon
+from mspgt.stats.paired.records import Effect, Estimate, Test, VersusControl
+from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.samples import MINIMUM, Floats, Samples
 
 
 def effects(
-    measured: Sequence[Measured], resampling: Resampling, *, swaps: int = 999, margin: float = 0.2
-) -> list[Json]:
-    """Compare every condition of every metric with the baseline, in the schema of `interventions.json`.
+    metrics: Sequence[Samples],
+    resampling: Resampling,
+    conditions: Conditions,
+    *,
+    swaps: int = 999,
+    margin: float = 0.2,
+) -> tuple[Effect, ...]:
+    """Compare every condition of every metric with the baseline.
 
     Tests of a sample-level metric: `t`, the paired t test over prompts, as in the paper (section 4.2.1); `wilcoxon`;
     `tost`, equivalence within `margin`; and, where documents are the unit, `t_document`, with the standard error of
@@ -22,9 +31,9 @@ def effects(
     its scores are no independent draws (a t test of unchanged Self-BLEU rejected 16 % of the time at 5 %).
 
     One test is `primary`: `swap` of a corpus-level metric, otherwise `t_document` where documents are the unit and `t`
-    where prompts are. `p_holm` is Holm's correction within a family: the primary tests over all metrics and the three
-    scales; every other test over all metrics and scales by itself; controls and other conditions form the same
-    families apart from the scales.
+    where prompts are. `p_holm` is Holm's correction within a family: the primary tests over all metrics and the groups
+    as they were asked for, at the main strength; every other test over the same by itself; controls and other
+    conditions form the same families apart from these.
 
     A metric that is 0 in every text of the baseline, as divergence from the baseline is, has nothing to be tested
     against: difference and interval only. Below 10 complete pairs, or 10 documents with one, there is a difference
@@ -38,29 +47,17 @@ def effects(
 
     Returns
     -------
-    One entry for each metric and condition: `metric`, `condition`, `n` (complete pairs), `samples` (all), `difference`,
-    `percent`, `undefined`, `d_z` (mean difference over its standard deviation), `primary` (name of the test that
-    decides, or None), `tests`, `untested` (why there are none, or None); and for a condition with a control,
-    `versus_control`: the difference from it with `low`, `high`, `n`, `p` of the same t test, None for a corpus-level
-    metric, and `p_holm` in families of its own.
+    An effect for each metric and condition; `versus_control` has the p of the same t test, which a corpus-level metric
+    has not, corrected in families of its own.
     """
-    entries: list[Json] = []
-    tests: list[dict[str, Test]] = []
-    for metric in measured:
-        for condition in (c for c in metric.values if c != BASELINE):
-            found = _tests(metric, condition, resampling, swaps, margin)
-            entries.append(_effect(metric, condition, resampling, _primary(metric, resampling) if found else None))
-            tests.append(found)
-    families: dict[tuple[bool, str], list[tuple[int, str]]] = {}
-    for i, found in enumerate(tests):
-        for name in found:
-            family = "primary" if name == entries[i]["primary"] else name
-            families.setdefault((entries[i]["condition"] in SCALES, family), []).append((i, name))
-    for members in families.values():
-        for (i, name), adjusted in zip(members, holm([tests[i][name].p for i, name in members]), strict=True):
-            entries[i]["tests"][name] = tests[i][name].json(adjusted)
-    _compare_with_controls(measured, entries, resampling)
-    return entries
+    found = [
+        _effect(metric, condition, resampling, swaps, margin)
+        for metric in metrics
+        for condition in metric.values
+        if condition != BASELINE
+    ]
+    main = set(conditions.main.values())
+    return _compared_with_controls(metrics, _corrected(found, main), resampling, conditions)
 
 
 def difference(means: Floats) -> Floats:
@@ -79,51 +76,51 @@ def has_percentage(baseline: Estimate) -> bool:
     return bool(np.isfinite(baseline.se)) and baseline.value != 0 and abs(baseline.value) >= 4 * baseline.se
 
 
-def _effect(metric: Measured, condition: str, resampling: Resampling, primary: str | None) -> Json:
+def _effect(metric: Samples, condition: str, resampling: Resampling, swaps: int, margin: float) -> Effect:
     pair = (BASELINE, condition)
     resampled = resampling.of(metric)
     change = resampled.estimate(pair, difference)
     differences = _differences(metric, condition)
     defined = np.isfinite(differences)
     percent, undefined, lacking = None, None, resampling.lacking(resampling.units[defined])
-    if not np.isfinite(change.value):
+    if not change:
         undefined = "no pair of texts has a value"
     elif lacking:
         undefined = lacking
     elif has_percentage(resampled.estimate(pair, lambda means: np.asarray(means[..., 0]))):
-        percent = resampled.estimate(pair, percentage).json()
+        percent = resampled.estimate(pair, percentage)
     else:
         undefined = "the baseline is within 4 standard errors of zero"
     kept = differences[defined]
     d_z = kept.mean() / kept.std(ddof=1) if not lacking and np.ptp(kept) > 0 and not _nothing(metric) else np.nan
-    return {
-        "metric": metric.name,
-        "condition": condition,
-        "n": change.n,
-        "samples": metric.samples,
-        "difference": change.json(),
-        "percent": percent,
-        "undefined": undefined,
-        "d_z": number(float(d_z)),
-        "primary": primary,
-        "tests": {},
-        "untested": None if primary else _why_untested(metric, lacking),
-    }
+    tests = _tests(metric, condition, resampling, swaps, margin)
+    return Effect(
+        metric=metric.name,
+        condition=condition,
+        samples=metric.count,
+        difference=change,
+        percent=percent,
+        undefined=undefined,
+        d_z=float(d_z),
+        primary=_primary(metric, resampling) if tests else None,
+        tests=tests,
+        untested=None if tests else _why_untested(metric, lacking),
+    )
 
 
-def _why_untested(metric: Measured, lacking: str) -> str:
+def _why_untested(metric: Samples, lacking: str) -> str:
     if lacking:
         return f"fewer than {MINIMUM} {'documents' if 'documents' in lacking else 'pairs'}"
     return "0 in every text of the baseline" if _nothing(metric) else "its texts cannot be swapped"
 
 
-def _primary(metric: Measured, resampling: Resampling) -> str:
+def _primary(metric: Samples, resampling: Resampling) -> str:
     if metric.level == "corpus":
         return "swap"
     return "t_document" if resampling.unit == "document" else "t"
 
 
-def _tests(metric: Measured, condition: str, resampling: Resampling, swaps: int, margin: float) -> dict[str, Test]:
+def _tests(metric: Samples, condition: str, resampling: Resampling, swaps: int, margin: float) -> dict[str, Test]:
     differences, units = _differences(metric, condition), resampling.units
     if resampling.lacking(units[np.isfinite(differences)]) or _nothing(metric):
         return {}
@@ -137,32 +134,48 @@ def _tests(metric: Measured, condition: str, resampling: Resampling, swaps: int,
     return found
 
 
-def _compare_with_controls(measured: Sequence[Measured], entries: Sequence[Json], resampling: Resampling) -> None:
-    """Add `versus_control` to every entry whose condition has a control."""
-    by_name = {metric.name: metric for metric in measured}
-    families: dict[bool, list[Json]] = {}
-    for entry in entries:
-        metric, condition = by_name[entry["metric"]], entry["condition"]
-        control = control_of(condition)
-        if control not in metric.values:
-            continue
-        found = resampling.of(metric).estimate((control, condition), difference)
-        test, differences = Test(), _differences(metric, condition, control)
-        if metric.level == "sample" and not resampling.lacking(resampling.units[np.isfinite(differences)]):
-            test = paired_t(differences, resampling.units)
-        entry["versus_control"] = {**found.json(), "n": found.n, "p": number(test.p), "p_holm": None}
-        if np.isfinite(test.p):
-            families.setdefault(condition in SCALES, []).append(entry["versus_control"])
-    for family in families.values():
-        for block, adjusted in zip(family, holm([block["p"] for block in family]), strict=True):
-            block["p_holm"] = number(adjusted)
+def _corrected(found: Sequence[Effect], main: Collection[str]) -> list[Effect]:
+    """The effects with Holm's correction of their tests; the main conditions form families of their own."""
+    made = [(effect, name) for effect in found for name in effect.tests]
+    families = [(effect.condition in main, name == effect.primary or name) for effect, name in made]
+    adjusted = iter(holm_within(families, [effect.tests[name].p for effect, name in made]))
+    return [
+        replace(effect, tests={name: replace(test, p_holm=next(adjusted)) for name, test in effect.tests.items()})
+        for effect in found
+    ]
 
 
-def _differences(metric: Measured, condition: str, other: str = BASELINE) -> Floats:
+def _compared_with_controls(
+    metrics: Sequence[Samples], found: Sequence[Effect], resampling: Resampling, conditions: Conditions
+) -> tuple[Effect, ...]:
+    """The effects with `versus_control` where the condition has a control."""
+    by_name, main = {metric.name: metric for metric in metrics}, set(conditions.main.values())
+    versus = [_versus_control(by_name[e.metric], e.condition, resampling, conditions) for e in found]
+    adjusted = holm_within([e.condition in main for e in found], [nan if v is None else v.p for v in versus])
+    return tuple(
+        effect if less is None else replace(effect, versus_control=replace(less, p_holm=p))
+        for effect, less, p in zip(found, versus, adjusted, strict=True)
+    )
+
+
+def _versus_control(
+    metric: Samples, condition: str, resampling: Resampling, conditions: Conditions
+) -> VersusControl | None:
+    control = conditions.controls.get(condition, "")
+    if control not in metric.values:
+        return None
+    found = resampling.of(metric).estimate((control, condition), difference)
+    test, differences = Test(), _differences(metric, condition, control)
+    if metric.level == "sample" and not resampling.lacking(resampling.units[np.isfinite(differences)]):
+        test = paired_t(differences, resampling.units)
+    return VersusControl(found.value, found.low, found.high, found.se, found.n, test.p)
+
+
+def _differences(metric: Samples, condition: str, other: str = BASELINE) -> Floats:
     return np.asarray(metric.values[condition] - metric.values[other], dtype=np.float64)
 
 
-def _nothing(metric: Measured) -> bool:
+def _nothing(metric: Samples) -> bool:
     """Whether there is nothing to test against: the baseline is 0 in every text."""
     values = metric.values[BASELINE]
     return not np.any(values[np.isfinite(values)])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mspgt.stats.paired.hypothesis_tests import ALPHA, Test, holm, paired_t, wilcoxon
-from mspgt.stats.paired.measured import BASELINE, SCALES, Floats, Json, Measured, number
+from mspgt.stats.paired.conditions import BASELINE, SCALES
+from mspgt.stats.paired.hypothesis_tests import holm, paired_t, wilcoxon
+from mspgt.stats.paired.records import ALPHA, Test
 from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.samples import Floats, Samples
 
 Units = NDArray[np.integer[Any]]
 
@@ -65,18 +67,22 @@ class Comparison:
             return "supported"
         return "contradicted" if self.stronger and self.moving else "undecided"
 
-    def json(self) -> Json:
+    def numbers(self) -> dict[str, Any]:
         """`verdict`, `p`, `p_over`, `p_more` and `p_moves`."""
         parts = {"p_over": self.p_over, "p_more": self.p_more, "p_moves": self.p_moves}
-        listed = {name: {s: number(p) for s, p in part.items()} for name, part in parts.items()}
-        return {"verdict": self.verdict, "p": number(self.p), **listed}
+        return {"verdict": self.verdict, "p": self.p, **parts}
 
 
 class Changes:
-    """Per-sample changes of a metric by the three scales, over the samples where all of them are defined."""
+    """Per-sample changes of a metric by the three scales, over the samples where all of them are defined.
 
-    def __init__(self, measured: Measured, resampling: Resampling) -> None:
-        values = measured.columns((BASELINE, *SCALES))
+    Parameters
+    ----------
+    scales: scale -> the condition that disturbs it.
+    """
+
+    def __init__(self, metric: Samples, resampling: Resampling, scales: Mapping[str, str]) -> None:
+        values = metric.columns((BASELINE, *(scales[scale] for scale in SCALES)))
         defined = np.isfinite(values).all(axis=1)
         self.units: Units = resampling.units[defined]
         self.by = {s: values[defined, i] - values[defined, 0] for i, s in enumerate(SCALES, start=1)}

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mspgt.stats.paired.measured import Floats, Json, Swapped, number
-
-ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Test:
-    """Statistic and p-value; NaN where the test is undefined (all differences equal, fewer than two pairs)."""
-
-    __test__ = False  # not one of pytest's
-
-    statistic: float = nan
-    p: float = nan
-
-    def json(self, p_holm: float = nan) -> Json:
-        """`statistic`, `p` and `p_holm`, None where undefined."""
-        return {"statistic": number(self.statistic), "p": number(self.p), "p_holm": number(p_holm)}
+from mspgt.stats.paired.records import Test
+from mspgt.stats.paired.samples import Floats, Swapped
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -37,6 +21,15 @@ def holm(p: Sequence[float]) -> list[float]:
     steps = values[order] * np.arange(len(order), 0, -1)
     adjusted = np.full(len(values), nan)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(a) for a in adjusted]
+
+
+def holm_within(families: Sequence[Hashable], p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values of tests that fall into several families, in the order given."""
+    adjusted = np.full(len(p), nan)
+    for family in dict.fromkeys(families):
+        members = [i for i, of in enumerate(families) if of == family]
+        adjusted[members] = holm([p[i] for i in members])
     return [float(a) for a in adjusted]
 
 

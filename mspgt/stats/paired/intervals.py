@@ -8,25 +8,20 @@ from math import nan, sqrt
 import numpy as np
 from scipy import stats
 
-from mspgt.stats.paired.measured import Floats, Json, Measured, number
+from mspgt.stats.paired.records import MetricValue
 from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.samples import Floats, Samples
 
 
-def metric_values(measured: Measured, resampling: Resampling) -> dict[str, Json]:
-    """Mean of a metric under each condition, with its interval.
+def metric_values(metric: Samples, resampling: Resampling) -> dict[str, MetricValue]:
+    """Condition -> mean of a metric under it, with its interval.
 
     The interval is the percentile bootstrap over the units of `resampling`, with the same weights for all conditions;
     for a corpus-level metric the delete-a-group jackknife.
-
-    Returns
-    -------
-    condition -> `mean`, `low`, `high`, `n` (samples where it is defined).
     """
-    values = {}
-    for condition in measured.values:
-        found = resampling.of(measured).estimate((condition,), _only)
-        values[condition] = {"mean": number(found.value), **_ends(found.low, found.high), "n": found.n}
-    return values
+    resampled = resampling.of(metric)
+    found = {condition: resampled.estimate((condition,), _only) for condition in metric.values}
+    return {condition: MetricValue(e.value, e.low, e.high, e.n) for condition, e in found.items()}
 
 
 @dataclass(frozen=True)
@@ -37,10 +32,6 @@ class Ratio:
     low: float = nan
     high: float = nan
     bounded: bool = False
-
-    def json(self) -> Json:
-        """`value`, `low`, `high` and `bounded`."""
-        return {"value": number(self.value), **_ends(self.low, self.high), "bounded": self.bounded}
 
 
 def fieller(
@@ -74,7 +65,3 @@ def fieller(
 
 def _only(means: Floats) -> Floats:
     return np.asarray(means[..., 0])
-
-
-def _ends(low: float, high: float) -> Json:
-    return {"low": number(low), "high": number(high)}

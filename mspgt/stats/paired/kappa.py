@@ -1,18 +1,75 @@
-"""How a metric responds to more noise: the change per sigma squared, and its limit kappa at small sigma."""
+"""How a metric responds to more noise: the change per sigma, per sigma squared, and its limit kappa at small sigma."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from mspgt.stats.paired.conditions import BASELINE
 from mspgt.stats.paired.effects import difference, has_percentage, percentage
-from mspgt.stats.paired.measured import BASELINE, Floats, Json, Measured, number
-from mspgt.stats.paired.resampling import Estimate, Resampling
+from mspgt.stats.paired.records import Estimate
+from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.samples import Floats, Samples
 
 TERMS = 3
 """powers of sigma² in the fit of a response; as many strengths are needed"""
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A coefficient in the metric's unit, and in per cent of the baseline; None where that is undefined."""
+
+    change: Estimate
+    percent: Estimate | None
+
+    @property
+    def comparable(self) -> Estimate | None:
+        """The percentage, where it has a standard error: what can be compared between models."""
+        return self.percent if self.percent and self.percent.se == self.percent.se else None
+
+    def __str__(self) -> str:
+        found, unit = (self.percent, "%") if self.percent else (self.change, "")
+        if not found:
+            return "not known"
+        interval = f" [{found.low:.3g}, {found.high:.3g}]" if found.has_interval else ""
+        return f"{found.value:+.3g}{unit}{interval}"
+
+
+@dataclass(frozen=True)
+class SlopeAt(Slope):
+    """A coefficient at one strength."""
+
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Change / sigma² at the largest strength less that at the smallest; flagged where its interval leaves out 0."""
+
+    change: Estimate
+    flag: bool
+
+
+@dataclass(frozen=True)
+class Brittleness:
+    """How a metric responds to the disturbance of the local scale.
+
+    Attributes
+    ----------
+    gamma: change / sigma at each strength.
+    per_square: change / sigma² at each strength; empty where sigma is not the standard deviation of noise.
+    kappa: what change / sigma² tends to at small sigma; None where `kappa_reason` says why.
+    lack_of_fit: None where there are not two strengths.
+    """
+
+    gamma: tuple[SlopeAt, ...]
+    per_square: tuple[SlopeAt, ...]
+    kappa: Slope | None
+    kappa_reason: str | None
+    lack_of_fit: Misfit | None
 
 
 class Response:
@@ -23,12 +80,12 @@ class Response:
     strengths: sigma -> name of the condition; those that were not measured, and 0, are left out.
     """
 
-    def __init__(self, metric: Measured, resampling: Resampling, strengths: Mapping[float, str]) -> None:
+    def __init__(self, metric: Samples, resampling: Resampling, strengths: Mapping[float, str]) -> None:
         self.strengths = {s: c for s, c in sorted(strengths.items()) if s > 0 and c in metric.values}
         self._resampled = resampling.of(metric)
 
-    def slope(self, weights: Mapping[float, float]) -> Json:
-        """A weighted sum of the changes, `change` and `percent` of the baseline (None where that is undefined).
+    def slope(self, weights: Mapping[float, float]) -> Slope:
+        """A weighted sum of the changes.
 
         Parameters
         ----------
@@ -36,8 +93,13 @@ class Response:
         """
         names = (BASELINE, *(self.strengths[s] for s in weights))
         baseline = self._resampled.estimate(names, lambda means: np.asarray(means[..., 0]))
-        percent = _json(self._sum(weights, percentage)) if has_percentage(baseline) else None
-        return {"change": _json(self._sum(weights, difference)), "percent": percent}
+        percent = self._sum(weights, percentage) if has_percentage(baseline) else None
+        return Slope(self._sum(weights, difference), percent)
+
+    def slopes(self, power: int) -> tuple[SlopeAt, ...]:
+        """Change / sigma to that power at each strength."""
+        found = {s: self.slope({s: s**-power}) for s in self.strengths}
+        return tuple(SlopeAt(slope.change, slope.percent, s) for s, slope in found.items())
 
     def se(self, sigma: float) -> float:
         """Standard error of the change at one strength; NaN where there is none."""
@@ -54,8 +116,8 @@ class Response:
         return self._resampled.estimate(names, statistic)
 
 
-def square_law(response: Response, noise: bool) -> Json:
-    """kappa, the limit of change / sigma² as sigma goes to 0.
+def brittleness_of(response: Response, noise: bool) -> Brittleness:
+    """gamma and kappa, the limit of change / sigma² as sigma goes to 0.
 
     By equation 30 the change of a small noise goes with sigma²; a larger one saturates or accelerates, and a line
     through all strengths would be too flat or too steep. The change is therefore fitted by sigma², sigma⁴ and sigma⁶,
@@ -67,19 +129,14 @@ def square_law(response: Response, noise: bool) -> Json:
     `lack_of_fit` is change / sigma² at the largest strength less that at the smallest, and its `flag` says that the
     interval leaves out 0: the response is no plain square law, and change / sigma² is kappa at small strengths only.
 
-    Returns
-    -------
-    `per_square` [{"sigma", "change", "percent"}]; `kappa` {"change", "percent"}, or None and `kappa_reason`;
-    `lack_of_fit` {"change", "flag"} or None. Each change or percentage is {value, low, high, se, n} or None.
+    Parameters
+    ----------
+    noise: whether sigma is the standard deviation of noise; otherwise there is no kappa.
     """
-    at = list(response.strengths)
+    gamma = response.slopes(1)
     if not noise:
-        return {
-            "per_square": [],
-            "kappa": None,
-            "kappa_reason": "kappa is of added noise; this is another intervention",
-            "lack_of_fit": None,
-        }
+        return Brittleness(gamma, (), None, "kappa is of added noise; this is another intervention", None)
+    at = list(response.strengths)
     errors = np.array([response.se(s) for s in at])
     kappa, reason = None, None
     if len(at) < TERMS:
@@ -88,12 +145,7 @@ def square_law(response: Response, noise: bool) -> Json:
         reason = "the changes have no standard errors"
     else:
         kappa = response.slope(dict(zip(at, _limit(np.array(at), errors), strict=True)))
-    return {
-        "per_square": [{"sigma": s, **response.slope({s: s**-2})} for s in at],
-        "kappa": kappa,
-        "kappa_reason": reason,
-        "lack_of_fit": _misfit(response, at),
-    }
+    return Brittleness(gamma, response.slopes(2), kappa, reason, _misfit(response))
 
 
 def _limit(strengths: Floats, errors: Floats) -> list[float]:
@@ -102,14 +154,9 @@ def _limit(strengths: Floats, errors: Floats) -> list[float]:
     return list((np.linalg.pinv(x / errors[:, None]) / errors)[0] / strengths.max() ** 2)
 
 
-def _misfit(response: Response, strengths: Sequence[float]) -> Json | None:
-    if len(strengths) < 2:
+def _misfit(response: Response) -> Misfit | None:
+    if len(response.strengths) < 2:
         return None
-    first, last = strengths[0], strengths[-1]
-    change = response.slope({first: -(first**-2), last: last**-2})["change"]
-    low, high = change["low"], change["high"]
-    return {"change": change, "flag": low is not None and high is not None and not low <= 0 <= high}
-
-
-def _json(found: Estimate) -> Json:
-    return {**found.json(), "se": number(found.se), "n": found.n}
+    first, last = min(response.strengths), max(response.strengths)
+    change = response.slope({first: -(first**-2), last: last**-2}).change
+    return Misfit(change, change.leaves_out_zero)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mspgt.core.phrases import listed
-from mspgt.stats.paired.answers import answer, not_measured, shown, undecided
+from mspgt.stats.paired.answers import Prediction, answer, not_measured, shown, undecided
+from mspgt.stats.paired.conditions import SCALES
 from mspgt.stats.paired.greatest import Changes, Comparison
-from mspgt.stats.paired.measured import SCALES, Json, Measured, number
 from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.samples import Samples
 from mspgt.stats.paired.selection import selection, undefined
 
 VERBS = {1: "raise", -1: "lower", 0: "change"}
@@ -29,41 +32,48 @@ class Statement:
     """where the paper says so"""
 
 
-def changes_most(statement: Statement, metric: Measured | None, resampling: Resampling) -> Json:
+def changes_most(
+    statement: Statement, metric: Samples | None, resampling: Resampling, scales: Mapping[str, str]
+) -> Prediction:
     """Judge a statement: in its direction, or by absolute changes where it has none.
 
     Undecided where too few texts have the metric under all scales, and where scales leave different texts undefined.
+
+    Parameters
+    ----------
+    scales: scale -> the condition that disturbs it.
     """
     name, scale, sign = statement.metric, statement.scale, statement.sign
-    missing = SCALES if metric is None else [s for s in SCALES if s not in metric.values]
+    missing = [s for s in SCALES if metric is None or scales.get(s) not in metric.values]
     if metric is None or missing:
         return not_measured(name, *missing)
-    changes = Changes(metric, resampling)
-    numbers: Json = {
+    changes = Changes(metric, resampling, scales)
+    gone = {s: undefined(metric, scales[s]) for s in SCALES}
+    numbers: dict[str, Any] = {
         "metric": name,
         "n": changes.n,
-        "samples": metric.samples,
+        "samples": metric.count,
         "unit": resampling.unit,
         "degradation": {1: "rise", -1: "fall", 0: "either"}[sign],
-        "changes": {s: number(changes.mean(s)) for s in SCALES},
-        "undefined": {s: undefined(metric, s) for s in SCALES},
+        "changes": {s: changes.mean(s) for s in SCALES},
+        "undefined": gone,
     }
     if changes.lacking:
         return undecided(f"too few texts have {name} under every scale, {changes.lacking}", numbers)
     absolute = changes.absolute(scale)
     signed, ranks = (changes.signed(scale, sign), changes.ranks(scale, sign)) if sign else (None, None)
     parts = {"signed": signed, "absolute": absolute, "ranks": ranks}
-    numbers |= {part: found.json() if found else None for part, found in parts.items()}
-    selected = selection(metric, resampling)
+    numbers |= {part: found.numbers() if found else None for part, found in parts.items()}
+    selected = selection(metric, resampling, scales)
     numbers["selection"] = selected
     if selected:
-        shares = listed([f"{undefined(metric, s):.0%} under {s}" for s in SCALES])
+        shares = listed([f"{share:.0%} under {s}" for s, share in gone.items()])
         p = shown(min(selected.values()))
         reason = f"selection: {name} is undefined for {shares} of the texts (p = {p}): the comparison is of the rest"
         return undecided(reason, numbers)
     main = signed or absolute
     means = ", ".join(f"{s} {changes.mean(s):+.4g}" for s in SCALES)
-    counted = f"n = {changes.n}" + (f" of {metric.samples}" if changes.n < metric.samples else "")
+    counted = f"n = {changes.n}" + (f" of {metric.count}" if changes.n < metric.count else "")
     told = f"{_told(statement, main, changes)} ({means}; {counted}; p = {shown(main.deciding)})"
     reasons = [f"{main.verdict}: {told}. {statement.source}."]
     if signed and absolute.verdict != signed.verdict:

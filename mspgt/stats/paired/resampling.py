@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import nan, sqrt
+from math import sqrt
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mspgt.core.errors import UserError
-from mspgt.stats.paired.measured import MINIMUM, Floats, Json, Measured, number
+from mspgt.stats.paired.records import Estimate
+from mspgt.stats.paired.samples import MINIMUM, Floats, Samples
 
 Indices = NDArray[np.int64]
 Statistic = Callable[[Floats], Floats]
@@ -20,22 +20,6 @@ Statistic = Callable[[Floats], Floats]
 
 GROUPS = 20
 """of the delete-a-group jackknife; each costs one measurement of all conditions"""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its interval; NaN where there is none."""
-
-    value: float
-    low: float = nan
-    high: float = nan
-    se: float = nan
-    n: int = 0
-    """samples that it rests on"""
-
-    def json(self) -> Json:
-        """`value`, `low` and `high`."""
-        return {"value": number(self.value), "low": number(self.low), "high": number(self.high)}
 
 
 class Resampled(Protocol):
@@ -88,7 +72,7 @@ class Resampling:
                 self.unit, self.reason, self.units = "document", came, units
         self.count = int(self.units.max(initial=-1)) + 1
         self._weights: Floats | None = None
-        self._known: dict[int, tuple[Measured, Resampled]] = {}
+        self._known: dict[int, tuple[Samples, Resampled]] = {}
 
     @property
     def weights(self) -> Floats:
@@ -119,14 +103,14 @@ class Resampling:
         counted = f"only {pairs} {'pair' if pairs == 1 else 'pairs'}"
         return counted if pairs < MINIMUM else f"{counted}, of {different} documents"
 
-    def of(self, measured: Measured) -> Resampled:
+    def of(self, metric: Samples) -> Resampled:
         """The resampled metric; a corpus-level one is measured anew once, however often this is asked for."""
-        if measured.samples != self.samples:
-            raise UserError(f"{measured.name} has {measured.samples} samples; this comparison is of {self.samples}.")
-        if id(measured) not in self._known:
-            made = Bootstrap(measured, self) if measured.level == "sample" else Jackknife(measured, self)
-            self._known[id(measured)] = measured, made
-        return self._known[id(measured)][1]
+        if metric.count != self.samples:
+            raise UserError(f"{metric.name} has {metric.count} samples; this comparison is of {self.samples}.")
+        if id(metric) not in self._known:
+            made = Bootstrap(metric, self) if metric.level == "sample" else Jackknife(metric, self)
+            self._known[id(metric)] = metric, made
+        return self._known[id(metric)][1]
 
 
 class Bootstrap:
@@ -135,16 +119,16 @@ class Bootstrap:
     A sample counts only where all conditions of the statistic are defined; below 10 units there is no interval.
     """
 
-    def __init__(self, measured: Measured, resampling: Resampling) -> None:
-        self._measured, self._resampling = measured, resampling
+    def __init__(self, metric: Samples, resampling: Resampling) -> None:
+        self._metric, self._resampling = metric, resampling
 
     def estimate(self, conditions: tuple[str, ...], statistic: Statistic) -> Estimate:
         """A statistic of the means of some conditions, with its percentile interval."""
-        values, drawn = self._measured.columns(conditions), self._resampling
+        values, drawn = self._metric.columns(conditions), self._resampling
         defined = np.isfinite(values).all(axis=1)
         values, units = values[defined], drawn.units[defined]
         if len(values) == 0:
-            return Estimate(nan)
+            return Estimate()
         value = float(statistic(values.mean(axis=0)))
         if drawn.lacking(units) or drawn.replicates < 2:
             return Estimate(value, n=len(values))
@@ -171,21 +155,21 @@ class Jackknife:
     those from the spread of paired scores in 79 to 95 %.
     """
 
-    def __init__(self, measured: Measured, resampling: Resampling) -> None:
-        self._measured, self._resampling = measured, resampling
+    def __init__(self, metric: Samples, resampling: Resampling) -> None:
+        self._metric, self._resampling = metric, resampling
         self._left_out: list[dict[str, float]] = []
-        if measured.without is not None and resampling.count > 1:
+        if metric.without is not None and resampling.count > 1:
             groups = resampling.groups
-            self._left_out = [dict(measured.without(groups == g)) for g in range(int(groups.max()) + 1)]
+            self._left_out = [dict(metric.without(groups == g)) for g in range(int(groups.max()) + 1)]
 
     def estimate(self, conditions: tuple[str, ...], statistic: Statistic) -> Estimate:
         """A statistic of the corpus values of some conditions, with its jackknife interval."""
-        values = self._measured.columns(conditions)
+        values = self._metric.columns(conditions)
         defined = np.isfinite(values)
         units = self._resampling.units[defined.all(axis=1)]
         n = len(units)
         if not defined.any(axis=0).all():
-            return Estimate(nan)
+            return Estimate()
         value = float(statistic(np.nanmean(values, axis=0)))
         groups = len(self._left_out)
         if groups < 2 or self._resampling.lacking(units):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mspgt.stats.paired.hypothesis_tests import ALPHA, holm, sign_test
-from mspgt.stats.paired.measured import BASELINE, SCALES, Measured
+from mspgt.stats.paired.conditions import BASELINE, SCALES
+from mspgt.stats.paired.hypothesis_tests import holm, sign_test
+from mspgt.stats.paired.records import ALPHA
 from mspgt.stats.paired.resampling import Resampling
+from mspgt.stats.paired.samples import Samples
 
 MOSTLY = 0.9
 """share of defined texts from which on nothing is said"""
@@ -18,28 +20,32 @@ APART = 0.05
 """difference from the baseline's share up to which nothing is said"""
 
 
-def selection(measured: Measured, resampling: Resampling) -> dict[str, float]:
+def selection(metric: Samples, resampling: Resampling, scales: Mapping[str, str]) -> dict[str, float]:
     """Pairs of scales that leave different texts undefined, "local, global" -> p below 0.05 after Holm's correction.
 
     A change of one scale is then that of other texts than the change of another. Exact sign tests of the texts that are
     undefined under one scale alone (McNemar's), of whole documents where these are the unit.
+
+    Parameters
+    ----------
+    scales: scale -> the condition that disturbs it.
     """
     units = resampling.units
-    missing = {s: (~np.isfinite(measured.values[s])).astype(np.float64) for s in SCALES}
+    missing = {s: (~np.isfinite(metric.values[scales[s]])).astype(np.float64) for s in SCALES}
     pairs = list(combinations(SCALES, 2))
     adjusted = holm([sign_test(missing[one] - missing[other], units).p for one, other in pairs])
     return {f"{one}, {other}": p for (one, other), p in zip(pairs, adjusted, strict=True) if p < ALPHA}
 
 
-def undefined(measured: Measured, condition: str) -> float:
+def undefined(metric: Samples, condition: str) -> float:
     """Share of the texts of a condition for which the metric is undefined."""
-    return 1 - _share(measured.values[condition])
+    return 1 - _share(metric.values[condition])
 
 
-def selection_notes(measured: Sequence[Measured]) -> list[str]:
+def selection_notes(metrics: Sequence[Samples]) -> list[str]:
     """A sentence for each metric that is undefined for many texts under a condition, and not so in the baseline."""
     notes = []
-    for metric in measured:
+    for metric in metrics:
         baseline = _share(metric.values[BASELINE])
         shares = {c: _share(values) for c, values in metric.values.items() if c != BASELINE}
         found = {c: s for c, s in shares.items() if s < MOSTLY and abs(s - baseline) > APART}

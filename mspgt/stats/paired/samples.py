@@ -1,32 +1,27 @@
-"""What the statistics are given: one metric under every condition, samples paired by position."""
+"""What the statistics are given: a metric's values under every condition, samples paired by position."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mspgt.core.errors import UserError
+from mspgt.stats.paired.conditions import BASELINE
 
 Floats = NDArray[np.float64]
 Swapped = Callable[[NDArray[np.bool_]], tuple[float, float]]
 Without = Callable[[NDArray[np.bool_]], Mapping[str, float]]
 
-Json = dict[str, Any]
-
-BASELINE = "baseline"
-SCALES = ("local", "intermediate", "global")
 MINIMUM = 10
 """complete pairs, or documents with one, below which there is no percentage, no interval, no test and no verdict"""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One metric, measured on the texts of every condition.
+class Samples:
+    """One metric's value for every sample under each condition.
 
     Raises
     ------
@@ -55,26 +50,10 @@ class Measured:
             raise UserError(f"{self.name} must have one value per sample in every condition; its values are {sizes}.")
 
     @property
-    def samples(self) -> int:
+    def count(self) -> int:
         """How many samples every condition has."""
         return len(self.values[BASELINE])
 
     def columns(self, conditions: tuple[str, ...]) -> Floats:
         """The values of some conditions side by side: (sample, condition) float64."""
         return np.stack([np.asarray(self.values[c], dtype=np.float64) for c in conditions], axis=1)
-
-
-def control_of(condition: str) -> str:
-    """Name of the condition that disturbs as many blocks outside the scale: local@0.05 -> local-control@0.05."""
-    name, at, strength = condition.partition("@")
-    return f"{name}-control{at}{strength}"
-
-
-def matched_of(scale: str) -> str:
-    """Name of the condition that disturbs as many blocks of the scale as the smallest scale has."""
-    return f"{scale}-matched"
-
-
-def number(value: float) -> float | None:
-    """A number as JSON may hold it: None for what is not finite."""
-    return float(value) if isfinite(value) else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mspgt.generate.conditions import Condition
+from mspgt.stats.paired.conditions import Condition
 
 Added = dict[tuple[str, int], tuple[float, int]]
 """(condition, block) -> (sum of squares of what was added to its output, number of values)"""
@@ -54,7 +54,7 @@ class Rows:
 
 
 @dataclass
-class Group:
+class Dosed:
     """Rows that a block disturbs with one strength."""
 
     strength: float
@@ -69,7 +69,7 @@ class Group:
 
 
 @dataclass
-class Groups:
+class Assignment:
     """Which rows each block disturbs, and what was added so far."""
 
     conditions: list[Condition]
@@ -79,20 +79,20 @@ class Groups:
     """(row,) number of the prompt; on the CPU, as is `prompt_lengths`"""
     prompt_lengths: Tensor
     device: torch.device
-    groups: dict[int, list[Group]] = field(default_factory=dict)
+    dosed: dict[int, list[Dosed]] = field(default_factory=dict)
     shared: list[Rows] = field(default_factory=list)
-    """all rows that stand in `groups`, each once"""
+    """all rows that stand in `dosed`, each once"""
     added: Added = field(default_factory=dict)
 
     def arrange(self) -> None:
-        """Put rows that a block disturbs alike into one group."""
+        """Put together the rows that a block disturbs alike."""
         shared: dict[tuple[int, ...], Rows] = {}
-        for block in {block for row in self.blocks for block in row} | set(self.groups):
+        for block in {block for row in self.blocks for block in row} | set(self.dosed):
             alike: dict[float, list[int]] = {}
             for row, (condition, disturbed) in enumerate(zip(self.conditions, self.blocks, strict=True)):
                 if block in disturbed:
-                    alike.setdefault(condition.strength, []).append(row)
-            self.groups[block] = [Group(s, self._rows(tuple(rows), shared)) for s, rows in alike.items()]
+                    alike.setdefault(condition.sigma, []).append(row)
+            self.dosed[block] = [Dosed(s, self._rows(tuple(rows), shared)) for s, rows in alike.items()]
         self.shared = list(shared.values())
 
     def announce(self, positions: Tensor, generated: bool) -> None:
@@ -109,16 +109,16 @@ class Groups:
         self.arrange()
 
     def count(self) -> None:
-        """Take over from the groups what they added."""
-        for block, groups in self.groups.items():
-            for group in groups:
-                if group.squares is None:
+        """Take over what was added."""
+        for block, alike in self.dosed.items():
+            for dosed in alike:
+                if dosed.squares is None:
                     continue
-                per_row = zip(group.rows.numbers, group.squares.tolist(), group.rows.tokens.tolist(), strict=True)
+                per_row = zip(dosed.rows.numbers, dosed.squares.tolist(), dosed.rows.tokens.tolist(), strict=True)
                 for row, squares, tokens in per_row:
                     key = (self.conditions[row].name, block)
                     before = self.added.get(key, (0.0, 0))
-                    self.added[key] = (before[0] + squares, before[1] + tokens * group.dim)
+                    self.added[key] = (before[0] + squares, before[1] + tokens * dosed.dim)
 
     def _rows(self, numbers: tuple[int, ...], shared: dict[tuple[int, ...], Rows]) -> Rows:
         if numbers not in shared:

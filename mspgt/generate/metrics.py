@@ -1,4 +1,4 @@
-"""Measuring the texts of an experiment: each metric under every condition, kept on disk as soon as it is there."""
+"""Metrics of the texts of an experiment: each under every condition, kept on disk as soon as it is there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ from mspgt.contracts.metric import Generated, Metric, Swapped, Values
 from mspgt.core.codec import plain
 from mspgt.core.errors import MachineError, UserError
 from mspgt.core.files import write_atomically
+<<<<<<< HEAD:mspgt/generate/metrics.py
+from mspgt.stats.paired.conditions import BASELINE
+from mspgt.stats.paired.samples import Samples
+=======
 from mspgt.stats.paired import Measured
+>>>>>>> run:mspgt/generate/measuring.py
 
 Texts = Mapping[str, Sequence[Generated]]
 """condition -> texts, one per prompt, in the order of the prompts"""
@@ -36,7 +41,7 @@ class NotMeasured(Exception):
 
 
 @dataclass
-class Measuring:
+class TextMetrics:
     """Metrics while they are needed: their values under every condition, and the plugins behind them.
 
     Parameters
@@ -78,15 +83,15 @@ class Measuring:
                 metric.close()
         self.metrics.clear()
 
-    def measured(self, name: str) -> Measured:
+    def samples(self, name: str) -> Samples:
         """What the statistics need; a corpus-level metric can be measured anew on other sets of texts."""
         metric, values, texts = self.metrics[name], self.values[name], self.texts
         if metric.level == "sample":
-            return Measured(name, metric.level, metric.direction, values)
+            return Samples(name, metric.level, metric.direction, values)
 
         def swapped(condition: str) -> Swapped:
             with guarded(name):
-                anew = metric.swapped(texts["baseline"], texts[condition])
+                anew = metric.swapped(texts[BASELINE], texts[condition])
 
             def values(swap: NDArray[np.bool_]) -> tuple[float, float]:
                 with guarded(name):
@@ -101,7 +106,7 @@ class Measuring:
                 chosen = {c: [found[i] for i in kept] for c, found in texts.items()}
                 return {c: _mean(_checked(metric.measure(t), len(kept))) for c, t in chosen.items()}
 
-        return Measured(name, metric.level, metric.direction, values, swapped, without)
+        return Samples(name, metric.level, metric.direction, values, swapped, without)
 
     # ------------------------------------------------------------------ one metric
 
