@@ -15,13 +15,13 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from mspgt.results.intervention.effects import Effect
 from rich.console import Console
 
 import mspgt
 from mspgt.core.phrases import NONE, amount, change
 from mspgt.models.built_in import MODELS
 from mspgt.results.intervention import Behaviour
-from mspgt.results.intervention.effects import Effect
 from mspgt.results.run import Run
 from mspgt.show import wording
 from mspgt.show.drawing import STYLE

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from mspgt.results.intervention.export import to_csv
+from mspgt.testing.interventions_example import METRICS, example_interventions
 from mspgt.testing.results import example_result
 
 import mspgt
 from mspgt.core.errors import UserError
 from mspgt.results.intervention import Behaviour
-from mspgt.results.intervention.export import to_csv
 from mspgt.results.result import Result
-from mspgt.testing.interventions_example import METRICS, example_interventions
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from mspgt.show.pieces import facts, value_text
+from mspgt.testing.interventions_example import METRICS, TEXTS, example_interventions
 
 from mspgt.results.intervention import Behaviour
 from mspgt.show.intervention.page import page, write
 from mspgt.show.run.figures import INK, MUTED, PAPER, SIGNAL_COLOURS
-from mspgt.testing.interventions_example import METRICS, TEXTS, example_interventions
 
 VOID = {"meta", "br", "link", "img", "hr"}
 EVIL = "<script>alert('x' & \"y\")</script>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from example_behaviour import planned
 from scipy import stats
 
 from mspgt.stats.paired import effects, notes
@@ -13,7 +14,6 @@ from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
 from mspgt.stats.paired.selection import selection, selection_notes, undefined
 from mspgt.stats.paired.verdicts import local_lexical, prediction_2_1
-from example_behaviour import planned
 
 MAIN = {s: s for s in SCALES}
 

@@ -7,6 +7,7 @@ from math import nan
 
 import numpy as np
 import pytest
+from example_behaviour import planned as design
 
 from mspgt.core.codec import plain
 from mspgt.stats.paired import PAPER_NOTES, effects, verdicts
@@ -16,7 +17,6 @@ from mspgt.stats.paired.records import Effect, Estimate, Test
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
 from mspgt.stats.paired.verdicts import global_coherence, global_diversity, local_lexical, prediction_2_1
-from example_behaviour import planned as design
 
 MAIN = {s: s for s in SCALES}
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mspgt.core.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,6 +73,8 @@ def intervene(*, config: str | Path | None = None, console: Console | None = Non
     ------
     UserError: bad settings, run, corpus or model; the message says what to do.
     """
+    if "run" in keys:
+        keys["run"] = _directory(keys["run"])
     result: Behaviour = _begin("intervene", keys, config, console)
     return result
 
@@ -100,6 +105,14 @@ def drift(*, config: str | Path | None = None, console: Console | None = None, *
     """
     result: Drift = _begin("drift", keys, config, console)
     return result
+
+
+def _directory(run: Any) -> Any:
+    """The directory of a run that is given as its result."""
+    place = run if run is None or isinstance(run, (str, os.PathLike)) else getattr(run, "directory", None)
+    if place is None and run is not None:
+        raise UserError("run=: give the run's directory, the out= that it was made with.")
+    return place
 
 
 def _begin(verb: str, keys: Any, config: str | Path | None, console: Console | None) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 
 from mspgt.config.keys import write_yaml
-from mspgt.config.run import RunConfig, build, given
+from mspgt.config.run import build, given
 from mspgt.core.errors import UserError
 from mspgt.core.files import writing
-from mspgt.experiments.run import conclude
+from mspgt.experiments.run import conclude, config_of
 from mspgt.experiments.workspace import CONFIG, existing
 from mspgt.results.run import Run
 
@@ -42,13 +42,3 @@ def evaluate(path: str | Path, changes: Mapping[str, Any], console: Console) -> 
     with writing(w.path / CONFIG) as temporary:
         write_yaml(config.as_dict(), temporary)
     return conclude(w, config, time.time(), "cpu")
-
-
-def config_of(path: Path) -> RunConfig:
-    """The settings with which a run was made; UserError if there are none."""
-    from mspgt.config.keys import read_yaml
-    from mspgt.config.run import from_dict
-
-    if not (path / CONFIG).is_file():
-        raise UserError(f"{path} is no run directory: it has no {CONFIG}.")
-    return from_dict(read_yaml(path / CONFIG))

@@ -12,8 +12,7 @@ from rich.console import Console
 
 from mspgt.core.errors import UserError
 from mspgt.core.files import writing
-from mspgt.experiments.evaluate import config_of
-from mspgt.experiments.run import conclude
+from mspgt.experiments.run import conclude, config_of
 from mspgt.experiments.workspace import Workspace, existing, workspace
 from mspgt.measure.corpora import CorpusSource
 from mspgt.measure.fingerprint import check_fingerprint

@@ -8,10 +8,12 @@ from typing import Any
 
 from rich.console import Console
 
-from mspgt.config.run import RunConfig
+from mspgt.config.keys import read_yaml
+from mspgt.config.run import RunConfig, from_dict
+from mspgt.core.errors import UserError
 from mspgt.core.provenance import provenance
 from mspgt.experiments.measuring import Corpora, assess, begin, load_model, measure
-from mspgt.experiments.workspace import Workspace, workspace
+from mspgt.experiments.workspace import CONFIG, Workspace, workspace
 from mspgt.results.run import Run
 
 
@@ -71,6 +73,13 @@ def conclude(w: Workspace, config: RunConfig, started: float, device: str, resum
     result.save(w.path)
     w.say(f"written: {w.path / 'report.html'} and, beside it, result.json, signals.csv and figures/")
     return result.kept_in(w.path if w.stays else None)
+
+
+def config_of(path: Path) -> RunConfig:
+    """The settings with which a run was made; UserError if there are none."""
+    if not (path / CONFIG).is_file():
+        raise UserError(f"{path} is no run directory: it has no {CONFIG}.")
+    return from_dict(read_yaml(path / CONFIG))
 
 
 def name_of(value: Any) -> str:

@@ -32,10 +32,10 @@ from mspgt.measure.fingerprint import check_fingerprint
 from mspgt.measure.store import MANIFEST, Manifest, Store
 from mspgt.results.kinds import RECORDS, Kind, record_class, resolve
 
-CONFIG = "config.yaml"
+CONFIG, GENERATIONS = "config.yaml", "generations.jsonl"
 LOCK = "lock"
 """held by the process that is at work"""
-BESIDE = ("figures", "generations.jsonl", "report.html", "run.log")
+BESIDE = ("figures", GENERATIONS, "report.html", "run.log")
 """what else stands beside a result than its file and its tables"""
 RESUME_WHAT = "resume=true needs out=DIRECTORY, the work to go on with."
 

@@ -135,6 +135,11 @@ class Behaviour(Result):
         return self.bootstrap.confidence
 
     @property
+    def incomplete(self) -> bool:
+        """Whether a metric could not be measured."""
+        return bool(self.not_measured)
+
+    @property
     def accepted(self) -> bool:
         """Whether the boundaries that define the groups were accepted."""
         return self.run.accepted

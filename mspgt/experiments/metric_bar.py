@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
-class Shown:
+class MetricBar:
     """Told which metric is measured under how many of the conditions, it shows that."""
 
     def __init__(self, console: Console) -> None:
@@ -26,7 +26,7 @@ class Shown:
         )
         self._tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> Shown:
+    def __enter__(self) -> MetricBar:
         self._bar.start()
         return self
 

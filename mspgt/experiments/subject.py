@@ -1,4 +1,4 @@
-"""What an experiment disturbs: a model, its corpus, and the boundaries between its scales."""
+"""What an experiment disturbs: a model, its corpus, and the scales between its boundaries."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mspgt import models
 from mspgt.config.intervene import WAYS, InterveneOptions
 from mspgt.config.run import RunOptions
 from mspgt.core.errors import UserError
-from mspgt.experiments.rundir import existing
+from mspgt.core.phrases import listed
+from mspgt.experiments.measuring import load_model
+from mspgt.experiments.run import config_of
+from mspgt.experiments.workspace import existing
 from mspgt.generate.conditions import paper_boundaries, scales, thirds
 from mspgt.models import LoadedModel
+from mspgt.results.intervention import Scales
 from mspgt.results.run import Run
+from mspgt.stats.boundaries import Verdict
+from mspgt.stats.boundaries.acceptance import PAPER_WEIGHTS
 
 OWN: Mapping[str, Any] = {
     "tokenizer": None,
@@ -27,22 +32,11 @@ OWN: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Boundaries:
-    """Where the scales end, and why there."""
-
-    blocks: tuple[int, int]
-    """below each of the two"""
-    source: str
-    accepted: bool
-    """by this tool's rule, on a run"""
-
-
-@dataclass(frozen=True)
-class Source:
+class Subject:
     """A run to build on, or the settings that a run would have."""
 
     options: RunOptions
-    result: Run | None
+    run: Run | None
     path: Path | None
     fingerprint: Mapping[str, Any]
     """of the run; empty without one"""
@@ -50,7 +44,7 @@ class Source:
     """whether a model was given beside the run, in place of its own"""
 
     @classmethod
-    def of(cls, o: InterveneOptions) -> Source:
+    def of(cls, o: InterveneOptions) -> Subject:
         """Read the run that the settings name; `model=` replaces its model, `prompts=` its corpus.
 
         Raises
@@ -59,17 +53,16 @@ class Source:
         """
         if o.run is None:
             return cls(_replaced(RunOptions(), o), None, None, {}, False)
-        folder = existing(o.run)
-        manifest = folder.manifest()
-        options = _replaced(folder.config().options, o)
+        w = existing(o.run, Run.kind)
+        options = _replaced(config_of(w.path).options, o)
         for key, name in {"model": "model", "tokenizer": "tokenizer", "data": "prompts"}.items():
             value = getattr(options, key)
             if isinstance(value, str) and value.startswith("<"):
-                raise UserError(f"the run in {folder.path} was given its {key} as an object ({value}): give {name}=.")
-        source = cls(options, Run.load(folder.path), folder.path, manifest["fingerprint"], o.model is not None)
+                raise UserError(f"the run in {w.path} was given its {key} as an object ({value}): give {name}=.")
+        subject = cls(options, Run.load(w.path), w.path, w.store.manifest().fingerprint, o.model is not None)
         if o.boundaries is None:
-            source.accepted()  # now, rather than after the model is loaded
-        return source
+            subject.accepted()  # now, rather than after the model is loaded
+        return subject
 
     def load_model(self, offline: bool) -> LoadedModel:
         """Load the model as the run did.
@@ -78,27 +71,16 @@ class Source:
         ------
         UserError: it cannot be loaded, or has not as many blocks as the run's.
         """
-        r = self.options
-        model = models.load(
-            r.model,
-            r.tokenizer,
-            revision=r.revision,
-            quantization=r.quantization,
-            trust_remote_code=r.trust_remote_code,
-            dtype=r.dtype,
-            device_map=r.device_map,
-            layers_path=r.layers_path,
-            offline=offline or r.offline,
-        )
-        if self.result is not None and self.result.n_layers != model.n_layers:
+        model = load_model(self.options, offline)
+        if self.run is not None and self.run.n_layers != model.n_layers:
             raise UserError(
                 f"{model.name} has {model.n_layers} blocks, but the run in {self.path} is of a model of "
-                f"{self.result.n_layers}: give the run's own model."
+                f"{self.run.n_layers}: give the run's own model."
             )
         return model
 
-    def boundaries(self, given: tuple[str, ...] | None, model: LoadedModel, sha256: str) -> Boundaries:
-        """The boundaries that were given, or else those that the run accepted.
+    def scales(self, given: tuple[str, ...] | None, model: LoadedModel, sha256: str) -> Scales:
+        """The groups between the boundaries that were given, or else between those that the run accepted.
 
         Parameters
         ----------
@@ -115,53 +97,58 @@ class Source:
                 f"the weights of {model.name} are no longer those of the run in {self.path}: run again, or give model= "
                 "to disturb these weights all the same."
             )
-        found = self.accepted() if given is None else self._given(given, model)
-        if found.accepted and changed:
-            found = Boundaries(found.blocks, "those of a model with other weights", False)
-        scales(found.blocks, model.n_layers)
-        return found
+        accepted = given is None
+        (one, other), why = self.accepted() if given is None else self._given(given, model)
+        if accepted and changed:
+            accepted, why = False, "those of a model with other weights"
+        path = None if self.path is None else str(self.path)
+        return Scales(path, (one, other), why, accepted, scales((one, other), model.n_layers))
 
-    def accepted(self) -> Boundaries:
+    def accepted(self) -> tuple[tuple[int, int], str]:
         """The boundaries that the run accepted.
 
         Raises
         ------
         UserError: it accepted none.
         """
-        verdict = None if self.result is None else self.result.verdict()
+        verdict = None if self.run is None else self.run.verdict()
         if verdict is None or not verdict.accepted:
             status = "" if verdict is None else f" ({verdict.status})"
             raise UserError(f"the run in {self.path} accepted no boundaries{status}: {WAYS}.")
-        one, other = (boundary.layer for boundary in verdict.boundaries)
-        return Boundaries((one, other), "accepted by the run", True)
+        return _blocks(verdict), "accepted by the run"
 
     def _changed(self, model: LoadedModel, sha256: str) -> bool:
         """Whether the weights are not the run's; in another precision only a model given beside the run may differ."""
-        if self.result is None:
+        if self.run is None:
             return False
         if model.dtype != self.fingerprint.get("dtype"):
             return self.other_model
         return sha256 != self.fingerprint.get("model_sha256")
 
-    def _given(self, given: tuple[str, ...], model: LoadedModel) -> Boundaries:
+    def _given(self, given: tuple[str, ...], model: LoadedModel) -> tuple[tuple[int, int], str]:
         if given == ("thirds",):
-            return Boundaries(thirds(model.n_layers), "three equal scales, not found by measurement", False)
-        if given == ("paper",) and self.result is None:
+            return thirds(model.n_layers), "three equal scales, not found by measurement"
+        if given == ("paper",) and self.run is None:
             depths = paper_boundaries(model.n_layers, model.family)
-            return Boundaries(depths, "at the paper's mean depths, not found by measurement", False)
-        if given == ("paper",) and self.result is not None:
-            verdict = next((v for v in self.result.rules if v.rule == "paper"), None)
+            return depths, "at the paper's mean depths, not found by measurement"
+        if given == ("paper",) and self.run is not None:
+            verdict = next((v for v in self.run.rules if v.rule == "paper"), None)
             if verdict is None or len(verdict.boundaries) != 2:
-                why = "it needs cka, probe and attn" if verdict is None else verdict.status
+                why = f"it needs {listed(list(PAPER_WEIGHTS))}" if verdict is None else verdict.status
                 raise UserError(
                     f"boundaries=paper: the paper's rule places no two boundaries in the run in {self.path} ({why}): "
                     "give boundaries=thirds, or numbers such as 5,9."
                 )
-            one, other = (boundary.layer for boundary in verdict.boundaries)
             accepted = "accepted" if verdict.accepted else "did not accept"
-            return Boundaries((one, other), f"placed by the paper's rule, which {accepted} them", False)
+            return _blocks(verdict), f"placed by the paper's rule, which {accepted} them"
         one, other = map(int, given)
-        return Boundaries((one, other), "given by hand", False)
+        return (one, other), "given by hand"
+
+
+def _blocks(verdict: Verdict) -> tuple[int, int]:
+    """The blocks below the two boundaries of a verdict."""
+    one, other = (boundary.layer for boundary in verdict.boundaries)
+    return one, other
 
 
 def _replaced(options: RunOptions, o: InterveneOptions) -> RunOptions:
