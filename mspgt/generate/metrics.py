@@ -19,12 +19,8 @@ from mspgt.contracts.metric import Generated, Metric, Swapped, Values
 from mspgt.core.codec import plain
 from mspgt.core.errors import MachineError, UserError
 from mspgt.core.files import write_atomically
-<<<<<<< HEAD:mspgt/generate/metrics.py
 from mspgt.stats.paired.conditions import BASELINE
 from mspgt.stats.paired.samples import Samples
-=======
-from mspgt.stats.paired import Measured
->>>>>>> run:mspgt/generate/measuring.py
 
 Texts = Mapping[str, Sequence[Generated]]
 """condition -> texts, one per prompt, in the order of the prompts"""
