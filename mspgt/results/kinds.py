@@ -12,6 +12,7 @@ SCHEMA = 2
 
 RECORDS: Mapping[str, str] = {
     "run": "mspgt.results.run:Run",
+    "intervention": "mspgt.results.intervention:Behaviour",
     "drift": "mspgt.results.drift:Drift",
 }
 """kind -> "module:Class" of its record, which declares the rest"""
