@@ -6,6 +6,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mspgt.core.errors import UserError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -70,6 +72,8 @@ def intervene(*, config: str | Path | None = None, console: Console | None = Non
     ------
     UserError: bad settings, run, corpus or model; the message says what to do.
     """
+    if hasattr(keys.get("run"), "directory"):
+        keys["run"] = _directory(keys["run"])
     result: Behaviour = _begin("intervene", keys, config, console)
     return result
 
@@ -100,6 +104,13 @@ def drift(*, config: str | Path | None = None, console: Console | None = None, *
     """
     result: Drift = _begin("drift", keys, config, console)
     return result
+
+
+def _directory(run: Any) -> Path:
+    if run.directory is None:
+        raise UserError("run=: give the run's directory, the out= that it was made with.")
+    path: Path = run.directory
+    return path
 
 
 def _begin(verb: str, keys: Any, config: str | Path | None, console: Console | None) -> Any:

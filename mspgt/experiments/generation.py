@@ -92,6 +92,10 @@ class Continue(Step):
         self._design = design
         self.notes: list[str] = []
 
+    def merged(self, observed: Sequence[Mapping[str, State]]) -> dict[str, State]:
+        """The states of several batches as one."""
+        return {name: merge(batch[name] for batch in observed) for name in observed[0]}
+
     def predict_step(self, batch: Parcel, batch_idx: int) -> dict[str, State]:
         """The texts of some prompts; where memory is short, in halves."""
         prompts: Prompts = batch.batch

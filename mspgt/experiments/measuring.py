@@ -16,7 +16,7 @@ from mspgt.config.run import RunConfig, RunOptions
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
 from mspgt.experiments.launch import refuse_late_launch
-from mspgt.experiments.loop import Observe, make_trainer, predict, quiet_libraries
+from mspgt.experiments.loop import Machinery, Observe, make_trainer, predict, quiet_libraries
 from mspgt.experiments.workspace import Workspace
 from mspgt.measure.assess import evaluate_measured, make_signals
 from mspgt.measure.collector import MASSIVE, Collector
@@ -30,7 +30,7 @@ from mspgt.models.capture import prove
 Readings = Mapping[str, data.Reading]
 
 
-def begin(options: RunOptions) -> L.Trainer:
+def begin(options: Machinery) -> L.Trainer:
     """The Trainer that makes all passes."""
     quiet_libraries()
     trainer = make_trainer(options)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mspgt import models
 from mspgt.config.intervene import WAYS, InterveneOptions
 from mspgt.config.run import RunOptions
 from mspgt.core.errors import UserError
-from mspgt.experiments.rundir import existing
+from mspgt.experiments.evaluate import config_of
+from mspgt.experiments.measuring import load_model
+from mspgt.experiments.workspace import existing
 from mspgt.generate.conditions import paper_boundaries, scales, thirds
 from mspgt.models import LoadedModel
 from mspgt.results.run import Run
@@ -59,14 +60,14 @@ class Source:
         """
         if o.run is None:
             return cls(_replaced(RunOptions(), o), None, None, {}, False)
-        folder = existing(o.run)
-        manifest = folder.manifest()
-        options = _replaced(folder.config().options, o)
+        folder = existing(o.run, Run.kind)
+        fingerprint = folder.store.manifest().fingerprint
+        options = _replaced(config_of(folder.path).options, o)
         for key, name in {"model": "model", "tokenizer": "tokenizer", "data": "prompts"}.items():
             value = getattr(options, key)
             if isinstance(value, str) and value.startswith("<"):
                 raise UserError(f"the run in {folder.path} was given its {key} as an object ({value}): give {name}=.")
-        source = cls(options, Run.load(folder.path), folder.path, manifest["fingerprint"], o.model is not None)
+        source = cls(options, Run.load(folder.path), folder.path, fingerprint, o.model is not None)
         if o.boundaries is None:
             source.accepted()  # now, rather than after the model is loaded
         return source
@@ -78,18 +79,7 @@ class Source:
         ------
         UserError: it cannot be loaded, or has not as many blocks as the run's.
         """
-        r = self.options
-        model = models.load(
-            r.model,
-            r.tokenizer,
-            revision=r.revision,
-            quantization=r.quantization,
-            trust_remote_code=r.trust_remote_code,
-            dtype=r.dtype,
-            device_map=r.device_map,
-            layers_path=r.layers_path,
-            offline=offline or r.offline,
-        )
+        model = load_model(self.options, offline)
         if self.result is not None and self.result.n_layers != model.n_layers:
             raise UserError(
                 f"{model.name} has {model.n_layers} blocks, but the run in {self.path} is of a model of "
