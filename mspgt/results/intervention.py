@@ -130,11 +130,6 @@ class Behaviour(Result):
                 raise ValueError(f"effects holds {effect.metric} under {effect.condition}, one of which is not there")
 
     @property
-    def incomplete(self) -> bool:
-        """Whether a metric was not measured."""
-        return bool(self.not_measured)
-
-    @property
     def confidence(self) -> float:
         """Level of all intervals, 0 to 1."""
         return self.bootstrap.confidence
