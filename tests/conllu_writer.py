@@ -1,4 +1,4 @@
-"""Write documents as CoNLL-U Plus, with the columns of annotated corpora: a second implementation for the tests of the reader."""
+"""Write documents as CoNLL-U Plus, with the columns of annotated corpora, for the tests of the reader."""
 
 from __future__ import annotations
 
