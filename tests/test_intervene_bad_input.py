@@ -176,7 +176,7 @@ def test_a_run_of_objects_needs_them_again(tiny_llama: Path, tmp_path: Path) -> 
     with pytest.raises(mspgt.UserError, match=r"its data as an object \(<list>\): give prompts="):
         mspgt.intervene(**keys, model=model, tokenizer=tokenizer)
     found = mspgt.intervene(**keys, model=model, tokenizer=tokenizer, prompts=corpus)
-    assert found.conditions == ("baseline", "local", "intermediate", "global")
+    assert [c.name for c in found.conditions] == ["baseline", "local", "intermediate", "global"]
 
 
 # ------------------------------------------------------------------------------------------- metrics

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from example_behaviour import planned
 
 from mspgt.stats.paired.effects import difference, effects
 from mspgt.stats.paired.hypothesis_tests import paired_t, swap_test
 from mspgt.stats.paired.intervals import metric_values
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
-from example_behaviour import planned
 
 LABELS = 4
 EVEN = np.full(LABELS, 1 / LABELS)

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from example_behaviour import planned
 from scipy import stats
 
 from mspgt.core.codec import plain
@@ -18,7 +19,6 @@ from mspgt.stats.paired.intervals import fieller, metric_values
 from mspgt.stats.paired.records import Estimate, Test
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
-from example_behaviour import planned
 
 CONDITIONS = ("baseline", "local", "intermediate", "global", "random_window")
 PAIR = ("baseline", "local")
