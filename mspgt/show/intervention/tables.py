@@ -50,7 +50,7 @@ def changes(behaviour: Behaviour, brief: bool = False) -> Grid:
 def _caption(behaviour: Behaviour) -> Iterator[str]:
     effects = [e for group in behaviour.scales for e in words.main_effects(behaviour, group)]
     absolute = any(e.difference and not e.percent for e in effects)
-    yield "change from the baseline in percent, ↑ up or ↓ down" + (
+    yield "Change from the baseline in percent, ↑ up or ↓ down" + (
         "; a number without % is an absolute difference, where a percentage is undefined" if absolute else ""
     )
     yield words.stars(behaviour)
@@ -138,7 +138,7 @@ def others(behaviour: Behaviour, brief: bool = False) -> Grid | None:
     first, *further = behaviour.variants or (None,)
     simple = [v for v in (*behaviour.strengths, *behaviour.doses) if v is not first]
     controlled = any(effect.versus_control for effect in behaviour.effects)
-    shown = [v for v in (simple if brief else further) if not (controlled and v.kind == "control")]
+    shown = [v for v in simple if not (controlled and v.kind == "control")] if brief else further
     rows: list[list[Cell]] = []
     for name, metric in behaviour.metrics.items():
         of_metric = [
