@@ -16,7 +16,6 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from mspgt.results.intervention.effects import Effect
 from rich.console import Console
 
 import mspgt
