@@ -50,6 +50,8 @@ NAMED_BY: Mapping[str, tuple[str, ...]] = {
 
 MOVED: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
     (r"conditions\[(\d+)\]", r"conditions[\1].name"),
+    (r"(effects\[[^\]]*\])\.n", r"\1.difference.n"),
+    (r"settings\.confidence", "bootstrap.confidence"),
     (r"run\.layers\.local", "run.groups[0].blocks"),
     (r"run\.layers\.intermediate", "run.groups[1].blocks"),
     (r"run\.layers\.global", "run.groups[2].blocks"),
