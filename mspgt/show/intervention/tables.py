@@ -50,7 +50,7 @@ def changes(behaviour: Behaviour, brief: bool = False) -> Grid:
 def _caption(behaviour: Behaviour) -> Iterator[str]:
     effects = [e for group in behaviour.scales for e in words.main_effects(behaviour, group)]
     absolute = any(e.difference and not e.percent for e in effects)
-    yield "change from the baseline in percent, ↑ up or ↓ down" + (
+    yield "Change from the baseline in percent, ↑ up or ↓ down" + (
         "; a number without % is an absolute difference, where a percentage is undefined" if absolute else ""
     )
     yield words.stars(behaviour)
