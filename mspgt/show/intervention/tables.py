@@ -129,11 +129,11 @@ def _percent_end(value: float) -> str:
 
 
 def others(behaviour: Behaviour, brief: bool = False) -> Grid | None:
-    """Further strengths and doses, a row for each metric and variant; the control as what is left without it.
+    """Further strengths and doses, a row for each metric and variant, and what is left without the control.
 
     Parameters
     ----------
-    brief: numbers alone, and no combinations of a strength and a dose.
+    brief: numbers alone, no combinations of a strength and a dose, and no control by itself.
     """
     first, *further = behaviour.variants or (None,)
     simple = [v for v in (*behaviour.strengths, *behaviour.doses) if v is not first]
