@@ -87,8 +87,10 @@ def inline(drawing: Drawing) -> Markup:
         body = body.replace(colour, f"var({variable})")
     label = escape(drawing.description or drawing.caption)
     view = box[1] if box else ""  # matplotlib always writes one
+    inches = f"--inches: {drawing.figure.get_figwidth():.1f}"  # so that texts of all figures are of one size
     return Markup(  # the text of the figure was escaped by matplotlib
-        f'<svg {NAMESPACES} viewBox="{view}" role="img" aria-label="{label}"><title>{label}</title>{body}'
+        f'<svg {NAMESPACES} viewBox="{view}" style="{inches}" role="img" aria-label="{label}">'
+        f"<title>{label}</title>{body}"
     )
 
 
