@@ -100,4 +100,4 @@ def _texts(cells: Iterable[Cell]) -> list[str]:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\|*_`<>\[\]&~$])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\|*_`<>\[\]~$]|&(?=#?\w+;))", r"\\\1", " ".join(text.split()))

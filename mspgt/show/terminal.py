@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
@@ -102,17 +103,21 @@ def _has_interval(row: Row) -> bool:
 
 
 def _table(grid: Grid, kept: Sequence[int], form: str, folds: bool) -> tuple[RichTable, int]:
-    """The table and its width in columns; a first column of long texts is folded, all of them where `folds`."""
+    """The table and its width in columns; a first column of long texts is folded.
+
+    Where `folds`, all columns of long texts are, and what heads a column is as wide as its cells.
+    """
     made = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     columns = [_column(grid, i, form) for i in kept]
     widths = []
     for i, cells in zip(kept, columns, strict=True):
         column = grid.columns[i]
-        title = _text([(column.title, "")])
-        width = max([title.cell_len, *(cell_len(line) for c in cells for line in c.plain.split("\n"))])
+        width = max([0, *(cell_len(line) for c in cells for line in c.plain.split("\n"))])
+        head = textwrap.fill(column.title, max(width, 1), break_long_words=False) if folds else column.title
+        width = max([width, *map(cell_len, head.split("\n"))])
         fold = column.left and (i == 0 or folds) and width > FOLDED
         made.add_column(
-            title,
+            _text([(head, "")]),
             justify="left" if column.left or (i >= grid.heads and not _is_stacked(grid, i)) else "right",
             style="bold" if column.strong else "",
             no_wrap=not fold,
@@ -121,7 +126,7 @@ def _table(grid: Grid, kept: Sequence[int], form: str, folds: bool) -> tuple[Ric
         widths.append(FOLDED if fold else width)
     for number, row in enumerate(grid.rows):
         made.add_row(*(cells[number] for cells in columns), style=LOOKS.get(row.style, ""))
-    return made, sum(widths) + 2 * (len(widths) - 1) + 1
+    return made, sum(widths) + 2 * (len(widths) - 1)
 
 
 def _is_stacked(grid: Grid, place: int) -> bool:
