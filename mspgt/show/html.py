@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from mspgt.core.phrases import NONE, amount, listed, words
+from mspgt.core.phrases import NONE, amount, listed, well_formed, words
 from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
 from mspgt.show.figures import COLOURS, figures, inline
@@ -44,7 +44,7 @@ def page(result: Result, drawn: Mapping[str, Drawing] | None = None) -> str:
             footer=_footer(result),
         )
     )
-    return text.encode("utf-8", "replace").decode("utf-8")  # a generated text may hold half a surrogate pair
+    return well_formed(text)
 
 
 def notebook(result: Result) -> str:
@@ -56,7 +56,7 @@ def notebook(result: Result) -> str:
         .get_template("notebook.html")
         .render(headline=shown.headline(result), subjects=shown.subjects(result), parts=parts, colours=COLOURS)
     )
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return well_formed(text)
 
 
 @cache

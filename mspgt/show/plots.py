@@ -35,8 +35,8 @@ def _lines(plot: Lines, given: PlotOf) -> Figure | None:
         looks = cycle(product(("-", "--", ":"), zip(SIGNAL_COLOURS, MARKERS, strict=True)))
         columns = [(name, values.rows, line) for values in series for name, line in values.values.items()]
         for (name, rows, line), (dashes, (colour, marker)) in zip(columns, looks, strict=False):
-            look = {"color": colour, "marker": marker, "markersize": marker_size(len(line)), "linestyle": dashes}
-            ax.plot(rows, line, label=name, **look)
+            size = marker_size(len(line))
+            ax.plot(rows, line, label=name, color=colour, linestyle=dashes, marker=marker, markersize=size)
         for place, look in _boundaries(given, series[0]):
             ax.axvline(place, **look, linewidth=1.0)
         if plot.limits is not None:

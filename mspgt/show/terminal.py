@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mspgt.core.phrases import listed
+from mspgt.core.phrases import listed, well_formed
 from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
 from mspgt.show.grid import FORMS, Column, Grid, Number, Piece, Row
@@ -155,6 +155,6 @@ def _text(pieces: Sequence[Piece], plain: bool = False) -> Text:
     Control characters, such as those that move the cursor, are left out; half a surrogate pair is a question mark.
     """
     faint = "not bold dim" if plain else "dim"
-    texts = (text.translate(CONTROLS).encode("utf-8", "replace").decode("utf-8") for text, _ in pieces)
+    texts = (well_formed(text.translate(CONTROLS)) for text, _ in pieces)
     looks = (faint if style == "faint" else LOOKS.get(style, "") for _, style in pieces)
     return Text.assemble(*zip(texts, looks, strict=True))
