@@ -8,6 +8,7 @@ thirds.
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -26,8 +27,8 @@ from mspgt.results.run import Run
 from mspgt.show import wording
 from mspgt.show.drawing import STYLE
 from mspgt.show.figures import svg
-from mspgt.show.intervention import figures as behaviour_figures
-from mspgt.show.intervention import table
+from mspgt.show.intervention import words
+from mspgt.stats.paired.records import Effect
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "figures"
 NAMES = [name for name in MODELS if name != "minilm"]
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> None:
             resume=True,
             console=console,
         )
-    write(behaviour_figures.figures(found[NAMES[0]])["changes"], "changes")
+    write(found[NAMES[0]].plot("changes"), "changes")
     print(change_table(found))
     one, other = (found[name] for name in FAMILIES)
     print("\n".join(mspgt.prediction_3_1([one, other]).reasons), "\n")
@@ -74,8 +75,8 @@ def main(arguments: list[str]) -> None:
         resume=True,
         console=console,
     )
-    write(behaviour_figures.figures(doses)["dose-response"], "dose-response")
-    table.render(doses, Console(width=100))
+    write(doses.plot("dose-response"), "dose-response")
+    doses.show(Console(width=100))
 
 
 def write(figure: Figure, name: str) -> None:
@@ -112,23 +113,23 @@ def change_table(found: dict[str, Behaviour]) -> str:
     """Change of each metric by scale, in the manner of the paper's Table 2, with intervals; then the verdicts."""
     lines = [f"| model | metric | baseline | {' | '.join(SCALES)} |", "|---|---|---|---|---|---|"]
     for name, behaviour in found.items():
-        for metric in behaviour.metrics.values():
-            cells = [cell(behaviour.effect(metric.name, scale)) for scale in SCALES]
-            level = metric.values["baseline"].mean
-            baseline = amount(level.value) if level else NONE
-            lines.append(f"| `{name}` | {metric.name} | {baseline} | {' | '.join(cells)} |")
+        for metric_name, metric in behaviour.metrics.items():
+            cells = [cell(behaviour.effect(metric_name, scale)) for scale in SCALES]
+            mean = metric.values["baseline"].mean
+            baseline = amount(mean) if math.isfinite(mean) else NONE
+            lines.append(f"| `{name}` | {metric_name} | {baseline} | {' | '.join(cells)} |")
         for metric_name, reason in behaviour.not_measured.items():
             lines.append(f"| `{name}` | {metric_name} | not measured: {reason} | | | |")
-    names = [answer.title for answer in next(iter(found.values())).answers]
+    names = [words.spoken(statement) for statement in next(iter(found.values())).verdicts]
     lines += ["", f"| model | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for name, behaviour in found.items():
-        lines.append(f"| `{name}` | {' | '.join(answer.verdict for answer in behaviour.answers)} |")
+        lines.append(f"| `{name}` | {' | '.join(answer.verdict for answer in behaviour.verdicts.values())} |")
     return "\n".join(lines) + "\n"
 
 
 def cell(effect: Effect) -> str:
     """A change with its interval and stars, in per cent where that is defined."""
-    shown = effect.percent or effect.difference
+    shown = effect.shown
     ends = [f"{end:+.1f}" if effect.percent else f"{end:+.3g}" for end in (shown.low, shown.high)]
     interval = f" [{', '.join(ends)}]" if shown.has_interval else ""
     return f"{change(shown.value, percent=bool(effect.percent))}{effect.stars}{interval}"

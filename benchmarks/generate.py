@@ -22,7 +22,7 @@ from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mspgt.contracts.intervention import LayerStatistics
-from mspgt.generate.conditions import plan, thirds
+from mspgt.generate.conditions import plan, scales, thirds
 from mspgt.generate.decode import Decoding, generate
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.prompts import Prompt
@@ -75,7 +75,9 @@ def main(prompts: int, tokens: int, rounds: int, blocks: int, dim: int, vocabula
     model = random_llama(blocks, dim, vocabulary)
     ids = torch.randint(1, vocabulary, (prompts, PROMPT_TOKENS))
     given = [Prompt(i, tuple(row), "", "") for i, row in enumerate(ids.tolist())]
-    conditions = plan(thirds(blocks), blocks, [SIGMA], controls=False).conditions
+    conditions = plan(
+        scales(thirds(blocks), blocks), blocks, [SIGMA], intervention="gaussian", controls=False
+    ).conditions
     disturbance = Disturbance(model, lambda s: Gaussian(strength=s), spread(model, ids), seed=0)
     decoding = Decoding(tokens, top_p=TOP_P)
     rows = ids.repeat_interleave(len(conditions), 0)

@@ -1,6 +1,6 @@
 """Measure how a language model organises its layers.
 
-`mspgt.run` runs a corpus through a model and returns a `Result`; `mspgt.intervene` disturbs a model while it generates
+`mspgt.run` runs a corpus through a model and returns a `Run`; `mspgt.intervene` disturbs a model while it generates
 and returns a `Behaviour`; `mspgt.callbacks.BoundaryDrift` follows a training and gives a `Drift`; `mspgt.load` reads
 them back. Authors of plugins import all they need from here, too. Heavy imports happen when a name is first used, so
 that importing the package and `mspgt --help` are instant.
@@ -21,6 +21,7 @@ _NAMES = {
     "mspgt.results.prediction_3_1": ("prediction_3_1",),
     "mspgt.results.prediction_3_2": ("prediction_3_2",),
     "mspgt.results.result": ("Result",),
+    "mspgt.results.run": ("Run",),
     "mspgt.contracts.batch": ("Batch", "Labels", "Layer"),
     "mspgt.contracts.intervention": ("Block", "Intervention", "LayerStatistics"),
     "mspgt.contracts.metric": ("Generated", "Metric"),
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from mspgt.results.prediction_3_1 import prediction_3_1 as prediction_3_1
     from mspgt.results.prediction_3_2 import prediction_3_2 as prediction_3_2
     from mspgt.results.result import Result as Result
+    from mspgt.results.run import Run as Run
 
 __all__ = sorted(_HOME)
 

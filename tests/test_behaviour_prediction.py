@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from example_behaviour import METRICS, example_behaviour
 
 import mspgt
+from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.results.intervention import Behaviour
 from mspgt.results.prediction_3_1 import NAME, prediction_3_1
-from mspgt.testing.interventions_example import example_interventions
+from mspgt.stats.paired.kappa import Brittleness, Slope, SlopeAt
+from mspgt.stats.paired.records import Estimate
+
+example = cache(example_behaviour)
 
 
 def experiment(name: str, gamma: float, *, se: float = 1.0, kappa: float | None = None, **model: Any) -> Behaviour:
     """The example with another model and planted coefficients of length_variance."""
-    data = example_interventions()
-    data["model"] |= {"name": name, "family": name} | model
 
-    def slope(value: float) -> dict[str, Any]:
-        found = {"value": value, "low": value - 2 * se, "high": value + 2 * se, "se": se, "n": 200}
-        return {"change": found, "percent": found}
+    def found(value: float) -> Estimate:
+        return Estimate(value, value - 2 * se, value + 2 * se, se, 200)
 
-    sigma = data["settings"]["sigma"][0]
-    data["verdicts"][NAME]["numbers"]["metrics"]["length_variance"] = {
-        "gamma": [{"sigma": sigma, **slope(gamma)}],
-        "kappa": None if kappa is None else slope(kappa),
-        "kappa_reason": "needs 3 strengths or more; there is 1" if kappa is None else None,
-        "lack_of_fit": None,
-    }
-    return Behaviour(data)
+    planted = Brittleness(
+        gamma=(SlopeAt(found(gamma), found(gamma), 0.1),),
+        per_square=(),
+        kappa=None if kappa is None else Slope(found(kappa), found(kappa)),
+        kappa_reason="needs 3 strengths or more; there is 1" if kappa is None else None,
+        lack_of_fit=None,
+    )
+    behaviour = example(controls=False, without=tuple(METRICS)[2:])
+    answer = replace(behaviour.verdicts[NAME], numbers=plain({"metrics": {"length_variance": planted}}))
+    known = replace(behaviour.model, **({"name": name, "family": name} | model))
+    return replace(behaviour, model=known, verdicts={**behaviour.verdicts, NAME: answer})
 
 
 @pytest.mark.parametrize(
@@ -53,9 +60,11 @@ def test_kappa_is_judged_beside_gamma() -> None:
 
 
 def test_what_limits_the_comparison_is_said() -> None:
-    one, other = experiment("llama", 40), experiment("llama", 4)
-    one.data["run"]["accepted"] = other.data["run"]["accepted"] = False
-    other.data["settings"]["new_tokens"] = 7
+    one, other = (
+        replace(each, run=replace(each.run, accepted=False))
+        for each in (experiment("llama", 40), experiment("llama", 4))
+    )
+    other = replace(other, settings={**other.settings, "new_tokens": 7})
     said = " ".join(prediction_3_1([one, other], names=["a", "b"]).reasons)
     assert "Both models are of the family llama" in said
     assert "The boundaries of a and b were not accepted." in said
@@ -65,22 +74,24 @@ def test_what_limits_the_comparison_is_said() -> None:
 
 def test_what_cannot_be_compared_is_one_sentence(tmp_path: Path) -> None:
     one, other = experiment("llama", 40), experiment("qwen2", 4)
-    with pytest.raises(UserError, match="got 1: give two"):
+    with pytest.raises(UserError, match="needs 2 or more; got 1"):
         prediction_3_1([one])
-    with pytest.raises(UserError, match="the same experiment twice"):
+    with pytest.raises(UserError, match="are the same result"):
         prediction_3_1([one, one])
     with pytest.raises(UserError, match="have 1 names"):
         prediction_3_1([one, other], names=["a"])
     with pytest.raises(UserError, match="nowhere"):
         prediction_3_1([one, tmp_path / "nowhere"])
-    other.data["settings"]["sigma"] = [0.7]
-    with pytest.raises(UserError, match=r"a common sigma; this one has .*, that on qwen2 0\.7\."):
-        prediction_3_1([one, other])
-    other.data["settings"] |= {"sigma": one.data["settings"]["sigma"], "intervention": "skip"}
-    with pytest.raises(UserError, match="with one intervention; this one has gaussian, that on qwen2 skip"):
-        prediction_3_1([one, other])
-    bare = experiment("qwen2", 4)
-    del bare.data["verdicts"][NAME]
+    with pytest.raises(UserError, match="compares two experiments; got 3"):
+        prediction_3_1([one, other, experiment("gpt2", 1)])
+    for changed, message in (
+        ({"sigma": 0.7}, r"a common sigma; this one has 0\.1, that on qwen2 0\.7\."),
+        ({"intervention": "skip"}, "with one intervention; this one has gaussian, that on qwen2 skip"),
+    ):
+        conditions = (other.conditions[0], *(replace(c, **changed) for c in other.conditions[1:]))
+        with pytest.raises(UserError, match=message):
+            prediction_3_1([one, replace(other, conditions=conditions)])
+    bare = replace(experiment("qwen2", 4), verdicts={})
     with pytest.raises(UserError, match="the experiment on qwen2 holds no prediction_3_1"):
         prediction_3_1([one, bare])
     assert "no percentage of coherence" in str(prediction_3_1([one, experiment("qwen2", 4)], metric="coherence"))
@@ -89,7 +100,7 @@ def test_what_cannot_be_compared_is_one_sentence(tmp_path: Path) -> None:
 @pytest.fixture
 def keys(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Keys of a small experiment; nothing is drawn."""
-    monkeypatch.setattr("mspgt.show.intervention.figures.save", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.saving.figures", lambda _: {})
     return {"model": str(tiny_llama), "boundaries": "4,8", "samples": 12, "new_tokens": 12, "bootstrap": 100,
             "metrics": "ttr,length_variance", "accelerator": "cpu", "prompts": "grammar"}  # fmt: skip
 
@@ -103,11 +114,11 @@ def test_an_experiment_answers_against_another_and_keeps_its_own_coefficients(
     found = mspgt.intervene(**keys, sigma=(0.3, 0.5), out=tmp_path / "e", resume=True, against=str(tmp_path / "other"))
     assert (tmp_path / "e" / "generations.jsonl").read_bytes() == before
     expected = prediction_3_1([alone, other])
-    answer, mine = (each.data["verdicts"][NAME] for each in (found, alone))
-    assert answer["numbers"] == {"metrics": mine["numbers"]["metrics"], "against": expected.numbers}
-    assert answer["reasons"] == list(expected.reasons)
-    assert answer["note"] == mine["note"]
-    assert mspgt.load(tmp_path / "e").data["verdicts"][NAME] == answer
+    answer, mine = (each.verdicts[NAME] for each in (found, alone))
+    assert answer.numbers == {"metrics": mine.numbers["metrics"], "against": expected.numbers}
+    assert answer.reasons == expected.reasons
+    assert answer.note == mine.note
+    assert Behaviour.load(tmp_path / "e").verdicts[NAME] == answer
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import mspgt
 from mspgt.cli.main import main
 from mspgt.core.errors import PluginError
 from mspgt.grammar import documents
-from mspgt.results.intervention import Behaviour, load
-from mspgt.show.intervention.figures import figures
+from mspgt.results.intervention import Behaviour
+from mspgt.show.figures import figures
 
 METRICS = "ttr,self_bleu,repetition,perplexity,divergence"
 BASE = {"samples": 12, "new_tokens": 8, "bootstrap": 100, "swaps": 99, "accelerator": "cpu", "boundaries": "4,8"}
@@ -44,8 +44,7 @@ def reference(ran: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def intervene(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Intervene:
     """`mspgt.intervene` on that run, undrawn, into `tmp_path / "e"`, with further keys; None takes one away."""
-    monkeypatch.setattr("mspgt.show.intervention.figures.save", lambda *_: None)
-    monkeypatch.setattr("mspgt.show.intervention.page.write", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.saving.save", lambda *_: None)
 
     def call(**keys: Any) -> Behaviour:
         given = {"run": ran, "metrics": "ttr", "out": tmp_path / "e", "overwrite": True} | BASE | keys
@@ -91,13 +90,16 @@ def test_interventions_json_has_the_schema(reference: Path) -> None:
         raise AssertionError(f"{constant} in interventions.json")
 
     found = json.loads((reference / "interventions.json").read_text(encoding="utf-8"), parse_constant=refuse)
-    assert {*found} == {"schema", "model", "provenance", "run", "settings", "noise", "conditions", "metrics",
-                        "effects", "verdicts", "not_measured", "notes", "examples"}  # fmt: skip
-    assert found["schema"] == 1
-    assert found["conditions"] == ["baseline", *SCALES]
-    assert {*found["run"]} == {"path", "boundaries", "source", "accepted", "layers"}
+    assert {*found} == {"kind", "schema", "model", "provenance", "run", "settings", "bootstrap", "noise", "conditions",
+                        "metrics", "effects", "verdicts", "not_measured", "notes", "examples"}  # fmt: skip
+    assert (found["kind"], found["schema"]) == ("intervention", 2)
+    names = [condition["name"] for condition in found["conditions"]]
+    assert names == ["baseline", *SCALES]
+    assert [condition["group"] for condition in found["conditions"]] == ["", *SCALES]
+    assert {*found["run"]} == {"path", "boundaries", "source", "accepted", "groups"}
     assert found["run"]["boundaries"] == [4, 8]
-    assert found["run"]["layers"] == {"local": [1, 2, 3, 4], "intermediate": [5, 6, 7, 8], "global": [9, 10, 11, 12]}
+    blocks = ([1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12])
+    assert found["run"]["groups"] == [{"name": n, "blocks": b} for n, b in zip(SCALES, blocks, strict=True)]
     settings = {"intervention": "gaussian", "sigma": [0.1], "apply": "all", "dose": "paper", "samples": 12,
                 "prompt_tokens": 16, "new_tokens": 8, "decoding": "sample", "dtype": "float32", "seed": 0}  # fmt: skip
     assert settings.items() <= found["settings"].items()
@@ -107,7 +109,7 @@ def test_interventions_json_has_the_schema(reference: Path) -> None:
     for block in found["metrics"].values():
         assert block["level"] in ("sample", "corpus")
         assert block["direction"] in ("higher", "lower", "none")
-        assert {*block["values"]} == {*found["conditions"]}
+        assert {*block["values"]} == {*names}
         assert all({*value} == {"mean", "low", "high", "n"} for value in block["values"].values())
     assert {(e["metric"], e["condition"]) for e in found["effects"]} == {
         (m, c) for m in found["metrics"] for c in SCALES
@@ -119,7 +121,7 @@ def test_interventions_json_has_the_schema(reference: Path) -> None:
     assert {v["verdict"] for v in found["verdicts"].values()} <= {"supported", "contradicted", "undecided"}
     assert all(v["reasons"] and isinstance(v["numbers"], dict) for v in found["verdicts"].values())
     assert found["not_measured"] == {}
-    assert {*found["examples"][0]["texts"]} == {*found["conditions"]}
+    assert {*found["examples"][0]["texts"]} == {*names}
     assert found["provenance"]["sequences_resumed"] == 0
 
 
@@ -138,7 +140,7 @@ def test_there_is_one_line_per_sample_and_condition(reference: Path) -> None:
 def test_python_and_the_command_line_give_the_same(reference: Path, intervene: Intervene, tmp_path: Path) -> None:
     found = intervene(metrics=METRICS.split(","), boundaries=(4, 8))
     assert isinstance(found, Behaviour)
-    assert numbers(found.data) == numbers(load(reference).data)
+    assert numbers(found.as_dict()) == numbers(Behaviour.load(reference).as_dict())
     assert texts(tmp_path / "e") == texts(reference)
 
 
@@ -176,7 +178,7 @@ def test_batch_size_does_not_matter(intervene: Intervene, tmp_path: Path, decodi
     assert texts(tmp_path / "e") == alone
     assert len({*alone["baseline"]}) > 1
     for name in ("local", "global"):
-        ours, theirs = (b.metrics["divergence"].values[name].mean.value for b in (one, many))
+        ours, theirs = (b.metrics["divergence"].values[name].mean for b in (one, many))
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
@@ -184,19 +186,19 @@ def test_batch_size_does_not_matter(intervene: Intervene, tmp_path: Path, decodi
 def test_strength_zero_is_the_baseline_and_a_half_is_not(intervene: Intervene, tmp_path: Path, name: str) -> None:
     found = intervene(intervention=name, sigma=(0.5, 0), metrics="ttr,self_bleu,perplexity", decoding="greedy")
     written = texts(tmp_path / "e")
-    assert all(row["added"] > 0 for row in found.data["noise"])
+    assert all(row.added > 0 for row in found.noise)
     for scale in SCALES:
         assert written[f"{scale}@0"] == written["baseline"] != written[scale]
         for metric in found.metrics:
             effect = found.effect(metric, f"{scale}@0")
             assert effect.difference.value == effect.difference.low == effect.difference.high == 0
-            assert effect.percent.value == 0 or effect.undefined
+            assert effect.undefined or effect.percent.value == 0
         assert found.effect("perplexity", f"{scale}@0").percent.value == 0
 
 
 def test_noise_is_as_large_as_was_asked_for(intervene: Intervene) -> None:
-    for row in intervene(sigma=0.2, samples=12).data["noise"]:
-        assert row["added"] == pytest.approx(0.2 * row["std"], rel=0.05)
+    for row in intervene(sigma=0.2, samples=12).noise:
+        assert row.added == pytest.approx(0.2 * row.std, rel=0.05)
 
 
 def test_disturbing_generated_tokens_alone_leaves_the_first_one(intervene: Intervene, tmp_path: Path) -> None:
@@ -215,8 +217,8 @@ def test_prompts_come_from_another_corpus_where_it_is_given(intervene: Intervene
     corpus.write_text("\n\n".join(f"{who} slept all day." for who in ("A dog", "The cat", "We")), encoding="utf-8")
     found = intervene(prompts=corpus, samples=3, prompt_tokens=3)
     assert all(
-        e["prompt"] and text.startswith(e["prompt"])
-        for e, text in zip(found.data["examples"], corpus.read_text(encoding="utf-8").split("\n\n"), strict=True)
+        e.prompt and text.startswith(e.prompt)
+        for e, text in zip(found.examples, corpus.read_text(encoding="utf-8").split("\n\n"), strict=True)
     )
 
 
@@ -228,21 +230,21 @@ def test_doses_controls_and_strengths_are_conditions(intervene: Intervene) -> No
     kinds = ("", "-matched")
     disturbed = [f"{s}{k}{at}" for at in ("", "@0.2", "@0.05") for k in kinds for s in SCALES]
     controls = [f"{s}{k}-control{at}" for at in ("", "@0.2", "@0.05") for k in kinds for s in SCALES]
-    assert list(found.conditions) == ["baseline", *disturbed, *controls]
+    assert [c.name for c in found.conditions] == ["baseline", *disturbed, *controls]
     assert set(figures(found)) == {"changes", "dose-response", "doses"}
-    answer = next(a for a in found.answers if a.name == "prediction_3_1").numbers["metrics"]["perplexity"]
+    answer = found.verdicts["prediction_3_1"].numbers["metrics"]["perplexity"]
     assert [entry["sigma"] for entry in answer["gamma"]] == [0.05, 0.1, 0.2]
     assert answer["kappa"]["change"]["value"] is not None
-    baseline, disturbed = (found.metrics["perplexity"].values[name].mean.value for name in ("baseline", "local@0.2"))
+    baseline, disturbed = (found.metrics["perplexity"].values[name].mean for name in ("baseline", "local@0.2"))
     assert answer["gamma"][2]["change"]["value"] == pytest.approx((disturbed - baseline) / 0.2)
 
 
 def test_a_slope_on_the_square_needs_three_strengths(intervene: Intervene) -> None:
     found = intervene(sigma=(0.1, 0.05), dose="matched")
-    answer = next(a for a in found.answers if a.name == "prediction_3_1").numbers["metrics"]["ttr"]
+    answer = found.verdicts["prediction_3_1"].numbers["metrics"]["ttr"]
     assert answer["kappa"] is None
     assert "3 strengths" in answer["kappa_reason"]
-    assert list(found.conditions) == ["baseline", *SCALES, *(f"{s}@0.05" for s in SCALES)]
+    assert [c.name for c in found.conditions] == ["baseline", *SCALES, *(f"{s}@0.05" for s in SCALES)]
 
 
 # ------------------------------------------------------------------------------------------- boundaries and models
@@ -268,8 +270,8 @@ def accepting(ran: Path, tmp_path: Path) -> Path:
 def test_boundaries_that_a_run_accepted_are_taken_from_it(intervene: Intervene, accepting: Path) -> None:
     found = intervene(run=accepting, boundaries=None)
     assert found.accepted
-    assert found.data["run"]["boundaries"] == [3, 7]
-    assert "not accepted" not in found.describe_boundaries
+    assert found.run.boundaries == (3, 7)
+    assert "not accepted" not in repr(found)
 
 
 def test_boundaries_accepted_for_other_weights_do_not_count_as_accepted(
@@ -281,7 +283,7 @@ def test_boundaries_accepted_for_other_weights_do_not_count_as_accepted(
         model.model.layers[3].mlp.down_proj.weight += 0.01
     found = intervene(run=accepting, boundaries=None, model=model, tokenizer=tokenizer)
     assert not found.accepted
-    assert found.data["run"]["boundaries"] == [3, 7]
+    assert found.run.boundaries == (3, 7)
 
 
 @pytest.mark.parametrize(("given", "blocks"), [("thirds", [4, 8]), ("paper", [5, 6]), ("2, 9", [2, 9])])
@@ -289,8 +291,8 @@ def test_a_model_needs_no_run_where_boundaries_are_given(
     intervene: Intervene, tiny_llama: Path, given: str, blocks: list[int]
 ) -> None:
     found = intervene(run=None, model=tiny_llama, boundaries=given, samples=4, prompts=FEW)
-    assert found.data["run"]["boundaries"] == blocks
-    assert found.data["run"]["path"] is None
+    assert list(found.run.boundaries) == blocks
+    assert found.run.path is None
     assert not found.accepted
 
 
@@ -298,8 +300,8 @@ def test_the_model_is_loaded_as_the_run_loaded_it(tiny_llama: Path, intervene: I
     mspgt.run(model=str(tiny_llama), dtype="bfloat16", limit=60, bootstrap=100, accelerator="cpu", plugins=("attn",),
               out=tmp_path / "bf16")  # fmt: skip
     found = intervene(run=tmp_path / "bf16", samples=4)
-    assert found.data["settings"]["dtype"] == found.data["model"]["dtype"] == "bfloat16"
-    assert intervene(run=tmp_path / "bf16", samples=4, dtype="float32").data["model"]["dtype"] == "float32"
+    assert found.settings["dtype"] == found.model.dtype == "bfloat16"
+    assert intervene(run=tmp_path / "bf16", samples=4, dtype="float32").model.dtype == "float32"
 
 
 def loaded(folder: Path) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ import pytest
 import mspgt
 from mspgt.cli.main import main
 from mspgt.grammar import documents
-from mspgt.results.intervention import load
+from mspgt.results.intervention import Behaviour
 
 Say = Callable[..., tuple[int, str]]
 
@@ -30,7 +30,7 @@ def ran(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def say(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
     """Experiment on the run into `tmp_path / "e"`; gives exit code and standard error. `key=` takes a key away."""
-    monkeypatch.setattr("mspgt.show.intervention.figures.save", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.saving.figures", lambda _: {})
 
     def call(*keys: str) -> tuple[int, str]:
         base = {"run": str(ran), "boundaries": "4,8", "samples": "6", "new_tokens": "8", "bootstrap": "100",
@@ -176,7 +176,7 @@ def test_a_run_of_objects_needs_them_again(tiny_llama: Path, tmp_path: Path) -> 
     with pytest.raises(mspgt.UserError, match=r"its data as an object \(<list>\): give prompts="):
         mspgt.intervene(**keys, model=model, tokenizer=tokenizer)
     found = mspgt.intervene(**keys, model=model, tokenizer=tokenizer, prompts=corpus)
-    assert found.conditions == ("baseline", "local", "intermediate", "global")
+    assert [c.name for c in found.conditions] == ["baseline", "local", "intermediate", "global"]
 
 
 # ------------------------------------------------------------------------------------------- metrics
@@ -201,7 +201,7 @@ def test_a_metric_that_fails_is_left_out_with_its_reason(
     monkeypatch.setattr("mspgt.plugins.metrics.ttr.TypeTokenRatio.measure", Faulty.faults[reason])
     code, _ = say("metrics=ttr,repetition")
     assert code == 3
-    found = load(tmp_path / "e")
+    found = Behaviour.load(tmp_path / "e")
     assert [*found.metrics] == ["repetition"]
     assert reason in found.not_measured["ttr"]
     assert "not measured" in (tmp_path / "e" / "report.html").read_text(encoding="utf-8").lower()
@@ -215,7 +215,7 @@ def test_an_experiment_of_which_nothing_can_be_measured_still_has_its_texts(
     code, error = say("metrics=grammaticality", "grammaticality.server=http://localhost:9")
     assert code == 3
     assert error.index("as it is now, grammaticality will not be measured") < error.index("comparing conditions")
-    found = load(tmp_path / "e")
+    found = Behaviour.load(tmp_path / "e")
     assert found.metrics == {}
     assert "server" in found.not_measured["grammaticality"]
     assert (tmp_path / "e" / "generations.jsonl").stat().st_size > 0
@@ -264,7 +264,7 @@ def test_a_metric_that_cannot_let_go_spoils_nothing(say: Say, tmp_path: Path, mo
     monkeypatch.setattr("mspgt.contracts.metric.Metric.close", close)
     assert say("metrics=ttr,repetition")[0] == 0
     assert len(closed) == 2
-    assert [*load(tmp_path / "e").metrics] == ["ttr", "repetition"]
+    assert [*Behaviour.load(tmp_path / "e").metrics] == ["ttr", "repetition"]
 
 
 def test_empty_texts_and_single_sentences_break_no_metric(
@@ -281,7 +281,7 @@ def test_empty_texts_and_single_sentences_break_no_metric(
     monkeypatch.setattr(generation, "generate", written)
     names = "ttr,self_bleu,perplexity,divergence"
     assert say(f"metrics={names},repetition,length_variance,coherence", "new_tokens=2")[0] == 3
-    found = load(tmp_path / "e")
+    found = Behaviour.load(tmp_path / "e")
     assert [*found.metrics] == names.split(",")
     assert found.metrics["perplexity"].values["local"].n == 3
     assert "3 of 6 texts are empty under local." in found.notes

@@ -16,7 +16,7 @@ import pytest
 
 import mspgt
 from mspgt.cli.main import main
-from mspgt.results.intervention import load
+from mspgt.results.intervention import Behaviour
 
 Intervene = Callable[..., int]
 SLOWLY = """
@@ -46,8 +46,7 @@ def base(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing in this process."""
-    monkeypatch.setattr("mspgt.show.intervention.figures.save", lambda *_: None)
-    monkeypatch.setattr("mspgt.show.intervention.page.write", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.saving.save", lambda *_: None)
 
 
 @pytest.fixture
@@ -91,11 +90,11 @@ def test_two_processes_write_what_one_writes(base: dict[str, str], reference: Pa
     assert done.returncode == 0, done.stderr
     assert {p.name[:4] for p in (tmp_path / "e/state/prompts-0").glob("*.safetensors")} == {"0000", "0001"}
     assert (tmp_path / "e/generations.jsonl").read_bytes() == (reference / "generations.jsonl").read_bytes()
-    assert load(tmp_path / "e").data["provenance"]["world_size"] == 2
-    for name, metric in load(tmp_path / "e").metrics.items():
+    assert Behaviour.load(tmp_path / "e").provenance.world_size == 2
+    for name, metric in Behaviour.load(tmp_path / "e").metrics.items():
         for condition, level in metric.values.items():
-            expected = load(reference).metrics[name].values[condition].mean.value
-            assert level.mean.value == pytest.approx(expected, rel=1e-5, abs=1e-12)
+            expected = Behaviour.load(reference).metrics[name].values[condition].mean
+            assert level.mean == pytest.approx(expected, rel=1e-5, abs=1e-12)
 
 
 @pytest.mark.slow
@@ -121,7 +120,7 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(
     assert not (out / "interventions.json").exists()
     assert intervene() == 2  # neither resume nor overwrite was asked for
     assert intervene("resume=true") == 0
-    assert 0 < load(out).data["provenance"]["sequences_resumed"] < 10
+    assert 0 < Behaviour.load(out).provenance.sequences_resumed < 10
     assert (out / "generations.jsonl").read_bytes() == (reference / "generations.jsonl").read_bytes()
     assert numbers(out) == numbers(reference)
 
@@ -138,13 +137,13 @@ def test_other_metrics_are_measured_without_generating_again(
 
 def test_other_options_of_a_metric_are_measured_anew(intervene: Intervene, tmp_path: Path) -> None:
     assert intervene("metrics=ttr,repetition") == 0
-    assert load(tmp_path / "e").metrics["ttr"].values["baseline"].n == 10
+    assert Behaviour.load(tmp_path / "e").metrics["ttr"].values["baseline"].n == 10
     assert intervene("metrics=ttr", "ttr.variant=mattr", "ttr.window=5", "resume=true") == 0
-    after = load(tmp_path / "e")
+    after = Behaviour.load(tmp_path / "e")
     assert [*after.metrics] == ["ttr"]
     assert 0 < after.metrics["ttr"].values["baseline"].n < 10  # those with five words
     assert intervene("metrics=ttr", "ttr.variant=mattr", "ttr.window=50", "resume=true") == 3  # none has 50 words
-    assert "no value for any of the" in load(tmp_path / "e").not_measured["ttr"]
+    assert "no value for any of the" in Behaviour.load(tmp_path / "e").not_measured["ttr"]
 
 
 def test_a_metric_that_failed_is_measured_when_it_can_be(
@@ -153,7 +152,7 @@ def test_a_metric_that_failed_is_measured_when_it_can_be(
     with monkeypatch.context() as patch:
         patch.setattr("mspgt.plugins.metrics.ttr.TypeTokenRatio.measure", refuse)
         assert intervene() == 3
-    assert [*load(tmp_path / "e").not_measured] == ["ttr"]
+    assert [*Behaviour.load(tmp_path / "e").not_measured] == ["ttr"]
     assert intervene("resume=true") == 0
     assert numbers(tmp_path / "e") == numbers(reference)
 

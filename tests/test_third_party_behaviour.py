@@ -12,7 +12,7 @@ import pytest
 
 from mspgt.cli.main import main
 from mspgt.contracts import registry
-from mspgt.results.intervention import load
+from mspgt.results.intervention import Behaviour
 
 pytest_plugins = ["pytester"]
 
@@ -142,7 +142,7 @@ def test_an_experiment_with_plugins_of_others(
     assert intervene("intervention=mirror", "sigma=0.5,0", "metrics=letters,raises,ttr", "letters.counted=e") == 3
     shown = capsys.readouterr().out
     assert "letters" in shown
-    found = load(tmp_path / "e")
+    found = Behaviour.load(tmp_path / "e")
     assert [*found.metrics] == ["letters", "ttr"]
     assert found.metrics["letters"].unit == "share"
     assert found.not_measured == {
@@ -157,10 +157,10 @@ def test_an_experiment_with_plugins_of_others(
         for (condition, _), text in written.items()
         if condition == "local"
     ]
-    assert found.metrics["letters"].values["local"].mean.value == pytest.approx(sum(shares) / len(shares))
+    assert found.metrics["letters"].values["local"].mean == pytest.approx(sum(shares) / len(shares))
     assert any(written["local", sample] != written["baseline", sample] for sample in range(4))
     assert all(written["local@0", sample] == written["baseline", sample] for sample in range(4))
-    assert found.data["settings"]["letters"] == {"counted": "e"}
+    assert found.settings["letters"] == {"counted": "e"}
 
 
 @pytest.mark.parametrize(

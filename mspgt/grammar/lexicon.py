@@ -10,57 +10,15 @@ from __future__ import annotations
 import math
 from functools import cache
 
+from mspgt.grammar.english import table
 from mspgt.grammar.morphology import noun_forms, verb_forms
 from mspgt.grammar.topics import TOPICS
 
 TOPIC_SHARE = 0.7
 """mass of the topic's own words in a class that has both"""
 
-NOUNS = {
-    "agent": "man woman friend child neighbour visitor manager worker",
-    "thing": "letter book key box report picture plan tool machine car house message",
-    "place": "room street town village garden building",
-    "event": "meeting party ceremony holiday",
-}
-VERBS = {
-    "vt": "find keep need buy move use carry finish choose hide notice mention",
-    "vi": "smile wait laugh work sleep arrive talk hesitate",
-    "vu": "fail change disappear improve break fall",
-    "vh": "help thank meet greet visit follow trust warn invite praise avoid recognise",
-    "vd": "give send show offer bring lend hand sell",
-    "vs": "say think claim report believe announce admit insist",
-    "vq": "ask wonder doubt check",
-    "vc": "want plan try hope decide refuse agree promise",
-    "vo": "ask persuade tell allow force urge encourage order",
-    "vg": "start stop enjoy avoid finish keep",
-    "vk": "seem become remain look",
-    "vm": "go return travel walk move fly",
-    "vfor": "wait search pay apply ask",
-    "von": "rely focus work depend comment",
-}
-OTHER = {
-    "adj": "new old small large heavy useful expensive strange",
-    "adj.human": "young old tired happy angry famous careful kind brave honest clever elderly",
-    "adj.more": "older newer larger smaller cheaper heavier stronger lighter better worse",
-    "adv.mnr": "carefully slowly quickly quietly gently well badly eagerly patiently secretly",
-    "adv.freq": "often always usually rarely sometimes",
-    "adv.time": "today again here",
-    "adv.sent": "fortunately surprisingly unfortunately apparently finally suddenly",
-    "degree": "very rather quite extremely",
-    "num": "two three four five six seven eight nine ten twelve twenty",
-    "modal": "can could should must may might",
-    "weekday": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
-    "month": "January February March April June July August September October November December",
-    "prep.place": "in near at behind inside",
-    "prep.time": "after before during",
-    "prep.noun": "of from near with",
-    "be.sg": "was is",
-    "be.pl": "were are",
-    "do.sg": "did does",
-    "do.pl": "did do",
-    "exist.sg": "was is",
-    "exist.pl": "were are",
-}
+NOUNS, VERBS, OTHER = (table("words")[part] for part in ("nouns", "verbs", "other"))
+"""class -> words, most frequent first"""
 UPOS = {
     **dict.fromkeys(NOUNS, "NOUN"),
     **dict.fromkeys(VERBS, "VERB"),
@@ -69,19 +27,7 @@ UPOS = {
 }
 """part of speech by the first part of a symbol"""
 
-LITERALS = {
-    **dict.fromkeys(("the", "a", "this", "that", "these", "every", "no", "some", "many", "several"), "DET"),
-    **dict.fromkeys(("in", "on", "at", "by", "to", "for", "of", "with", "than", "from"), "ADP"),
-    **dict.fromkeys(
-        ("will", "has", "have", "had", "be", "been", "is", "are", "was", "were", "did", "does", "do"), "AUX"
-    ),
-    **dict.fromkeys(("and", "or", "but"), "CCONJ"),
-    **dict.fromkeys(("because", "although", "if", "whether", "while"), "SCONJ"),
-    **dict.fromkeys(("when", "where", "why", "how"), "ADV"),
-    **dict.fromkeys(("who", "what", "which", "there"), "PRON"),
-    **dict.fromkeys((",", ".", "?"), "PUNCT"),
-    "not": "PART",
-}
+LITERALS = {word: upos for upos, words in table("words")["literals"].items() for word in words.split()}
 """closed-class words that stand for themselves in a template, with their part of speech"""
 
 

@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-_PLURAL = {
-    "man": "men", "woman": "women", "child": "children", "fisherman": "fishermen", "helmsman": "helmsmen",
-    "ploughman": "ploughmen", "sheep": "sheep", "deer": "deer", "calf": "calves", "wolf": "wolves",
-    "knife": "knives", "loaf": "loaves", "potato": "potatoes", "fresco": "frescoes", "manifesto": "manifestos",
-    "spectrum": "spectra", "nebula": "nebulae", "roof": "roofs", "crisis": "crises",
-}  # fmt: skip
-"""nouns whose plural the rules would get wrong"""
+from mspgt.grammar.english import table
 
-_PAST = {
-    "find": "found", "keep": "kept", "buy": "bought", "hide": "hid hidden", "choose": "chose chosen",
-    "sleep": "slept", "break": "broke broken", "fall": "fell fallen", "meet": "met", "give": "gave given",
-    "send": "sent", "show": "showed shown", "bring": "brought", "lend": "lent", "sell": "sold", "say": "said",
-    "think": "thought", "tell": "told", "become": "became become", "go": "went gone", "fly": "flew flown",
-    "pay": "paid", "spread": "spread", "uphold": "upheld", "win": "won", "lose": "lost",
-    "catch": "caught", "throw": "threw thrown", "sing": "sang sung", "feed": "fed", "sow": "sowed sown",
-    "shear": "sheared shorn", "dig": "dug", "grow": "grew grown", "swim": "swam swum", "sink": "sank sunk",
-    "teach": "taught", "learn": "learned", "read": "read", "withdraw": "withdrew withdrawn", "repay": "repaid",
-    "forecast": "forecast", "freeze": "froze frozen", "build": "built", "draw": "drew drawn", "drive": "drove driven",
-    "burn": "burned", "daydream": "daydreamed",
-}  # fmt: skip
-"""irregular past tense, and past participle where it differs"""
-
+_PLURAL, _PAST = table("words")["plurals"], table("words")["past"]
+"""forms that the rules would get wrong"""
 _DOUBLING = "stop plan hum strum dig chop stir win swim scan rig tag travel transfer debug admit map cancel marvel"
 """verbs that double their last letter before -ed and -ing"""
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-_WOMEN = """Anna Weber|Maria Lopez|Julia Novak|Emma Larsen|Sofia Rossi|Laura Becker|Nina Petrov|Clara Jensen
-Amina Diallo|Yuki Tanaka|Helen Carter|Irene Costa|Fatima Rahman|Olga Ivanov|Priya Sharma|Ruth Adler"""
-_MEN = """Peter Hansen|Thomas Keller|David Cohen|Pablo Garcia|Simon Dubois|Omar Farouk|Henry Walsh|Jonas Lindberg
-Victor Moreau|Samuel Osei|Daniel Kovacs|Kenji Mori|Felix Brandt|Arthur Hughes|Ivan Sokolov|Rahul Gupta"""
-
-_FAMILIES = """Abbotts Bakers Crawfords Dawsons Ellisons Fletchers Gibsons Harrisons Ingrams Jacksons Kellys Lawsons
-Mitchells Nortons Parkers Richardsons"""
-_ORGANISATIONS = """Northgate Group|Halden Institute|Silverton Council|Meridian Trust|Aurora Foundation
-Bluewater Company|Castor Industries|Delphi Society|Eastbrook College|Fairmont Agency|Granite Partners|Horizon Union"""
-_PLACES = """Lisbon|Oslo|Nairobi|Kyoto|Toronto|Vienna|Lima|Dublin|Warsaw|Cairo|Boston|Sydney|Cape Town|New York
-Buenos Aires|San Diego"""
+from mspgt.grammar.english import table
 
 
-def _lines(text: str) -> list[tuple[str, ...]]:
-    return [tuple(name.split()) for line in text.splitlines() for name in line.split("|")]
+def _names(*groups: str) -> tuple[tuple[str, ...], ...]:
+    """The words of each name."""
+    lines = "\n".join(table("names")[group] for group in groups).splitlines()
+    return tuple(tuple(name.split()) for line in lines for name in line.split("|"))
 
 
-PERSONS: tuple[tuple[str, ...], ...] = (*_lines(_WOMEN), *_lines(_MEN))
-FAMILIES: tuple[tuple[str, ...], ...] = tuple(("the", name) for name in _FAMILIES.split())
-ORGANISATIONS: tuple[tuple[str, ...], ...] = (*_lines(_ORGANISATIONS),)
-PLACES: tuple[tuple[str, ...], ...] = (*_lines(_PLACES),)
+PERSONS = _names("women", "men")
+FAMILIES = tuple(("the", *name) for name in _names("families"))
+ORGANISATIONS, PLACES = _names("organisations"), _names("places")
 
 NAMES = {"per": PERSONS, "fam": FAMILIES, "org": ORGANISATIONS, "loc": PLACES}
 """names by class; every first word, and every family name, names one entity alone"""

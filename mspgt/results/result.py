@@ -116,6 +116,12 @@ class Result:
 
     # ------------------------------------------------------------------ showing
 
+    @property
+    def headline(self) -> str:
+        """The answer in one plain sentence."""
+        text: str = resolve(self.kind.shown).headline(self)
+        return text
+
     def plot(self, name: str | None = None, **options: Any) -> Figure:
         """Draw one of its figures.
 
@@ -161,7 +167,7 @@ class Result:
 
     def __repr__(self) -> str:
         shown = resolve(self.kind.shown)
-        lines = {**shown.subjects(self), **shown.answers(self), "found": shown.headline(self)}
+        lines = {**shown.subjects(self), **shown.answers(self), "found": self.headline}
         return "\n".join([f"mspgt.{type(self).__name__}", *(f"  {name:<9} {text}" for name, text in lines.items())])
 
     def _repr_html_(self) -> str:

@@ -37,4 +37,5 @@ SHOWN: Shown[Behaviour] = Shown(
     sections=page.sections,
     terminal=page.terminal,
     notebook=lambda behaviour: (tables.changes(behaviour),),
+    answers=words.answers,
 )

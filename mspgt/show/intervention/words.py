@@ -92,14 +92,18 @@ def _span(behaviour: Behaviour, group: str) -> str:
 
 
 def subjects(behaviour: Behaviour) -> dict[str, str]:
-    """What was looked at, and how; the answers in short."""
-    answers = (f"{spoken(name)} {answer.verdict}" for name, answer in behaviour.verdicts.items())
+    """What was looked at, and how."""
     return {
         "model": wording.describe_model(behaviour.model),
         "scales": describe_scales(behaviour),
         "done": describe_settings(behaviour),
-        "verdicts": "; ".join(answers) or "none",
     }
+
+
+def answers(behaviour: Behaviour) -> dict[str, str]:
+    """The verdicts in short."""
+    found = (f"{spoken(name)} {answer.verdict}" for name, answer in behaviour.verdicts.items())
+    return {"verdicts": "; ".join(found) or "none"}
 
 
 def describe_scales(behaviour: Behaviour) -> str:
