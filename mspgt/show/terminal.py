@@ -123,7 +123,8 @@ def _table(grid: Grid, kept: Sequence[int], form: str, folds: bool) -> tuple[Ric
             no_wrap=not fold,
             overflow="fold" if fold else "ellipsis",
         )
-        widths.append(FOLDED if fold else width)
+        word = max((cell_len(word) for c in cells for word in c.plain.split()), default=0) if folds else FOLDED
+        widths.append(min(word, FOLDED) if fold else width)
     for number, row in enumerate(grid.rows):
         made.add_row(*(cells[number] for cells in columns), style=LOOKS.get(row.style, ""))
     return made, sum(widths) + 2 * (len(widths) - 1)
