@@ -72,7 +72,7 @@ def test_a_directory_that_holds_several_is_refused(run_folder: Path) -> None:
         ),
         ('{"kind": "run", "schema": 3}', "has schema 3"),
         ('{"kind": "sum", "schema": 2}', "holds 'sum', which is none of run, count"),
-        ('{"kind": "run", "schema": 2}', "is damaged: model: the field 'model' is missing"),
+        ('{"kind": "run", "schema": 2}', "is damaged: the field 'model' is missing"),
     ],
 )
 def test_what_is_no_result_is_one_sentence(tmp_path: Path, content: str | None, message: str) -> None:

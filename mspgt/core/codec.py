@@ -23,7 +23,6 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from mspgt.core.errors import UserError
 
 T = TypeVar("T")
-MISSING = "is missing"
 TAG = "record"
 """field that tells one of several records"""
 
@@ -71,16 +70,11 @@ def structure(value: Any, record: type[T], where: str, again: str = "") -> T:
 
 def _first(error: Exception) -> str:
     """The first fault in words: the field and what is wrong with it."""
-    found = transform_error(error, format_exception=_say)[0]
-    said, _, path = found.rpartition(" @ $")
-    if said.endswith(MISSING):  # the sentence names the field
-        path = path.rpartition(".")[0]
+    said, _, path = transform_error(error, format_exception=_say)[0].rpartition(" @ $")
     return f"{path.lstrip('.')}: {said}" if path else said
 
 
 def _say(error: BaseException, kind: type | None) -> str:
-    if isinstance(error, KeyError):
-        return f"the field {error.args[0]!r} {MISSING}"
     extra = getattr(error, "extra_fields", None)
     if extra:
         return f"unknown field {', '.join(map(repr, sorted(extra)))}"
@@ -108,11 +102,16 @@ def _converter() -> Converter:
 
 
 def _reader(kind: Any, converter: Converter) -> Any:
-    read = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **_names(kind))
+    renamed = _names(kind)
+    read = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **renamed)
+    names = [renamed[f.name].rename if f.name in renamed else f.name for f in dataclasses.fields(kind)]
 
     def checked(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
             _refuse(value)
+        for name in names:
+            if name not in value:  # every field is written: a default is for those who make a record
+                raise ValueError(f"the field {name!r} is missing")
         return read(value, kind)
 
     return checked
