@@ -19,7 +19,6 @@ import mspgt
 from mspgt.core.errors import UserError
 from mspgt.models import load
 from mspgt.results.kinds import RECORDS
-from mspgt.show.tables import table
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "example_kind.py"
 
@@ -64,10 +63,11 @@ def test_its_table_leaves_in_every_form(found: Weights) -> None:
     rows = list(csv.DictReader(io.StringIO(found.to_csv())))
     assert [float(row["size"]) for row in rows] == found.size.tolist()  # in full precision
     assert [row["block"] for row in found.to_rows() if row["mark"]] == [found.largest]
-    exported = table(found)
-    assert exported.to_markdown().startswith("| block | parameters | root mean square |")
-    assert r"\toprule" in exported.to_latex()
-    assert "12 & 110,784" in exported.to_latex()
+    assert found.to_markdown().startswith("| block | parameters | root mean square |")
+    assert r"\toprule" in found.to_latex()
+    assert "12 & 110,784" in found.to_latex("weights")
+    with pytest.raises(UserError, match="unknown table 'weight'"):
+        found.to_latex("weight")
 
 
 def test_its_figure_has_a_point_for_each_block(found: Weights) -> None:

@@ -142,6 +142,6 @@ def test_a_mapping_of_mappings_is_one_table_of_records() -> None:
     (table,) = records(with_signal(example_run(12), "attn", details={"tasks": tasks}).signals["attn"])
     assert [column.key for column in table.columns] == ["tasks", "classes", "seen train", "dropped"]
     assert [[cell.data()[0] for cell in row.cells] for row in table.rows] == [
-        ["pos", 17, 6, ""],
-        ["ner", 9, "", "1, 2"],
+        ["pos", 17, 6, None],
+        ["ner", 9, None, "1, 2"],
     ]

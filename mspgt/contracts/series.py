@@ -7,6 +7,7 @@ it is not installed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -130,6 +131,9 @@ class Lines:
     limits: tuple[float, float] | None = None
     caption: str = ""
 
+    def __post_init__(self) -> None:
+        _check_file_name(self.name)
+
 
 @dataclass(frozen=True)
 class HeatMap:
@@ -149,6 +153,9 @@ class HeatMap:
     highest: float | None = None
     caption: str = ""
 
+    def __post_init__(self) -> None:
+        _check_file_name(self.name)
+
 
 Plot = Lines | HeatMap
 """the description of a figure"""
@@ -162,6 +169,11 @@ def series_of(plot: Plot) -> tuple[str, ...]:
 def axis_length(axis: str, n_layers: int) -> int | None:
     """Rows of an axis over depth in a model of so many blocks; None for any other axis."""
     return {"transition": n_layers - 1, "block": n_layers, "layer": n_layers + 1}.get(axis)
+
+
+def _check_file_name(name: str) -> None:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise UserError(f"a figure cannot be called {name!r}: its name is that of a file, of letters, digits, - and _.")
 
 
 def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:

@@ -83,14 +83,15 @@ def locked(path: Path, busy: str) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file by a text or bytes in one step.
+    """Replace a file by a text or bytes in one step; half a surrogate pair in a text is written as its code.
 
     Raises
     ------
     MachineError: the disk is full, or refuses the file.
     """
     with writing(path) as temporary:
-        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        text = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+        temporary.write_bytes(text)
 
 
 def read_kept(path: str | os.PathLike[str], name: str, what: str, maker: str) -> tuple[Mapping[str, Any], Path]:

@@ -70,6 +70,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def well_formed(text: str) -> str:
+    """The same with a question mark for half a surrogate pair, which a generated text or a file's name may hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def runs(numbers: Sequence[int]) -> str:
     """Numbers as runs: 7–9, 12."""
     found: list[list[int]] = []

@@ -67,8 +67,7 @@ class Result:
         MachineError: the directory cannot be written.
         """
         root = Path(directory)
-        text = dumps(self.as_dict()) + "\n"
-        write_atomically(root / self.kind.file, text.encode("utf-8", "backslashreplace"))  # half a surrogate pair
+        write_atomically(root / self.kind.file, dumps(self.as_dict()) + "\n")
         return root
 
     @classmethod
@@ -146,6 +145,16 @@ class Result:
     def to_csv(self, table: str | None = None) -> str:
         """`to_rows` as the text of a CSV file, numbers in full precision."""
         text: str = resolve(TABLES)(self, table).to_csv()
+        return text
+
+    def to_markdown(self, table: str | None = None) -> str:
+        """One of its tables as people read it, in Markdown."""
+        text: str = resolve(TABLES)(self, table).to_markdown()
+        return text
+
+    def to_latex(self, table: str | None = None) -> str:
+        """One of its tables as people read it, for a LaTeX document that uses the package booktabs."""
+        text: str = resolve(TABLES)(self, table).to_latex()
         return text
 
     def to_dataframe(self, table: str | None = None) -> Any:

@@ -22,6 +22,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
+    "text.parse_math": False,  # names of models, tasks and conditions are texts
     "svg.fonttype": "none",
     "text.color": INK,
     "axes.labelcolor": INK,

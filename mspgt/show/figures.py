@@ -10,8 +10,10 @@ from typing import Any
 import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from mspgt.core.errors import UserError, unknown
+from mspgt.core.phrases import well_formed
 from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
 from mspgt.show import plots
@@ -63,15 +65,21 @@ def svg(figure: Figure, name: str) -> str:
     """The figure as an SVG element, the same for the same figure; `name` keeps its ids apart from others'."""
     text = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, dpi=200)
+        _write(figure, text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG of 200 dots per inch."""
     raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=200, metadata={"Software": None})
+    _write(figure, raw, format="png", metadata={"Software": None})
     return raw.getvalue()
+
+
+def _write(figure: Figure, file: Any, **options: Any) -> None:
+    for text in figure.findobj(Text):
+        text.set_text(well_formed(text.get_text()))
+    figure.savefig(file, dpi=200, **options)
 
 
 def inline(drawing: Drawing) -> Markup:
@@ -87,8 +95,10 @@ def inline(drawing: Drawing) -> Markup:
         body = body.replace(colour, f"var({variable})")
     label = escape(drawing.description or drawing.caption)
     view = box[1] if box else ""  # matplotlib always writes one
+    inches = f"--inches: {drawing.figure.get_figwidth():.1f}"  # so that texts of all figures are of one size
     return Markup(  # the text of the figure was escaped by matplotlib
-        f'<svg {NAMESPACES} viewBox="{view}" role="img" aria-label="{label}"><title>{label}</title>{body}'
+        f'<svg {NAMESPACES} viewBox="{view}" style="{inches}" role="img" aria-label="{label}">'
+        f"<title>{label}</title>{body}"
     )
 
 

@@ -189,6 +189,8 @@ def cell(value: Any) -> Cell:
         return value
     if value is None:
         return missing()
+    if hasattr(value, "item"):  # a number of numpy's or torch's
+        value = value.item()
     if isinstance(value, bool):
         return Cell("yes" if value else "no", value=value)
     if isinstance(value, float):

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from mspgt.core.phrases import NONE, amount, words
+from mspgt.core.phrases import NONE, amount, listed, well_formed, words
 from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
 from mspgt.show.figures import COLOURS, figures, inline
@@ -44,19 +44,19 @@ def page(result: Result, drawn: Mapping[str, Drawing] | None = None) -> str:
             footer=_footer(result),
         )
     )
-    return text.encode("utf-8", "replace").decode("utf-8")  # a generated text may hold half a surrogate pair
+    return well_formed(text)
 
 
 def notebook(result: Result) -> str:
     """What a notebook shows of a result: the headline, what was looked at, and a part or a figure."""
     shown = resolve(result.kind.shown)
-    parts = [next(iter(figures(result).values()))] if shown.notebook is None else list(shown.notebook(result))
+    parts = list(figures(result).values())[:1] if shown.notebook is None else list(shown.notebook(result))
     text: str = (
         _environment()
         .get_template("notebook.html")
         .render(headline=shown.headline(result), subjects=shown.subjects(result), parts=parts, colours=COLOURS)
     )
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return well_formed(text)
 
 
 @cache
@@ -77,8 +77,8 @@ def _environment() -> Environment:
 def _footer(result: Result) -> str:
     made = getattr(result, "provenance", None)
     by = "" if made is None else f" {made.mspgt} on {made.started}"
-    tables = ", ".join(part.file for part in resolve(result.kind.shown).tables.values())
-    return f"Made by mspgt{by}. The numbers are in {result.kind.file}{f' and {tables}' if tables else ''}."
+    tables = [part.file for part in resolve(result.kind.shown).tables.values()]
+    return f"Made by mspgt{by}. The numbers are in {listed([result.kind.file, *tables])}."
 
 
 # ------------------------------------------------------------------------------------------- pieces of text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import matplotlib as mpl
@@ -32,9 +32,11 @@ def _lines(plot: Lines, given: PlotOf) -> Figure | None:
     with mpl.rc_context(STYLE):
         figure = new_figure(WIDTH, HEIGHT)
         ax = figure.add_subplot()
+        looks = cycle(product(("-", "--", ":"), zip(SIGNAL_COLOURS, MARKERS, strict=True)))
         columns = [(name, values.rows, line) for values in series for name, line in values.values.items()]
-        for (name, rows, line), colour, marker in zip(columns, cycle(SIGNAL_COLOURS), cycle(MARKERS), strict=False):
-            ax.plot(rows, line, color=colour, marker=marker, markersize=marker_size(len(line)), label=name)
+        for (name, rows, line), (dashes, (colour, marker)) in zip(columns, looks, strict=False):
+            size = marker_size(len(line))
+            ax.plot(rows, line, label=name, color=colour, linestyle=dashes, marker=marker, markersize=size)
         for place, look in _boundaries(given, series[0]):
             ax.axvline(place, **look, linewidth=1.0)
         if plot.limits is not None:
@@ -43,7 +45,7 @@ def _lines(plot: Lines, given: PlotOf) -> Figure | None:
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         ax.set_xlabel(series[0].axis)
         ax.set_ylabel(plot.label or series[0].unit)
-        ax.set_title(plot.title, pad=8, fontweight="bold", parse_math=False)
+        ax.set_title(plot.title, pad=8, fontweight="bold")
         if len(columns) > 1:
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
     return figure
@@ -68,8 +70,8 @@ def _heat_map(plot: HeatMap, given: PlotOf) -> Figure | None:
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(8, integer=True))
         if not values.is_matrix:
-            ax.set_xticks(_column_numbers(values), list(values.values), parse_math=False)
-        ax.set_title(plot.title, pad=8, fontweight="bold", parse_math=False)
+            ax.set_xticks(_column_numbers(values), list(values.values))
+        ax.set_title(plot.title, pad=8, fontweight="bold")
         bar: Any = figure.colorbar(image, ax=ax, shrink=0.9, label=plot.label or values.unit)
         bar.outline.set_visible(False)
     return figure

@@ -13,9 +13,11 @@ from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
 from mspgt.show.grid import Cell, Grid
 
-LATEX = {"\\": r"\textbackslash{}", **{c: f"\\{c}" for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\^{}",
-         "–": "--", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
-         "†": r"$\dagger$", "·": r"$\cdot$", "◀": r"$\triangleleft$", "…": r"\dots{}"}  # fmt: skip
+LATEX = {"\\": r"\textbackslash{}", **{c: f"\\{c}" for c in "&%$#_{}"}, "~": r"\textasciitilde{}",
+         "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+         '"': r"\textquotedbl{}", "–": "--", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$",
+         "↓": r"$\downarrow$", "†": r"$\dagger$", "·": r"$\cdot$", "◀": r"$\triangleleft$",
+         "…": r"\dots{}"}  # fmt: skip
 """character -> LaTeX"""
 
 
@@ -50,7 +52,7 @@ class Exported:
         columns = "".join("l" if column.left else "r" for column in self.grid.columns)
         heads = [escape_latex(column.title) for column in self.grid.columns]
         body = [[escape_latex(text) for text in _texts(row.cells)] for row in self.grid.rows]
-        lines = [r" & ".join(line) + r" \\" for line in [heads, *body]]
+        lines = [_row(texts) for texts in [heads, *body]]
         parts = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
         return "\n".join([*parts, r"\end{tabular}"]) + "\n"
 
@@ -72,7 +74,7 @@ def table(result: Result, name: str | None = None) -> Exported:
 
 def escape_latex(text: str) -> str:
     """A text in which nothing is a command of LaTeX."""
-    return "".join(LATEX.get(character, character) for character in text)
+    return "".join(LATEX.get(character, character) for character in " ".join(text.split()))
 
 
 def _names(grid: Grid) -> list[str]:
@@ -85,6 +87,11 @@ def _values(grid: Grid, cells: Iterable[Cell]) -> Iterable[Any]:
         yield from (*data, *[None] * len(column.ends))[: 1 + len(column.ends)]
 
 
+def _row(texts: list[str]) -> str:
+    """A row of LaTeX; what begins with a bracket or star would otherwise belong to the end of the row before."""
+    return ("{}" if texts[0].startswith(("[", "*")) else "") + " & ".join(texts) + r" \\"
+
+
 def _texts(cells: Iterable[Cell]) -> list[str]:
     show: Callable[[Cell], str] = lambda cell: " ".join(  # noqa: E731
         "".join(text for text, _ in line) for line in cell.pieces("ends")
@@ -93,4 +100,4 @@ def _texts(cells: Iterable[Cell]) -> list[str]:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\|*_`<>\[\]])", r"\\\1", text).replace("\n", " ")
+    return re.sub(r"([\\|*_`<>\[\]~$]|&(?=#?\w+;))", r"\\\1", " ".join(text.split()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from mspgt.core.phrases import listed, well_formed
 from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
 from mspgt.show.grid import FORMS, Cell, Column, Grid, Number, Piece, Row
@@ -27,12 +28,14 @@ LOOKS = {
 }
 """style of a piece -> that of rich"""
 FOLDED = 16
-"""characters of a first column beyond which its texts are broken into lines before anything else gives way"""
+"""characters to which a column of longer texts is folded: the first before anything gives way, others after all else"""
 ASCII = str.maketrans({
     "–": "-", "×": "x", "·": "|", "…": ":", "◀": "<", "─": "-", "━": "-", "’": "'", "±": "~", "↑": "+", "↓": "-",
     "†": "#", "−": "-",
 })  # fmt: skip
 """for consoles that have no Unicode"""
+CONTROLS = dict.fromkeys((*range(0x0A), *range(0x0B, 0x20), *range(0x7F, 0xA0)))
+"""what a text cannot have printed, all control characters but the end of a line"""
 
 
 def render(result: Result, console: Console | None = None) -> None:
@@ -48,7 +51,7 @@ def render(result: Result, console: Console | None = None) -> None:
     console.file.write(text.encode(console.encoding, "replace").decode(console.encoding))
 
 
-def _renderables(parts: Any, width: int) -> Iterator[RenderableType]:
+def _renderables(parts: Iterable[Line | Grid], width: int) -> Iterator[RenderableType]:
     for part in parts:
         if isinstance(part, Line):
             yield _text(part.pieces)
@@ -58,62 +61,73 @@ def _renderables(parts: Any, width: int) -> Iterator[RenderableType]:
 
 def table(grid: Grid, width: int) -> list[RenderableType]:
     """A table as full as the width allows, and its caption, which says what gave way."""
-    for form, hidden in _ways(grid):
+    for form, hidden, folds in _ways(grid):
         kept = [i for i, column in enumerate(grid.columns) if column not in hidden]
-        made, needed = _table(grid, kept, form)
+        made, needed = _table(grid, kept, form, folds)
         if needed <= width:
             break
     caption = "; ".join([*grid.caption, *_gave_way(grid, form, hidden)])
-    notes = [Text(f"{number}. {note}", style="dim") for number, note in enumerate(grid.notes, start=1)]
-    return [made, *([Text(caption, style="dim")] if caption else []), *notes]
+    notes = [_text([(f"{number}. {note}", "faint")]) for number, note in enumerate(grid.notes, start=1)]
+    return [made, *([_text([(caption, "faint")])] if caption else []), *notes]
 
 
-def _ways(grid: Grid) -> Iterator[tuple[str, tuple[Column, ...]]]:
-    """How intervals are shown, and the columns that are left out; from full to narrow."""
+def _ways(grid: Grid) -> Iterator[tuple[str, tuple[Column, ...], bool]]:
+    """How intervals are shown, the columns that are left out, and whether texts are broken; from full to narrow."""
     early, late = (tuple(c for c in grid.columns if c.gives_way >= least) for least in (2, 1))
     whole = tuple(column for column in grid.columns if column.stands_in)
     intervals = any(_has_interval(row) for row in grid.rows)
     for form in FORMS if intervals else FORMS[-1:]:
         for hidden in dict.fromkeys((whole, early or whole)):
-            yield form, hidden
-    yield FORMS[-1], late
+            yield form, hidden, False
+    last = [c for c in grid.columns[grid.heads :] if not (c in late or c.strong or c.stands_in) and c.title.strip()]
+    yield FORMS[-1], late or whole, False
+    for count in range(len(last)):
+        yield FORMS[-1], (*(late or whole), *last[len(last) - count :]), True
 
 
 def _gave_way(grid: Grid, form: str, hidden: Sequence[Column]) -> Iterator[str]:
-    there = f"in {grid.elsewhere}" if grid.elsewhere else "in the file"
-    if named := [column.title for column in hidden if column.title.strip() and not column.stands_in]:
-        yield f"{' and '.join(named)} did not fit and {'is' if len(named) == 1 else 'are'} {there}"
+    """What a narrow terminal leaves out, and where it is."""
+    file = grid.elsewhere
+    named = [column.title for column in grid.columns if column in hidden and not column.stands_in]
+    if named := [title for title in named if title.strip()]:
+        yield f"{listed(named)} did not fit" + (f" and {'is' if len(named) == 1 else 'are'} in {file}" if file else "")
     if any(_has_interval(row) for row in grid.rows):
         if form == "half":
-            yield f"± is half the interval's width; its ends are {there}"
+            yield "± is half the interval's width" + (f"; its ends are in {file}" if file else "")
         elif form == "none":
-            yield f"intervals did not fit; their ends are {there}"
+            yield "intervals did not fit" + (f"; their ends are in {file}" if file else "")
 
 
 def _has_interval(row: Row) -> bool:
     return any(isinstance(cell, Number) and cell.has_interval for cell in row.cells)
 
 
-def _table(grid: Grid, kept: Sequence[int], form: str) -> tuple[RichTable, int]:
-    """The table and its width in columns."""
+def _table(grid: Grid, kept: Sequence[int], form: str, folds: bool) -> tuple[RichTable, int]:
+    """The table and its width in columns; a first column of long texts is folded.
+
+    Where `folds`, all columns of long texts are, and what heads a column is as wide as its cells.
+    """
     made = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     columns = [_column(grid, i, form) for i in kept]
     widths = []
     for i, cells in zip(kept, columns, strict=True):
         column = grid.columns[i]
-        fold = i == 0 and column.left
+        width = max([0, *(cell_len(line) for c in cells for line in c.plain.split("\n"))])
+        head = textwrap.fill(column.title, max(width, 1), break_long_words=False) if folds else column.title
+        width = max([width, *map(cell_len, head.split("\n"))])
+        fold = column.left and (i == 0 or folds) and width > FOLDED
         made.add_column(
-            Text(column.title),
+            _text([(head, "")]),
             justify="left" if column.left or (i >= grid.heads and not _is_stacked(grid, i)) else "right",
             style="bold" if column.strong else "",
             no_wrap=not fold,
-            overflow="fold",
+            overflow="fold" if fold else "ellipsis",
         )
-        width = max([cell_len(column.title), *(cell_len(line) for c in cells for line in c.plain.split("\n"))])
-        widths.append(min(width, FOLDED) if fold else width)
+        word = max((cell_len(word) for c in cells for word in c.plain.split()), default=0) if folds else FOLDED
+        widths.append(min(word, FOLDED) if fold else width)
     for number, row in enumerate(grid.rows):
         made.add_row(*(cells[number] for cells in columns), style=LOOKS.get(row.style, ""))
-    return made, sum(widths) + 2 * (len(widths) - 1) + 1
+    return made, sum(widths) + 2 * (len(widths) - 1)
 
 
 def _lines(cell: Cell, form: str, bare: bool) -> list[list[Piece]]:
@@ -143,6 +157,11 @@ def _column(grid: Grid, place: int, form: str) -> list[Text]:
 
 
 def _text(pieces: Sequence[Piece], plain: bool = False) -> Text:
-    """Pieces as rich text; in a bold column what is faint is not bold."""
+    """Pieces as rich text; in a bold column what is faint is not bold.
+
+    Control characters, such as those that move the cursor, are left out; half a surrogate pair is a question mark.
+    """
     faint = "not bold dim" if plain else "dim"
-    return Text.assemble(*((text, faint if style == "faint" else LOOKS.get(style, "")) for text, style in pieces))
+    texts = (well_formed(text.translate(CONTROLS)) for text, _ in pieces)
+    looks = (faint if style == "faint" else LOOKS.get(style, "") for _, style in pieces)
+    return Text.assemble(*zip(texts, looks, strict=True))

@@ -34,7 +34,7 @@ def changes(behaviour: Behaviour) -> Figure | None:
         _bars(percent, behaviour, lambda effect: effect.percent or Estimate(), _signed_percentage, "undefined")
         _bars(standard, behaviour, lambda effect: effect.standardised, signed, "not defined")
         percent.set_xlabel("change from the baseline (%)")
-        standard.set_xlabel("change in standard deviations ($d_z$)")
+        standard.set_xlabel("change in standard deviations ($d_z$)", parse_math=True)
         percent.set_yticks(range(len(names)), [wrapped(name, 18) for name in names], parse_math=False)
         percent.set_ylim(len(names) - 0.45, -0.55)
         set_title(figure, behaviour, "What disturbing each scale changes")
