@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,20 +126,16 @@ def test_a_plugin_that_raises_is_left_out_and_named(say: Say, tmp_path: Path, mo
     assert any("attn" in s and "a fault of its own" in s for s in found["left_out"])
 
 
-def test_a_full_disk_is_one_sentence_and_nothing_saved_is_lost(
-    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import mspgt.core.state as state
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(state, "save_file", full)
+def test_a_full_disk_is_one_sentence_and_nothing_saved_is_lost(say: Say) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))  # bytes of a file: settings fit, states do not
+    try:
         code, error = say()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert code == 1
-    assert "No space left" in error
-    assert "resume=true" in error
+    assert "could not write" in error
+    assert "free some space, then run the same command with resume=true" in error
     assert say("resume=true")[0] == 0
 
 

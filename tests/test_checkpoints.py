@@ -703,6 +703,19 @@ def test_revisions_come_in_the_order_of_their_steps_with_their_own_weights(hub: 
         assert same(checkpoints.load(one, options(hub, offline=True)).full, llama(i))
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("minilm", "model=minilm is a built-in model and has no revisions"),
+        (".", "model=. is on this machine and has no revisions"),
+        (object(), "model=<object> is on this machine and has no revisions"),
+    ],
+)
+def test_only_models_of_the_hub_have_revisions(model: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        revisions(model, "step1000")
+
+
 def test_a_revision_is_read_with_its_own_tokenizer(hub: str, tmp_path: Path) -> None:
     mine = byte_bpe(["entirely other words, and others again"], 290)
     mine.save_pretrained(tmp_path / "hub/models--org--name/snapshots" / f"{1:040x}")

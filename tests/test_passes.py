@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import drift_training as t
 import pytest
 import torch
+from ranks_in_threads import shared
 from torch import Tensor
 
 import mspgt
@@ -20,18 +21,16 @@ from mspgt.contracts.batch import Batch
 from mspgt.contracts.signal import Fitted, Signal, SumSignal
 from mspgt.core.errors import UserError
 from mspgt.core.state import State
-from mspgt.measure import passes
+from mspgt.measure import memory
 from mspgt.measure.assess import evaluate_measured, make_signals
 from mspgt.measure.corpora import CorpusSource, corpus_facts
-from mspgt.measure.passes import Alone, Measurement, Passes
+from mspgt.measure.evaluate import Measured
+from mspgt.measure.memory import InMemory
+from mspgt.measure.passes import Homes, make_passes, measured
+from mspgt.measure.ranks import Alone
 from mspgt.models import LoadedModel
 from mspgt.results.result import Result
 
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(Path(__file__).parent)
-    t, in_threads = (importlib.import_module(name) for name in ("drift_training", "ranks_in_threads"))
-
-shared = in_threads.shared
 BATCH_TOKENS = 1300
 """two batches of the corpus"""
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -77,11 +76,36 @@ def alone(name: str) -> Measurement | None:
     return measure(of(name))
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """All that passes give to the first of the processes."""
+
+    measured: Mapping[str, Measured]
+    failures: Mapping[str, str]
+    notes: Sequence[str]
+    readings: Mapping[str, State]
+
+
+Corpora = Mapping[str, Sequence[Batch]]
+
+
+def take(homes: Homes, net: LoadedModel, corpora: Corpora, ranks: Any) -> Measurement | None:
+    """All passes, and all fits; None in all processes but the first."""
+    held, notes = InMemory(corpora, ranks), list[str]()
+    failures = make_passes(homes, net, held, held, notes)
+    if not held.first:
+        return None
+    return Measurement(measured(homes, held, failures, lambda _: None), failures, notes, held.readings)
+
+
+def at_home(signals: Mapping[str, Signal]) -> Homes:
+    """All signals are measured on one corpus."""
+    return Homes.given(signals, "corpus", None)
+
+
 def measure(signals: Signals, batches: Sequence[Batch] | None = None, ranks: Any = None) -> Measurement | None:
     """All passes over one corpus."""
-    made = signals()
-    home = dict.fromkeys(made, "data")
-    return Passes(made, home, {"data": corpus() if batches is None else batches}, ranks or Alone())(model())
+    return take(at_home(signals()), model(), {"data": corpus() if batches is None else batches}, ranks or Alone())
 
 
 def of_first(answers: Sequence[Any]) -> Measurement:
@@ -174,25 +198,35 @@ def test_signals_with_more_passes_than_others_have_all_of_them() -> None:
 def test_each_signal_is_measured_on_its_own_corpus_and_a_corpus_without_signals_is_read() -> None:
     small, large = corpus()[:1], corpus()
     made = of("cka and attn")()
-    found = Passes(made, {"cka": "labels", "attn": "labels"}, {"data": large, "labels": small}, Alone())(model())
+    corpora = {"data": large, "labels": small}
+    found = take(Homes(made, corpora, {"cka": "labels", "attn": "labels"}), model(), corpora, Alone())
     assert found is not None
     assert {m.corpus for m in found.measured.values()} == {"labels"}
     assert len(found.measured["cka"].state.keys) == len(small[0].keys)
     assert len(found.readings["data"].keys) == sum(len(batch.keys) for batch in large)
 
 
+def test_signals_that_need_labels_go_where_labels_are() -> None:
+    signals = of("cka and attn")() | of("probe")()
+    assert Homes.given(signals, "a", None).of == dict.fromkeys(signals, "data")
+    two = Homes.given(signals, "a", "b")
+    assert (two.sources, two.of) == ({"data": "a", "labels": "b"}, {"cka": "data", "attn": "data", "probe": "labels"})
+    assert (two.labelled("data"), two.labelled("labels")) == (False, True)
+    assert Homes.given(of("cka and attn")(), "a", "b").sources == {"data": "a"}  # nobody needs the other
+
+
 def test_states_merged_in_between_are_those_merged_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = corpus(300)
     assert len(batches) > 4
     at_the_end = measure(of("both kinds"), batches)
-    monkeypatch.setattr(passes, "ROOM", 0)
+    monkeypatch.setattr(memory, "ROOM", 0)
     the_same(measure(of("both kinds"), batches), at_the_end)
 
 
 def test_measuring_again_gives_the_same() -> None:
-    made, net = of("two passes")(), model()
-    measured = Passes(made, dict.fromkeys(made, "data"), {"data": corpus()}, Alone())
-    the_same(measured(net), measured(net))
+    homes, net = at_home(of("two passes")()), model()
+    one, other = (take(homes, net, {"data": corpus()}, Alone()) for _ in range(2))
+    the_same(one, other)
 
 
 # ---------------------------------------------------------------------- shared among processes
@@ -226,7 +260,7 @@ def test_all_ranks_say_the_same_of_a_batch_that_is_not_finite() -> None:
         with torch.no_grad():
             net.full.get_input_embeddings().weight[token] = torch.nan
         try:
-            return Passes(made, dict.fromkeys(made, "data"), {"data": corpus()}, ranks)(net)
+            return take(at_home(made), net, {"data": corpus()}, ranks)
         finally:  # nothing is left on the model of any rank
             assert not any(block._forward_hooks or block._forward_pre_hooks for block in net.blocks)
 
@@ -245,7 +279,7 @@ def test_a_fault_of_one_rank_is_told_by_all_of_them() -> None:
         net, made = model(), of("cka and attn")()
         if ranks.rank == 1:
             net.blocks[1].register_forward_pre_hook(lambda *_: 1 / 0)
-        return Passes(made, dict.fromkeys(made, "data"), {"data": corpus()}, ranks)(net)
+        return take(at_home(made), net, {"data": corpus()}, ranks)
 
     answers = shared(3, broken)
     assert [type(answer) for answer in answers] == [UserError] * 3

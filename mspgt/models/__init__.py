@@ -1,19 +1,5 @@
-"""Models: load a language model with its tokenizer, and say what it is."""
+"""Models: load a language model with its tokenizer, and say what it is. Heavy imports wait for the first use."""
 
-from mspgt.models.built_in import MODELS
-from mspgt.models.loaded import LoadedModel, checkpoint_of, content_sha256, describe, name_of, tokenizer_sha256
-from mspgt.models.loading import load
-from mspgt.models.pretrained import DTYPES, load_tokenizer
+import lazy_loader
 
-__all__ = [
-    "DTYPES",
-    "MODELS",
-    "LoadedModel",
-    "checkpoint_of",
-    "content_sha256",
-    "describe",
-    "load",
-    "load_tokenizer",
-    "name_of",
-    "tokenizer_sha256",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
