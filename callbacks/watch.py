@@ -16,7 +16,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.provenance import Provenance, provenance
 from mspgt.data.ready import Ready, is_ready
 from mspgt.measure.assess import evaluate_measured, make_signals
-from mspgt.measure.corpora import CorpusFacts, CorpusSource, corpus_facts
+from mspgt.measure.corpora import CorpusFacts, CorpusIdentity, corpus_facts
 from mspgt.measure.evaluate import Evaluation
 from mspgt.measure.memory import InMemory
 from mspgt.measure.passes import Homes, make_passes, measured
@@ -71,7 +71,7 @@ class Watch:
         self._config, self._ranks = config, ranks
         self.notes: list[str] = []
         self.corpora: dict[str, Sequence[Batch]] = {}
-        self.sources: dict[str, CorpusSource] = {}
+        self.sources: dict[str, CorpusIdentity] = {}
         with agreed(ranks):
             self._homes = homes = Homes.given(make_signals(config, device), data, labels)
             ready = {corpus: is_ready(source) for corpus, source in homes.sources.items()}
@@ -131,12 +131,12 @@ class Watch:
         evaluation = evaluate_measured(found, self.model.n_layers, self._config, failures, _silent)
         return Outcome(
             evaluation,
-            corpus_facts(self.sources, memory.readings),
+            corpus_facts(self.sources, memory.censuses),
             [*notes, *evaluation.notes],
             [*failures.values(), *evaluation.left_out],
         )
 
-    def _ready(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusSource]:
+    def _ready(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusIdentity]:
         """Ready batches in memory, and which they are."""
         m, limit = self.model, self._config.options.limit
         ready = Ready(
@@ -148,9 +148,9 @@ class Watch:
             limit=limit,
         )
         self.notes += ready.notes
-        return ready.batches, CorpusSource(ready.name, ready.sha256, limit, tuple(ready.flags))
+        return ready.batches, CorpusIdentity(ready.name, ready.sha256, limit, tuple(ready.flags))
 
-    def _read(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusSource]:
+    def _read(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusIdentity]:
         """A corpus in memory, and which it is."""
         o = self._config.options
         opened = data.load(source, limit=o.limit, seed=o.seed, corpus=corpus)
@@ -159,7 +159,7 @@ class Watch:
         if not batches:
             raise UserError(f"{corpus}= holds nothing that can be read: {' '.join(reading.notes)}")
         self.notes += reading.notes
-        return batches, CorpusSource.of(opened)
+        return batches, CorpusIdentity.of(opened)
 
     def _require_the_same(self) -> None:
         """Refuse processes that have read something else than the first."""

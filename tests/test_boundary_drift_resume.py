@@ -147,7 +147,7 @@ def test_a_checkpoint_holds_plain_values_and_tensors(tmp_path: Path) -> None:
     kept = torch.load(checkpoint, weights_only=True)["callbacks"]
     assert len(kept) == 1
     (state,) = kept.values()
-    assert [point["step"] for point in state["record"]["history"]["points"]] == [0, 3, 4]
+    assert [point["step"] for point in state["ledger"]["history"]["points"]] == [0, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -415,15 +415,15 @@ def test_next_word_probabilities_sum_to_one():
         assert belief is not None
     for sentence, length in itertools.product(document.sentences[5:8], (0, 1, 2, 4)):
         known = sentence.words[:length]
-        readings = [{}, *machine.read(known)][-1]
-        before = _prefix(belief, readings, {}) if known else 1.0
+        parses = [{}, *machine.read(known)][-1]
+        before = _prefix(belief, parses, {}) if known else 1.0
         forms = {w[0].upper() + w[1:] for w in words} if not known else words
         total = sum(_prefix(belief, r, {}) for w in forms if (r := last(machine.read([*known, w]))))
         assert total == pytest.approx(before, rel=1e-9)
 
 
-def last(readings):
-    *_, final = readings
+def last(parses):
+    *_, final = parses
     return final
 
 

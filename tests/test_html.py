@@ -17,17 +17,17 @@ from mspgt.models.facts import ModelFacts
 from mspgt.show import html, plots
 from mspgt.show.grid import Cell, Column, Grid, Number, Row, grid
 from mspgt.show.parts import (
+    BoundaryMark,
     Card,
     Cards,
+    Continuations,
     Drawing,
     Facts,
     Folded,
     Line,
-    Mark,
     PlotOf,
     Section,
     Sentences,
-    Texts,
     VerdictCard,
 )
 
@@ -64,13 +64,13 @@ def every_part(text: str) -> dict[str, Any]:
         "Facts": facts,
         "Sentences": Sentences((text,), warn=True),
         "VerdictCard": VerdictCard(
-            text, text, False, text, (Mark(text, text, (text,), False),), (text,), {text: text}, text, (facts,)
+            text, text, False, text, (BoundaryMark(text, text, (text,), False),), (text,), {text: text}, text, (facts,)
         ),
         "Card": Card(text, (facts,), subtitle=text),
         "Cards": Cards((Card(text, (table,)),)),
         "Folded": Folded(text, (facts,)),
         "Drawing": drawing(text),
-        "Texts": Texts(text, {text: text, "empty": ""}, {text: text}),
+        "Continuations": Continuations(text, {text: text, "empty": ""}, {text: text}),
     }
 
 

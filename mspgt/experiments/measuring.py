@@ -21,7 +21,7 @@ from mspgt.experiments.loop import Observe, make_trainer, predict, quiet_librari
 from mspgt.experiments.workspace import Workspace
 from mspgt.measure.assess import evaluate_measured, make_signals
 from mspgt.measure.collector import MASSIVE, Collector
-from mspgt.measure.corpora import CorpusFacts, CorpusSource, corpus_facts
+from mspgt.measure.corpora import CorpusFacts, CorpusIdentity, corpus_facts
 from mspgt.measure.evaluate import Evaluation
 from mspgt.measure.passes import Homes, Say, make_passes, measured
 from mspgt.measure.store import Manifest, Store
@@ -173,7 +173,7 @@ def _manifest(config: RunConfig, model: LoadedModel, homes: Homes, readings: Rea
         "run",
         fingerprint,
         model.facts,
-        {name: CorpusSource.of(reading.corpus) for name, reading in readings.items()},
+        {name: CorpusIdentity.of(reading.corpus) for name, reading in readings.items()},
         homes.of,
         max(homes.passes(corpus) for corpus in readings),
     )
@@ -234,7 +234,7 @@ def assess(store: Store, config: RunConfig, device: str, say: Say) -> Assessment
         raise type(error)(" ".join([str(error), *manifest.left_out])) from error
     return Assessment(
         evaluation,
-        corpus_facts(manifest.data, {corpus: store.reading(corpus) for corpus in manifest.data}),
+        corpus_facts(manifest.data, {corpus: store.census(corpus) for corpus in manifest.data}),
         (*manifest.notes, *evaluation.notes),
         (*manifest.left_out, *failures.values(), *evaluation.left_out),
     )

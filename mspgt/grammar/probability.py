@@ -1,6 +1,6 @@
 """The probability of a text under the grammar, with every latent choice summed out.
 
-All latents can be enumerated: readings and topics of a sentence by the automaton, topics of a text by the forward
+All latents can be enumerated: parses and topics of a sentence by the automaton, topics of a text by the forward
 algorithm, entities by the predictive law of their urns. Values are therefore exact, and standard errors of a
 text's probability are zero; only an average over documents has a sampling error.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from mspgt.contracts.document import Document, Sentence
 from mspgt.core.errors import UserError
-from mspgt.grammar.automaton import Mentioned, Readings, automaton, split_sentences, split_words
+from mspgt.grammar.automaton import Mentioned, Parses, automaton, split_sentences, split_words
 from mspgt.grammar.counts import KINDS, mentioned_before
 from mspgt.grammar.mixture import Array, Mixture, tables
 from mspgt.grammar.reference import Urn
@@ -202,14 +202,14 @@ def _score(
     if belief is not None:
         machine = automaton(mixture)
         accounts: dict[tuple[int, Mentioned], _History] = {}
-        total, readings = 1.0, Readings()
-        for readings in machine.read(words):
-            now = _prefix(belief, readings, accounts)
+        total, parses = 1.0, Parses()
+        for parses in machine.read(words):
+            now = _prefix(belief, parses, accounts)
             values.append(math.log(now / total) if now > 0 else -math.inf)
             total = now
             if now <= 0:
                 break
-        ended = machine.complete(readings) if len(values) == len(words) and total > 0 else {}
+        ended = machine.complete(parses) if len(values) == len(words) and total > 0 else {}
         if ended:
             after = _next(belief, ended, accounts, tables(mixture).transition, total)
             kinds = _kinds(words, next(iter(ended)), belief.named)
@@ -230,12 +230,12 @@ def _account(
     return accounts[number, mentioned]
 
 
-def _prefix(belief: _Belief, readings: Readings, accounts: dict[tuple[int, Mentioned], _History]) -> float:
+def _prefix(belief: _Belief, parses: Parses, accounts: dict[tuple[int, Mentioned], _History]) -> float:
     """Give the probability of the words read, given the sentences before."""
     weights: dict[Mentioned, Array] = {}
-    for reading, weight in readings.items():
-        known = weights.get(reading.mentioned)
-        weights[reading.mentioned] = weight if known is None else known + weight
+    for parse, weight in parses.items():
+        known = weights.get(parse.mentioned)
+        weights[parse.mentioned] = weight if known is None else known + weight
     return math.fsum(
         float(_account(belief, number, mentioned, accounts).alpha.sum(axis=0) @ weight)
         for number in range(len(belief.histories))

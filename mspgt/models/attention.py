@@ -25,7 +25,7 @@ MEAN_CHUNK_CPU = 1 << 17
 """elements of one head's scores on a CPU: 512 KiB, so that they stay in the cache from product to softmax"""
 
 
-class Source(Protocol):
+class AttentionSource(Protocol):
     """One block's attention."""
 
     @property
@@ -161,8 +161,8 @@ class View:
     """What a Layer shows of its attention; implements `mspgt.contracts.batch.AttentionView`."""
 
     block: int
-    current: Source
-    previous: Source | None
+    current: AttentionSource
+    previous: AttentionSource | None
     mean_rows: int
     """query rows of a chunk of `mean_chunks`, the same for all blocks of a batch"""
 
@@ -198,7 +198,7 @@ class View:
             yield slice(start, min(tokens, start + rows))
 
 
-def mean_rows(source: Source) -> int:
+def mean_rows(source: AttentionSource) -> int:
     """How many query rows a head-averaged chunk has: enough for fast products, few enough for the cache."""
     sequences, heads, tokens = source.shape
     if source.device.type == "cpu":

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mspgt.contracts.batch import Batch, Layer
 from mspgt.core.errors import UserError
-from mspgt.models.attention import Recomputed, Source, View, Weights, is_causal_mask, mean_rows
+from mspgt.models.attention import AttentionSource, Recomputed, View, Weights, is_causal_mask, mean_rows
 from mspgt.models.forward import forward_pass, model_inputs, plain_output, tiny_batch, undisturbed
 
 IMPLEMENTATION = "mspgt_observed_sdpa"
@@ -31,9 +31,9 @@ class _Pass:
     observe: Callable[[Layer], None]
     next: int = 0
     """index of the layer that is due"""
-    pending: Source | None = None
+    pending: AttentionSource | None = None
     """attention seen since the last block ended"""
-    previous: Source | None = None
+    previous: AttentionSource | None = None
     mean_rows: int = 0
     masks: dict[int, tuple[Tensor, bool]] = field(default_factory=dict)
     """id of a mask -> (the mask, kept so that the id stays its own, whether it is causal)"""

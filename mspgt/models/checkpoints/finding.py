@@ -50,7 +50,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Candidate:
     """Where one checkpoint lies, and what it says of itself."""
 
     path: Path
@@ -175,7 +175,7 @@ def kind_of(path: Path) -> Kind | Literal["parts"] | None:
     return "parts" if path.suffix == ".ckpt" or any(any(path.glob(pattern)) for pattern in PARTS) else None
 
 
-def _read(path: Path) -> _Place:
+def _read(path: Path) -> _Candidate:
     kind = "lightning" if path.is_file() else kind_of(path)
     if kind == "parts" or kind is None:
         raise UserError(
@@ -183,7 +183,7 @@ def _read(path: Path) -> _Place:
             f"`python -m lightning.pytorch.utilities.consolidate_checkpoint {path}` or DeepSpeed's zero_to_fp32.py."
         )
     step, log = (_step(path), ()) if kind == "lightning" else _trainer_state(path / TRAINER)
-    return _Place(path, kind, _number(path.name) if step is None else step, log)
+    return _Candidate(path, kind, _number(path.name) if step is None else step, log)
 
 
 def _step(path: Path) -> int | None:
@@ -218,14 +218,14 @@ def _number(name: str) -> int | None:
     return int(found[-1]) if found else None
 
 
-def _in_order(places: list[_Place], note: Note) -> list[tuple[int, _Place]]:
+def _in_order(places: list[_Candidate], note: Note) -> list[tuple[int, _Candidate]]:
     """The checkpoints with their steps, each step once."""
     if unnumbered := [place.path.name for place in places if place.step is None]:
         note(f"no step is known of {some(unnumbered)}: steps are numbered from 1, in the order of time of change.")
         by_time = sorted(places, key=lambda place: (_changed(place.path), str(place.path)))
         return [(i, replace(place, log=())) for i, place in enumerate(by_time, 1)]
     holders = {folder for place in places for folder in place.path.parents}
-    ordered: list[tuple[int, _Place]] = []
+    ordered: list[tuple[int, _Candidate]] = []
     known = (
         (place.step, _again(place.path, holders), str(place.path), place) for place in places if place.step is not None
     )

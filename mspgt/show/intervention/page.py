@@ -11,7 +11,19 @@ from mspgt.results.intervention import Behaviour
 from mspgt.show import wording
 from mspgt.show.grid import Grid
 from mspgt.show.intervention import tables, words
-from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Part, Section, Sentences, Texts, VerdictCard
+from mspgt.show.parts import (
+    Card,
+    Cards,
+    Continuations,
+    Drawing,
+    Facts,
+    Folded,
+    Line,
+    Part,
+    Section,
+    Sentences,
+    VerdictCard,
+)
 from mspgt.stats.paired.answers import Prediction
 from mspgt.stats.paired.conditions import BASELINE
 
@@ -115,13 +127,13 @@ def _companions(behaviour: Behaviour) -> Iterator[Folded]:
             yield Folded(name, (found,))
 
 
-def _examples(behaviour: Behaviour) -> Iterator[Texts]:
+def _examples(behaviour: Behaviour) -> Iterator[Continuations]:
     """Prompts and what followed them; conditions beside the main ones are folded away."""
     first = {BASELINE, *behaviour.scales.values()}
     for example in behaviour.examples:
         shown = {name: text for name, text in example.texts.items() if name in first}
         beside = {name: text for name, text in example.texts.items() if name not in first}
-        yield Texts(example.prompt, shown, beside)
+        yield Continuations(example.prompt, shown, beside)
 
 
 def _how(behaviour: Behaviour) -> Cards:
