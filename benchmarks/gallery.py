@@ -8,7 +8,6 @@ thirds.
 
 from __future__ import annotations
 
-import math
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from mspgt.results.intervention.effects import Effect
 from rich.console import Console
 
 import mspgt
@@ -27,12 +25,12 @@ from mspgt.results.run import Run
 from mspgt.show import wording
 from mspgt.show.drawing import STYLE
 from mspgt.show.figures import svg
-from mspgt.show.intervention import words
+from mspgt.show.intervention.words import spoken
+from mspgt.stats.paired.conditions import SCALES
 from mspgt.stats.paired.records import Effect
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "figures"
 NAMES = [name for name in MODELS if name != "minilm"]
-SCALES = ("local", "intermediate", "global")
 FAMILIES = ("tiny-llama-a", "tiny-qwen-a")
 """models whose local scales are compared: two families, one training mixture"""
 SIGMAS = (0.1, 0.3, 1.0)
@@ -115,12 +113,11 @@ def change_table(found: dict[str, Behaviour]) -> str:
     for name, behaviour in found.items():
         for metric_name, metric in behaviour.metrics.items():
             cells = [cell(behaviour.effect(metric_name, scale)) for scale in SCALES]
-            mean = metric.values["baseline"].mean
-            baseline = amount(mean) if math.isfinite(mean) else NONE
+            baseline = amount(metric.values["baseline"].mean)
             lines.append(f"| `{name}` | {metric_name} | {baseline} | {' | '.join(cells)} |")
         for metric_name, reason in behaviour.not_measured.items():
             lines.append(f"| `{name}` | {metric_name} | not measured: {reason} | | | |")
-    names = [words.spoken(statement) for statement in next(iter(found.values())).verdicts]
+    names = [spoken(name) for name in next(iter(found.values())).verdicts]
     lines += ["", f"| model | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for name, behaviour in found.items():
         lines.append(f"| `{name}` | {' | '.join(answer.verdict for answer in behaviour.verdicts.values())} |")

@@ -50,9 +50,13 @@ NAMED_BY: Mapping[str, tuple[str, ...]] = {
 
 MOVED: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
     (r"conditions\[(\d+)\]", r"conditions[\1].name"),
+    (r"(effects\[[^\]]*\])\.n", r"\1.difference.n"),
+    (r"settings\.confidence", "bootstrap.confidence"),
     (r"run\.layers\.local", "run.groups[0].blocks"),
     (r"run\.layers\.intermediate", "run.groups[1].blocks"),
     (r"run\.layers\.global", "run.groups[2].blocks"),
+    (r"(effects\[[^\]]*\])\.n", r"\1.difference.n"),
+    (r"settings\.confidence", "bootstrap.confidence"),
     (
         r"(.*signals\.cka)\.details\.matrix\[(\d+)\]\[(\d+)\]",
         lambda found: f"{found[1]}.series.matrix.values.{int(found[3]) + 1}[{found[2]}]",

@@ -180,7 +180,7 @@ def test_no_text_lies_over_another(make: Callable[[Behaviour], Figure | None], h
 
 
 def test_names_are_no_formulas_and_nulls_are_no_numbers() -> None:
-    nothing = {"difference": Estimate(), "percent": None, "d_z": math.nan, "tests": {}, "primary": None}
+    nothing: dict[str, Any] = {"difference": Estimate(), "percent": None, "d_z": math.nan, "tests": {}, "primary": None}
     given = renamed(example(sigmas=STRENGTHS), "ttr", "cost_$a$_<b>")
     given = with_effects(given, lambda e: nothing if e.metric == "perplexity" else {})
     for name, drawing in figures(given).items():

@@ -11,12 +11,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from conllu_writer import COLUMNS, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mspgt.core.errors import UserError
 from mspgt.data import TASKS, Document, Frame, Sentence, load
-from mspgt.data.conllu import COLUMNS, STANDARD, read, write
+from mspgt.data.conllu import STANDARD, read
 from mspgt.data.corpus import GRAMMAR_SENTENCES
 from mspgt.data.files import EXTENSIONS
 from mspgt.data.lines import CUT_FLAG, Identifiers, group

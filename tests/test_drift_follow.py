@@ -59,7 +59,7 @@ def t() -> Any:
 @pytest.fixture(scope="module")
 def corpus(t: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve documents with labels for the probes."""
-    from mspgt.data.conllu_writer import write
+    from conllu_writer import write
 
     path = tmp_path_factory.mktemp("corpus") / "heldout.conllup"
     with open(path, "w", encoding="utf-8") as file:

@@ -10,12 +10,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from conllu_writer import write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mspgt.contracts.document import Document, Sentence
 from mspgt.core.errors import UserError
-from mspgt.data.conllu_writer import write
 from mspgt.data.corpus import load
 from mspgt.grammar import (
     SCHEMATA,

@@ -16,6 +16,7 @@ from mspgt.core.errors import PluginError
 from mspgt.grammar import documents
 from mspgt.results.intervention import Behaviour
 from mspgt.show.figures import figures
+from mspgt.show.intervention import words
 
 METRICS = "ttr,self_bleu,repetition,perplexity,divergence"
 BASE = {"samples": 12, "new_tokens": 8, "bootstrap": 100, "swaps": 99, "accelerator": "cpu", "boundaries": "4,8"}
@@ -44,7 +45,8 @@ def reference(ran: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def intervene(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Intervene:
     """`mspgt.intervene` on that run, undrawn, into `tmp_path / "e"`, with further keys; None takes one away."""
-    monkeypatch.setattr("mspgt.show.saving.save", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.saving.figures", lambda _: {})
+    monkeypatch.setattr("mspgt.show.saving.page", lambda *_: "")
 
     def call(**keys: Any) -> Behaviour:
         given = {"run": ran, "metrics": "ttr", "out": tmp_path / "e", "overwrite": True} | BASE | keys
@@ -95,11 +97,11 @@ def test_interventions_json_has_the_schema(reference: Path) -> None:
     assert (found["kind"], found["schema"]) == ("intervention", 2)
     names = [condition["name"] for condition in found["conditions"]]
     assert names == ["baseline", *SCALES]
-    assert [condition["group"] for condition in found["conditions"]] == ["", *SCALES]
+    assert all({"name", "group", "sigma", "intervention", "control"} <= {*one} for one in found["conditions"])
     assert {*found["run"]} == {"path", "boundaries", "source", "accepted", "groups"}
     assert found["run"]["boundaries"] == [4, 8]
     blocks = ([1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12])
-    assert found["run"]["groups"] == [{"name": n, "blocks": b} for n, b in zip(SCALES, blocks, strict=True)]
+    assert found["run"]["groups"] == [{"name": s, "blocks": of} for s, of in zip(SCALES, blocks, strict=True)]
     settings = {"intervention": "gaussian", "sigma": [0.1], "apply": "all", "dose": "paper", "samples": 12,
                 "prompt_tokens": 16, "new_tokens": 8, "decoding": "sample", "dtype": "float32", "seed": 0}  # fmt: skip
     assert settings.items() <= found["settings"].items()
@@ -192,8 +194,8 @@ def test_strength_zero_is_the_baseline_and_a_half_is_not(intervene: Intervene, t
         for metric in found.metrics:
             effect = found.effect(metric, f"{scale}@0")
             assert effect.difference.value == effect.difference.low == effect.difference.high == 0
-            assert effect.undefined or effect.percent.value == 0
-        assert found.effect("perplexity", f"{scale}@0").percent.value == 0
+            assert effect.undefined if effect.percent is None else effect.percent.value == 0
+        assert found.effect("perplexity", f"{scale}@0").shown.value == 0
 
 
 def test_noise_is_as_large_as_was_asked_for(intervene: Intervene) -> None:
@@ -271,7 +273,7 @@ def test_boundaries_that_a_run_accepted_are_taken_from_it(intervene: Intervene, 
     found = intervene(run=accepting, boundaries=None)
     assert found.accepted
     assert found.run.boundaries == (3, 7)
-    assert "not accepted" not in repr(found)
+    assert "not accepted" not in words.describe_scales(found)
 
 
 def test_boundaries_accepted_for_other_weights_do_not_count_as_accepted(
@@ -286,12 +288,12 @@ def test_boundaries_accepted_for_other_weights_do_not_count_as_accepted(
     assert found.run.boundaries == (3, 7)
 
 
-@pytest.mark.parametrize(("given", "blocks"), [("thirds", [4, 8]), ("paper", [5, 6]), ("2, 9", [2, 9])])
+@pytest.mark.parametrize(("given", "blocks"), [("thirds", (4, 8)), ("paper", (5, 6)), ("2, 9", (2, 9))])
 def test_a_model_needs_no_run_where_boundaries_are_given(
-    intervene: Intervene, tiny_llama: Path, given: str, blocks: list[int]
+    intervene: Intervene, tiny_llama: Path, given: str, blocks: tuple[int, int]
 ) -> None:
     found = intervene(run=None, model=tiny_llama, boundaries=given, samples=4, prompts=FEW)
-    assert list(found.run.boundaries) == blocks
+    assert found.run.boundaries == blocks
     assert found.run.path is None
     assert not found.accepted
 

@@ -46,7 +46,8 @@ def base(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing in this process."""
-    monkeypatch.setattr("mspgt.show.saving.save", lambda *_: None)
+    monkeypatch.setattr("mspgt.show.saving.figures", lambda _: {})
+    monkeypatch.setattr("mspgt.show.saving.page", lambda *_: "")
 
 
 @pytest.fixture

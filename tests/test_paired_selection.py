@@ -9,13 +9,18 @@ from scipy import stats
 
 from mspgt.stats.paired import effects, notes
 from mspgt.stats.paired.conditions import SCALES
+from mspgt.stats.paired.most import changes_most
 from mspgt.stats.paired.notes import unit_note
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
 from mspgt.stats.paired.selection import selection, selection_notes, undefined
-from mspgt.stats.paired.verdicts import local_lexical, prediction_2_1
+from mspgt.stats.paired.verdicts import STATEMENTS
 
 MAIN = {s: s for s in SCALES}
+
+
+def judged_by(name, metric, resampling, scales):
+    return changes_most(STATEMENTS[name], metric, resampling, scales)
 
 
 def missing(*shares, samples=400, seed=0, shift=(0.0, 0.0, 1.0, 0.0), name="length_variance"):
@@ -31,13 +36,13 @@ def missing(*shares, samples=400, seed=0, shift=(0.0, 0.0, 1.0, 0.0), name="leng
 
 def test_scales_that_leave_different_texts_undefined_decide_nothing():
     resampling = Resampling(400)
-    found = prediction_2_1(missing(0.3, 0.3, 0.3, 0.6), resampling, MAIN)
+    found = judged_by("prediction_2_1", missing(0.3, 0.3, 0.3, 0.6), resampling, MAIN)
     assert found.verdict == "undecided"
     assert found.reasons[0].startswith("undecided: selection: length_variance is undefined for ")
     assert set(found.numbers["selection"]) == {"local, global", "intermediate, global"}
     assert found.numbers["signed"]["verdict"] == "supported"
-    assert local_lexical(missing(0, 0, 0, 0.3, name="ttr"), resampling, MAIN).verdict == "undecided"
-    equal = prediction_2_1(missing(0.3, 0.3, 0.3, 0.3), resampling, MAIN)
+    assert judged_by("local_lexical", missing(0, 0, 0, 0.3, name="ttr"), resampling, MAIN).verdict == "undecided"
+    equal = judged_by("prediction_2_1", missing(0.3, 0.3, 0.3, 0.3), resampling, MAIN)
     assert equal.verdict == "supported"
     assert f"n = {equal.numbers['n']} of 400" in equal.reasons[0]
     assert equal.numbers["n"] < 140
@@ -64,9 +69,9 @@ def test_below_ten_complete_samples_there_is_no_verdict():
         metric = missing(0, 0, 0, 0, shift=(0, 0, 5, 0))
         for c in metric.values:
             metric.values[c][kept:] = np.nan
-        found = prediction_2_1(metric, Resampling(400), MAIN)
+        found = judged_by("prediction_2_1", metric, Resampling(400), MAIN)
         assert found.verdict == verdict
-    assert "only 9 pairs" in prediction_2_1(missing(0, 0, 0, 0, samples=9), Resampling(9), MAIN).reasons[0]
+    assert "only 9 pairs" in judged_by("prediction_2_1", missing(0, 0, 0, 0, samples=9), Resampling(9), MAIN).reasons[0]
 
 
 def test_a_note_names_the_shares_that_differ_from_the_baseline():

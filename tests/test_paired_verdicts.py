@@ -13,12 +13,18 @@ from mspgt.core.codec import plain
 from mspgt.stats.paired import PAPER_NOTES, effects, verdicts
 from mspgt.stats.paired.conditions import SCALES, Condition, Conditions
 from mspgt.stats.paired.greatest import Changes, larger
+from mspgt.stats.paired.most import changes_most
 from mspgt.stats.paired.records import Effect, Estimate, Test
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
-from mspgt.stats.paired.verdicts import global_coherence, global_diversity, local_lexical, prediction_2_1
+from mspgt.stats.paired.verdicts import STATEMENTS, global_diversity
 
 MAIN = {s: s for s in SCALES}
+
+
+def judged_by(name, metric, resampling, scales):
+    return changes_most(STATEMENTS[name], metric, resampling, scales)
+
 
 NAMES = {"prediction_2_1", "global_coherence", "global_diversity", "local_lexical", "prediction_3_1"}
 
@@ -32,7 +38,7 @@ def planted(local, intermediate, glob, *, name="length_variance", samples=300, s
 
 def judge(*shift, **options):
     metric = planted(*shift, **options)
-    return prediction_2_1(metric, Resampling(metric.count), MAIN)
+    return judged_by("prediction_2_1", metric, Resampling(metric.count), MAIN)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +88,7 @@ def test_a_contradiction_says_that_the_stronger_one_may_only_reduce_it_less():
 def test_a_few_run_on_texts_do_not_decide_unnoticed():
     metric = planted(0.0, 0.0, 0.0, samples=500)
     metric.values["intermediate"][:8] += np.random.default_rng(1).uniform(200, 300, 8)
-    found = prediction_2_1(metric, Resampling(500), MAIN)
+    found = judged_by("prediction_2_1", metric, Resampling(500), MAIN)
     assert found.verdict == "supported"
     assert found.numbers["ranks"]["verdict"] == "undecided"
     assert any("ranks" in r for r in found.reasons)
@@ -135,16 +141,18 @@ def test_samples_count_where_all_scales_are_defined():
     metric = planted(0, 1, 0, samples=50)
     metric.values["local"][:4] = np.nan
     metric.values["baseline"][2:6] = np.nan
-    assert prediction_2_1(metric, Resampling(50), MAIN).numbers["n"] == 44
+    assert judged_by("prediction_2_1", metric, Resampling(50), MAIN).numbers["n"] == 44
 
 
 def test_coherence_must_fall_and_lexical_choice_may_move_either_way():
     resampling = Resampling(300)
-    assert global_coherence(planted(0, -0.2, -1, name="coherence"), resampling, MAIN).verdict == "supported"
-    assert global_coherence(planted(0, -1, -0.2, name="coherence"), resampling, MAIN).verdict == "contradicted"
-    assert global_coherence(planted(-1, 0, 1, name="coherence"), resampling, MAIN).verdict == "contradicted"
-    assert local_lexical(planted(-1, 0.1, 0.2, name="ttr"), resampling, MAIN).verdict == "supported"
-    paper = local_lexical(planted(-0.04, 2.2, 3.1, name="ttr"), resampling, MAIN)
+    coherent = [((0, -0.2, -1), "supported"), ((0, -1, -0.2), "contradicted"), ((-1, 0, 1), "contradicted")]
+    for shift, verdict in coherent:
+        found = judged_by("global_coherence", planted(*shift, name="coherence"), resampling, MAIN)
+        assert found.verdict == verdict
+    lexical = judged_by("local_lexical", planted(-1, 0.1, 0.2, name="ttr"), resampling, MAIN)
+    assert lexical.verdict == "supported"
+    paper = judged_by("local_lexical", planted(-0.04, 2.2, 3.1, name="ttr"), resampling, MAIN)
     assert paper.verdict == "contradicted"
     assert "the intermediate and global scales change ttr more than the local scale" in paper.reasons[0]
 
@@ -184,9 +192,9 @@ def test_every_statement_has_a_verdict_whatever_was_measured():
             assert v.reasons
     assert "length_variance was not measured" in found["prediction_2_1"].reasons[0]
     only_local = Samples("length_variance", "sample", "none", {"baseline": np.ones(300), "local": np.ones(300)})
-    assert "under intermediate and global" in prediction_2_1(only_local, resampling, MAIN).reasons[0]
+    assert "under intermediate and global" in judged_by("prediction_2_1", only_local, resampling, MAIN).reasons[0]
     empty = Samples("length_variance", "sample", "none", {c: np.full(300, np.nan) for c in ("baseline", *SCALES)})
-    nothing = prediction_2_1(empty, resampling, MAIN)
+    nothing = judged_by("prediction_2_1", empty, resampling, MAIN)
     json.dumps(plain(nothing), allow_nan=False)
     assert nothing.verdict == "undecided"
     assert "too few texts" in nothing.reasons[0]

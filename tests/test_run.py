@@ -153,7 +153,7 @@ def test_states_that_were_taken_away_are_missed_and_measured_again(
 
 
 def write_corpus(path: Path, part: slice) -> None:
-    from mspgt.data.conllu_writer import write
+    from conllu_writer import write
 
     with open(path, "w", encoding="utf-8") as file:
         write(list(documents(300, 0))[part], file)

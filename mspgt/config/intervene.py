@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mspgt.config.keys import flat, names_once, parted, plain_options, plain_value, read_yaml
+from mspgt.config.shared import Machine
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
 from mspgt.core.options import option, parse
@@ -22,7 +23,7 @@ WAYS = (
 
 
 @dataclass(frozen=True)
-class InterveneOptions:
+class InterveneOptions(Machine):
     """Keys of `mspgt intervene` that do not belong to a plugin."""
 
     run: str | None = option(None, "run directory: its model, its corpus, its boundaries")
@@ -64,21 +65,7 @@ class InterveneOptions:
     batch_size: int = option(128, "texts generated at once, all conditions counted", low=1)
     bootstrap: int = option(1000, "bootstrap replicates", low=100)
     swaps: int = option(999, "swaps of the randomisation test for corpus-level metrics", low=99)
-    seed: int = option(0, "seed of everything random", low=0)
-    dtype: str = option(
-        "auto",
-        "precision of the weights; auto: float32 on a CPU, the checkpoint's own elsewhere",
-        choices=("auto", "float32", "bfloat16", "float16"),
-    )
-    device_map: str | None = option(None, "spread one model over devices, as transformers does it")
-    accelerator: str = option("auto", "Lightning accelerator (auto, cpu, gpu, ...)")
-    devices: str = option("1", "Lightning devices: a number, a list, or auto")
-    num_nodes: int = option(1, "machines that share the output directory", low=1)
-    strategy: str = option("auto", "Lightning strategy (auto, ddp, ...)")
-    out: str | None = option(None, "output directory; a fresh one under runs/ where none")
-    overwrite: bool = option(False, "replace a finished experiment in `out`")
-    resume: bool = option(False, "go on with an interrupted experiment in `out`; other metrics may be asked for")
-    offline: bool = option(False, "never ask the network")
+    resume: bool = option(False, "go on with what was interrupted in `out`; other metrics may be asked for")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mspgt.config.keys import flat, names_once, parted, plain_options, plain_value, read_yaml
+from mspgt.config.shared import Machine
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
 from mspgt.core.options import describe, option, parse
@@ -28,7 +29,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Machine):
     """Keys of `mspgt run` that do not belong to a plugin."""
 
     preset: str = option("default", "where the defaults come from", choices=tuple(PRESETS))
@@ -37,14 +38,6 @@ class RunOptions:
     revision: str | None = option(None, "revision of a Hugging Face model")
     quantization: str | None = option(None, "load in 8 or 4 bits (needs bitsandbytes)", choices=("8bit", "4bit"))
     trust_remote_code: bool = option(False, "run code that comes with the model")
-    dtype: str = option(
-        "auto",
-        "precision of the weights; auto: float32 on a CPU, the checkpoint's own elsewhere",
-        choices=("auto", "float32", "bfloat16", "float16"),
-    )
-    device_map: str | None = option(
-        None, "spread one model over devices, as transformers does it (auto, balanced, ...)"
-    )
     layers_path: str | None = option(None, "dotted path of the list of blocks, where it is not found by itself")
     data: Any = option("grammar", "corpus: grammar, a file, a folder, a glob, or a Hugging Face dataset id")
     labels: Any = option(None, "second corpus, with gold labels, for the probes")
@@ -65,15 +58,6 @@ class RunOptions:
         low=0,
     )
     bootstrap: int = option(1000, "bootstrap replicates over documents", low=100)
-    seed: int = option(0, "seed of everything random", low=0)
-    accelerator: str = option("auto", "Lightning accelerator (auto, cpu, gpu, ...)")
-    devices: str = option("1", "Lightning devices: a number, a list, or auto")
-    num_nodes: int = option(1, "machines that share the run directory", low=1)
-    strategy: str = option("auto", "Lightning strategy (auto, ddp, ...)")
-    out: str | None = option(None, "run directory; a fresh one under runs/ where none")
-    overwrite: bool = option(False, "replace a finished run in `out`")
-    resume: bool = option(False, "go on with an interrupted run in `out`")
-    offline: bool = option(False, "never ask the network")
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,14 @@ class Described:
 
 
 def describe(options: type) -> list[Described]:
-    """List the options of a dataclass in the order in which they are declared."""
+    """List the options of a dataclass in the order in which they are declared, those that it inherits last."""
     hints = typing.get_type_hints(options)
+    depth = {
+        name: i for i, one in reversed([*enumerate(options.__mro__)]) for name in vars(one).get("__annotations__", ())
+    }
     return [
         Described(f.name, _type_name(hints[f.name]), f.default, f.metadata["help"], f.metadata["choices"])
-        for f in dataclasses.fields(options)
+        for f in sorted(dataclasses.fields(options), key=lambda field: depth[field.name])
     ]
 
 

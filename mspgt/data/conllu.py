@@ -18,10 +18,7 @@ from conllu.parser import parse_id_value, parse_int_value, parse_pair_value
 
 from mspgt.contracts.document import TASKS, Frame, Sentence
 from mspgt.core.errors import UserError
-from mspgt.data.conllu_writer import COLUMNS, write
 from mspgt.data.lines import Mark, place
-
-__all__ = ["COLUMNS", "STANDARD", "read", "tasks", "write"]
 
 STANDARD = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 _NEEDED = {

@@ -10,7 +10,7 @@ import numpy as np
 from mspgt.config.intervene import InterveneConfig
 from mspgt.core.codec import plain
 from mspgt.core.provenance import Provenance
-from mspgt.generate.metrics import NotMeasured, TextMetrics, guarded
+from mspgt.generate.metrics import NotMeasured, TextMetrics
 from mspgt.generate.statistics import Spread
 from mspgt.measure.evaluate import Bootstrap
 from mspgt.models.facts import ModelFacts
@@ -57,9 +57,7 @@ def conclude(config: InterveneConfig, facts: Facts, metrics: TextMetrics) -> Beh
     conditions = Conditions(facts.conditions)
     clusters = np.unique(list(facts.documents), return_inverse=True)[1]
     resampling = Resampling(len(facts.documents), clusters=clusters, replicates=o.bootstrap, seed=o.seed)
-    values = _values(metrics, resampling)
-    compared = _effects(metrics, [samples for samples, _ in values], resampling, conditions, o.swaps)
-    kept = [samples for samples, _ in values if samples.name not in metrics.not_measured]
+    kept, values, compared = _compared(metrics, resampling, conditions, o.swaps)
     noise = o.intervention == "gaussian"
     more = notes(kept, compared, resampling, conditions, swaps=o.swaps)
     return Behaviour(
@@ -71,7 +69,7 @@ def conclude(config: InterveneConfig, facts: Facts, metrics: TextMetrics) -> Beh
         ),
         noise=facts.noise,
         conditions=facts.conditions,
-        metrics={samples.name: _metric(metrics, samples, found) for samples, found in values if samples in kept},
+        metrics={samples.name: _metric(metrics, samples, values[samples.name]) for samples in kept},
         effects=compared,
         verdicts=verdicts(kept, compared, resampling, conditions, noise=noise),
         not_measured=dict(metrics.not_measured),
@@ -81,29 +79,21 @@ def conclude(config: InterveneConfig, facts: Facts, metrics: TextMetrics) -> Beh
     )
 
 
-def _values(metrics: TextMetrics, resampling: Resampling) -> list[tuple[Samples, dict[str, MetricValue]]]:
-    """Values with intervals; a metric that fails when it is measured anew is left out."""
-    found = []
-    for name in list(metrics.values):
-        samples = metrics.samples(name)
+def _compared(
+    metrics: TextMetrics, resampling: Resampling, conditions: Conditions, swaps: int
+) -> tuple[list[Samples], dict[str, dict[str, MetricValue]], tuple[Effect, ...]]:
+    """Metrics, their values and their effects: together, as corrections for many tests go over all of them.
+
+    A metric that fails when it is measured anew, on other sets of texts, is left out.
+    """
+    every = {name: metrics.samples(name) for name in metrics.values}
+    while True:
+        kept = [samples for name, samples in every.items() if name in metrics.values]
         try:
-            with guarded(name):
-                found.append((samples, metric_values(samples, resampling)))
+            values = {samples.name: metric_values(samples, resampling) for samples in kept}
+            return kept, values, effects(kept, resampling, conditions, swaps=swaps)
         except NotMeasured as error:
             metrics.leave_out(error)
-    return found
-
-
-def _effects(
-    metrics: TextMetrics, kept: Sequence[Samples], resampling: Resampling, conditions: Conditions, swaps: int
-) -> tuple[Effect, ...]:
-    """Effects of all metrics: together, as corrections for many tests go over all of them."""
-    try:
-        return effects(kept, resampling, conditions, swaps=swaps)
-    except NotMeasured as error:  # a corpus-level metric, on swapped texts
-        metrics.leave_out(error)
-    fewer = [samples for samples in kept if samples.name not in metrics.not_measured]
-    return _effects(metrics, fewer, resampling, conditions, swaps)
 
 
 def _metric(metrics: TextMetrics, samples: Samples, values: Mapping[str, MetricValue]) -> MetricFacts:

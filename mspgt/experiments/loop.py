@@ -15,6 +15,7 @@ import lightning as L
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from mspgt.config.shared import Machine
 from mspgt.core.errors import UserError
 from mspgt.core.key import Key
 from mspgt.core.state import State, merge
@@ -147,20 +148,7 @@ class Dealt(IterableDataset[Parcel]):
                     yield Parcel(batch.select(rest))
 
 
-class Machinery(Protocol):
-    """The settings that Lightning is given."""
-
-    @property
-    def accelerator(self) -> str: ...  # noqa: D102
-    @property
-    def devices(self) -> str: ...  # noqa: D102
-    @property
-    def num_nodes(self) -> int: ...  # noqa: D102
-    @property
-    def strategy(self) -> str: ...  # noqa: D102
-
-
-def make_trainer(options: Machinery) -> L.Trainer:
+def make_trainer(options: Machine) -> L.Trainer:
     """The Trainer that the settings ask for.
 
     Raises

@@ -13,10 +13,11 @@ from mspgt import data, models
 from mspgt.callbacks.accumulate import Accumulate
 from mspgt.callbacks.progress import Progressing
 from mspgt.config.run import RunConfig, RunOptions
+from mspgt.config.shared import Machine
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
 from mspgt.experiments.launch import refuse_late_launch
-from mspgt.experiments.loop import Machinery, Observe, make_trainer, predict, quiet_libraries
+from mspgt.experiments.loop import Observe, make_trainer, predict, quiet_libraries
 from mspgt.experiments.workspace import Workspace
 from mspgt.measure.assess import evaluate_measured, make_signals
 from mspgt.measure.collector import MASSIVE, Collector
@@ -30,7 +31,7 @@ from mspgt.models.capture import prove
 Readings = Mapping[str, data.Reading]
 
 
-def begin(options: Machinery) -> L.Trainer:
+def begin(options: Machine) -> L.Trainer:
     """The Trainer that makes all passes."""
     quiet_libraries()
     trainer = make_trainer(options)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
+from mspgt.config.shared import Place
 from mspgt.core.errors import UserError
 from mspgt.core.files import writing
 from mspgt.experiments.run import conclude, config_of
@@ -19,15 +20,6 @@ from mspgt.measure.fingerprint import check_fingerprint
 from mspgt.measure.shards import shards
 from mspgt.measure.store import Manifest
 from mspgt.results.run import Run
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where the merged run goes."""
-
-    out: str | None
-    overwrite: bool
-    resume: bool = False
 
 
 def merge(paths: Sequence[str], out: str, overwrite: bool, console: Console) -> Run:
@@ -44,7 +36,7 @@ def merge(paths: Sequence[str], out: str, overwrite: bool, console: Console) -> 
         raise UserError(f"out={out} is one of the runs to merge; name another directory.")
     manifests = [part.store.complete_manifest() for part in parts]
     _check(parts, manifests)
-    with workspace(Target(out, overwrite), Run.kind, "merged", console, temporary=False) as w:
+    with workspace(Place(out, overwrite), Run.kind, "merged", console, temporary=False) as w:
         return _merged(parts, manifests, w)
 
 

@@ -19,11 +19,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 
 from mspgt.config.keys import write_yaml
+from mspgt.config.shared import Place
 from mspgt.core.codec import plain
 from mspgt.core.errors import Interrupted, UserError
 from mspgt.core.files import locked, write_json, writing
@@ -38,17 +39,6 @@ LOCK = "lock"
 BESIDE = ("figures", GENERATIONS, "report.html", "run.log")
 """what else stands beside a result than its file and its tables"""
 RESUME_WHAT = "resume=true needs out=DIRECTORY, the work to go on with."
-
-
-class Place(Protocol):
-    """The settings that say where the work is kept."""
-
-    @property
-    def out(self) -> str | None: ...  # noqa: D102
-    @property
-    def overwrite(self) -> bool: ...  # noqa: D102
-    @property
-    def resume(self) -> bool: ...  # noqa: D102
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from math import nan
@@ -40,9 +40,8 @@ def changes(behaviour: Behaviour, brief: bool = False) -> Grid:
         ]
         for name, metric in behaviour.metrics.items()
     ]
-    rows += [
-        [Cell(name), missing(), *(missing("not measured") for _ in behaviour.scales)] for name in behaviour.not_measured
-    ]
+    not_measured = [missing(), *(missing("not measured") for _ in behaviour.scales)]
+    rows += [[Cell(name), *not_measured] for name in behaviour.not_measured]
     columns = [Column("metric", left=True), Column(BASELINE), *(Column(g, g + mark) for g in behaviour.scales)]
     made = grid(columns, rows, elsewhere=FILE, notes=tuple(notes))
     return replace(made, caption=tuple(_caption(behaviour)))
@@ -51,7 +50,7 @@ def changes(behaviour: Behaviour, brief: bool = False) -> Grid:
 def _caption(behaviour: Behaviour) -> Iterator[str]:
     effects = [e for group in behaviour.scales for e in words.main_effects(behaviour, group)]
     absolute = any(e.difference and not e.percent for e in effects)
-    yield "change from the baseline in percent, ↑ up or ↓ down" + (
+    yield "Change from the baseline in percent, ↑ up or ↓ down" + (
         "; a number without % is an absolute difference, where a percentage is undefined" if absolute else ""
     )
     yield words.stars(behaviour)
@@ -103,18 +102,23 @@ def _change(effect: Effect, metric: MetricFacts, brief: bool = False) -> Cell:
     below: list[Piece] = [(verdict, style)] if verdict else []
     below += [(" · " if below else "", "faint"), (pairs, "faint")] if pairs else []
     after = [(effect.stars, style), ("†" if effect.why_untested else "", "faint")]
+    return _signed(found, percent, brief, style, show=partial(change, percent=percent), after=after, below=below)
+
+
+def _signed(
+    found: Estimate,
+    percent: bool,
+    brief: bool,
+    style: str,
+    *,
+    show: Callable[[float], str],
+    after: Iterable[Piece],
+    below: Iterable[Piece] = (),
+) -> Number:
+    """A change with what follows it and, unless brief, its interval and what stands below."""
     low, high = (nan, nan) if brief else (found.low, found.high)
-    return Number(
-        style=style,
-        below=() if brief else tuple(below),
-        value=found.value,
-        low=low,
-        high=high,
-        show=partial(change, percent=percent),
-        ends=_percent_end if percent else amount,
-        after=tuple(piece for piece in after if piece[0]),
-        stacked=True,
-    )
+    ends, marks = _percent_end if percent else amount, tuple(piece for piece in after if piece[0])
+    return Number("", style, () if brief else tuple(below), found.value, low, high, show, ends, marks, stacked=True)
 
 
 def _percent_end(value: float) -> str:
@@ -125,24 +129,26 @@ def _percent_end(value: float) -> str:
 
 
 def others(behaviour: Behaviour, brief: bool = False) -> Grid | None:
-    """Further strengths and doses, a row for each metric and variant; the control as what is left without it.
+    """Further strengths and doses, a row for each metric and variant, and what is left without the control.
 
     Parameters
     ----------
-    brief: numbers alone, and no combinations of a strength and a dose.
+    brief: numbers alone, no combinations of a strength and a dose, and no control by itself.
     """
     first, *further = behaviour.variants or (None,)
     simple = [v for v in (*behaviour.strengths, *behaviour.doses) if v is not first]
     controlled = any(effect.versus_control for effect in behaviour.effects)
-    shown = [v for v in (simple if brief else further) if not (controlled and v.kind == "control")]
+    shown = [v for v in simple if not (controlled and v.kind == "control")] if brief else further
     rows: list[list[Cell]] = []
     for name, metric in behaviour.metrics.items():
-        of_metric = [(v.label, [_of(behaviour, name, metric, v, g, brief) for g in behaviour.scales]) for v in shown]
+        of_metric = [
+            (v.label, [_change(behaviour.effect(name, c), metric, brief) for c in v.conditions.values()]) for v in shown
+        ]
         if controlled:
             versus = [_less_control(behaviour.effect(name, c), brief) for c in behaviour.scales.values()]
             of_metric.append(("less control", versus))
-        for i, (label, cells) in enumerate(of_metric):
-            rows.append([Cell("" if i else name, "strong", value=name), Cell(label), *cells])
+        heads = [name, *("" for _ in of_metric[1:])]
+        rows += [[Cell(h, "strong"), Cell(label), *of] for h, (label, of) in zip(heads, of_metric, strict=False)]
     if not rows:
         return None
     meanings = [f"{kind}: {words.DOSES[kind]}" for kind in dict.fromkeys(v.kind for v in shown) if kind in words.DOSES]
@@ -156,28 +162,14 @@ def others(behaviour: Behaviour, brief: bool = False) -> Grid | None:
     return grid(columns, rows, "; ".join(meanings), heads=2, elsewhere=FILE)
 
 
-def _of(behaviour: Behaviour, name: str, metric: MetricFacts, variant: Variant, group: str, brief: bool) -> Cell:
-    condition = variant.conditions.get(group)
-    return missing() if condition is None else _change(behaviour.effect(name, condition), metric, brief)
-
-
 def _less_control(effect: Effect, brief: bool) -> Cell:
     """The difference from the control with its stars, in the unit of the cells above."""
     if not effect.versus_control:
         return missing()
     points, marks = effect.versus_control_percent, stars(effect.versus_control.p_holm)
     found = points or effect.versus_control
-    low, high = (nan, nan) if brief else (found.low, found.high)
-    return Number(
-        style="" if marks else "faint",
-        value=found.value,
-        low=low,
-        high=high,
-        show=_points if points else change,
-        ends=_percent_end if points else amount,
-        after=((marks, ""),) if marks else (),
-        stacked=True,
-    )
+    style, show = "" if marks else "faint", _points if points else change
+    return _signed(found, points is not None, brief, style, show=show, after=[(marks, style)])
 
 
 def _points(value: float) -> str:

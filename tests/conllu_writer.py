@@ -1,4 +1,4 @@
-"""Write documents as CoNLL-U Plus, with the columns of the annotated corpora that `mspgt.data.conllu` reads."""
+"""Write documents as CoNLL-U Plus, with the columns of annotated corpora, for the tests of the reader."""
 
 from __future__ import annotations
 
