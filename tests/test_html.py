@@ -131,7 +131,7 @@ def test_facts_are_words_and_numbers_in_three_digits(monkeypatch: pytest.MonkeyP
 def test_tables_scroll_by_keyboard_and_head_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [Row((Cell("first"), Number(value=1.5, low=1, high=2)), "intermediate-global"), ("second", None)]
     made = page(monkeypatch, grid(("name", "value"), rows, "what it shows", notes=("a note",)))
-    assert '<p class="about">what it shows.</p>' in made
+    assert '<p class="about">What it shows.</p>' in made
     assert '<div class="scroll" tabindex="0">' in made
     assert '<tr class="intermediate-global"><th scope="row">first</th>' in made
     assert '1.5<small class=""> [1, 2]</small>' in made or '1.5<small class="">[1, 2]</small>' in made
