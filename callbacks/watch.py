@@ -49,6 +49,7 @@ class Watch:
     Attributes
     ----------
     model: the transformer in `module`.
+    homes: the signals, and on which of the corpora each is measured.
     corpora: name ("data", "labels") -> batches in main memory; sources: which corpora they are.
     notes: what a reader must know of them, one sentence each.
 
@@ -73,7 +74,7 @@ class Watch:
         self.corpora: dict[str, Sequence[Batch]] = {}
         self.sources: dict[str, CorpusIdentity] = {}
         with agreed(ranks):
-            self._homes = homes = Homes.given(make_signals(config, device), data, labels)
+            self.homes = homes = Homes.given(make_signals(config, device), data, labels)
             ready = {corpus: is_ready(source) for corpus, source in homes.sources.items()}
             self.model = describe_inside(
                 module,
@@ -97,7 +98,7 @@ class Watch:
         UserError: it cannot be measured or evaluated; the same in every process.
         """
         memory, notes = InMemory(self.corpora, self._ranks), list[str]()
-        failures = make_passes(self._homes, self.model, memory, memory, notes)
+        failures = make_passes(self.homes, self.model, memory, memory, notes)
         outcome = None
         with agreed(self._ranks):  # the others wait here: in a collective of the training they would lose patience
             if memory.first:
@@ -127,7 +128,7 @@ class Watch:
         )
 
     def _outcome(self, memory: InMemory, failures: dict[str, str], notes: list[str]) -> Outcome:
-        found = measured(self._homes, memory, failures, _silent)
+        found = measured(self.homes, memory, failures, _silent)
         evaluation = evaluate_measured(found, self.model.n_layers, self._config, failures, _silent)
         return Outcome(
             evaluation,
@@ -155,7 +156,7 @@ class Watch:
         o = self._config.options
         opened = data.load(source, limit=o.limit, seed=o.seed, corpus=corpus)
         reading = data.Reading.of(opened, self.model, o)
-        batches = list(reading.batches(opened.tasks if self._homes.labelled(corpus) else ()))
+        batches = list(reading.batches(opened.tasks if self.homes.labelled(corpus) else ()))
         if not batches:
             raise UserError(f"{corpus}= holds nothing that can be read: {' '.join(reading.notes)}")
         self.notes += reading.notes
