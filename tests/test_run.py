@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stalling import stalled
 
 import mspgt
 from mspgt.cli.main import main
@@ -252,24 +253,6 @@ def test_two_processes_give_what_one_gives(tiny_llama: Path, reference: Path, tm
     assert np.abs(ours_probe.value - probe.value).max() <= probe.series["standard_error"].values["standard_error"].max()
 
 
-STALLS = """
-import sys, time
-from mspgt.callbacks import accumulate
-from mspgt.cli.main import main
-accumulate.FLUSH_SECONDS = 0.0  # a shard for each batch
-write, shards = accumulate.write_shard, []
-def write_shard(path, states):
-    write(path, states)
-    shards.append(path)
-    if len(shards) == 3:
-        print("three shards", flush=True)
-        time.sleep(600)
-accumulate.write_shard = write_shard
-sys.exit(main(sys.argv[1:]))
-"""
-"""`mspgt` that gets no further than three batches"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "batch_tokens"), [(signal.SIGKILL, 500), (signal.SIGINT, 500), (signal.SIGTERM, 700)]
@@ -279,14 +262,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 ) -> None:
     out = tmp_path / "r"
     keys = (f"model={tiny_llama}", "limit=300", "bootstrap=100", "accelerator=cpu", "probe.seeds=2", f"out={out}")
-    process = subprocess.Popen(
-        [sys.executable, "-c", STALLS, "run", "batch_tokens=500", *keys],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "three shards\n"
+    process = stalled("run", "batch_tokens=500", *keys, folder="data-0", shards=3)
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130), error
