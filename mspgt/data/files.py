@@ -91,7 +91,11 @@ class Files:
 
     @cached_property
     def _sums(self) -> tuple[str, ...]:
-        return tuple(_sha256(path) for path in self.paths)
+        sums = []
+        for path in self.paths:
+            with path.open("rb") as file:
+                sums.append(hashlib.file_digest(file, "sha256").hexdigest())
+        return tuple(sums)
 
 
 def find(source: str) -> Files | None:
@@ -139,8 +143,3 @@ def _several(source: str, folder: Path | None, candidates: list[Path]) -> Files:
     files = Files(source, tuple(paths), tuple(names))
     files.check()
     return files
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -84,7 +84,7 @@ def _pieces(derivation: Derivation) -> list[_Piece]:
     shapes = iter([(mention.form, len(mention.words)) for mention in derivation.mentions])
     constituents = plans()[derivation.plan].constituents
     return [
-        _piece(derivation.plan, number, choice, tuple(islice(shapes, constituent.alternatives[choice].mentions)))
+        _piece(derivation.plan, number, choice, tuple(islice(shapes, len(constituent.alternatives[choice].mentioned))))
         for number, (constituent, choice) in enumerate(zip(constituents, derivation.choices, strict=True))
     ]
 

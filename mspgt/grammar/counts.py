@@ -10,7 +10,7 @@ import numpy as np
 from mspgt.grammar.mixture import Array, Mixture, tables
 from mspgt.grammar.names import KINDS
 from mspgt.grammar.schemata import plans
-from mspgt.grammar.template import Alternative, Plan
+from mspgt.grammar.template import Plan
 
 Counts = tuple[int, ...]
 """mentions of each class, in the order of KINDS"""
@@ -28,16 +28,11 @@ def _plan(plan: Plan) -> Mapping[Counts, float]:
         longer: dict[Counts, float] = {}
         for before, weight in law.items():
             for alternative in constituent.alternatives:
-                after = tuple(b + n for b, n in zip(before, mentions_in(alternative), strict=True))
+                added = map(alternative.mentioned.count, KINDS)
+                after = tuple(b + n for b, n in zip(before, added, strict=True))
                 longer[after] = longer.get(after, 0.0) + weight * alternative.probability
         law = longer
     return law
-
-
-def mentions_in(alternative: Alternative) -> Counts:
-    """Count the mentions of each class in an alternative."""
-    kinds = [slot.kind for slot in alternative.slots]
-    return tuple(kinds.count(kind) for kind in KINDS)
 
 
 @cache

@@ -162,26 +162,26 @@ def _class_entropies(mixture: Mixture, k: int, kind: str) -> Array:
     entity = np.array([_urn_entropy(kind, n) for n in range(most + 1)])
     law = np.zeros((most + 1, len(table.start)))
     law[0] = table.start
-    found = np.zeros(LONGEST)
+    entropies_of_sentences = np.zeros(LONGEST)
     for sentence in range(LONGEST):
         moved = np.zeros_like(law)
         for n, mass in enumerate(often):
             moved[n:] += law[: most + 1 - n] * mass
             for j in range(n):  # the j-th of n mentions of this sentence
-                found[sentence] += float(entity[j:] @ (law[: most + 1 - j] @ mass))
-        found[sentence] += float(law.sum(axis=0) @ repeated + law[0] @ corrected)
+                entropies_of_sentences[sentence] += float(entity[j:] @ (law[: most + 1 - j] @ mass))
+        entropies_of_sentences[sentence] += float(law.sum(axis=0) @ repeated + law[0] @ corrected)
         law = moved @ table.transition
-    return found
+    return entropies_of_sentences
 
 
 def _sentence_counts(plan_probability: Array, k: int) -> Array:
     """Give (mentions, topic): probability that a sentence has so many mentions of class k."""
     most = max(counts[k] for law in plan_counts() for counts in law)
-    found = np.zeros((most + 1, plan_probability.shape[1]))
+    law_of_counts = np.zeros((most + 1, plan_probability.shape[1]))
     for probability, law in zip(plan_probability, plan_counts(), strict=True):
         for counts, weight in law.items():
-            found[counts[k]] += weight * probability
-    return found
+            law_of_counts[counts[k]] += weight * probability
+    return law_of_counts
 
 
 def _urn_entropy(kind: str, n: int) -> float:

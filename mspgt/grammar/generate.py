@@ -113,7 +113,7 @@ class _Filling(NamedTuple):
 
 @cache
 def _programs(topic: int, plan: int) -> list[tuple[list[float], list[list[_Filling]]]]:
-    """Give for each constituent the cumulative weights of its alternatives and the steps of each."""
+    """Give for each constituent the cumulative weights of its alternatives and how each is filled."""
     return [_program(topic, c) for c in plans()[plan].constituents]
 
 
@@ -124,20 +124,16 @@ def _program(topic: int, constituent: Constituent) -> tuple[list[float], list[li
     key = (topic, constituent.phrase)
     if key not in _phrase_programs:
         alternatives = constituent.alternatives
-        steps = [[_step(topic, slot) for slot in a.slots] for a in alternatives]
-        _phrase_programs[key] = (_cumulative(a.probability for a in alternatives), steps)
+        fillings = [[_filling(topic, slot) for slot in a.slots] for a in alternatives]
+        _phrase_programs[key] = (_cumulative(a.probability for a in alternatives), fillings)
     return _phrase_programs[key]
 
 
-def _step(topic: int, slot: Slot) -> _Filling:
+@cache
+def _filling(topic: int, slot: Slot) -> _Filling:
     if slot.literal:
         return _Filling(slot.symbol[1:], (), [], "")
     if slot.mention:
         return _Filling("", (), [], slot.symbol)
-    return _drawn(topic, slot.symbol)
-
-
-@cache
-def _drawn(topic: int, symbol: str) -> _Filling:
-    words, matrix = emission()[symbol]
+    words, matrix = emission()[slot.symbol]
     return _Filling("", words, _cumulative(matrix[:, topic].tolist()), "")

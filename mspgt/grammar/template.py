@@ -76,9 +76,9 @@ class Alternative:
     """number of the head slot; OUTSIDE when there are no slots"""
 
     @cached_property
-    def mentions(self) -> int:
-        """How many slots mention an entity."""
-        return sum(slot.mention for slot in self.slots)
+    def mentioned(self) -> tuple[str, ...]:
+        """Classes of the entities that its slots mention, in order."""
+        return tuple(slot.kind for slot in self.slots if slot.mention)
 
 
 Phrase = tuple[Alternative, ...]

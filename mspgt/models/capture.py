@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -84,7 +85,7 @@ class Capture:
             for index, block in enumerate(self.blocks):
                 if index == 0:
                     stack.enter_context(block.register_forward_pre_hook(self._embedded, with_kwargs=True))
-                stack.enter_context(block.register_forward_hook(self._hook(index + 1)))
+                stack.enter_context(block.register_forward_hook(partial(self._ended, index + 1)))
             self._stack = stack.pop_all()
         return self
 
@@ -116,11 +117,8 @@ class Capture:
     def _embedded(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._push(0, args[0] if args else kwargs.get("hidden_states"))
 
-    def _hook(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
-        def ended(module: nn.Module, args: Any, output: Any) -> None:
-            self._push(index, first_of(output))
-
-        return ended
+    def _ended(self, index: int, module: nn.Module, args: Any, output: Any) -> None:
+        self._push(index, first_of(output))
 
     def _push(self, index: int, hidden: Any) -> None:
         """Show the layer that is the input of the first block (0), or the output of a block, where a run asks."""

@@ -226,11 +226,7 @@ def _in_order(candidates: list[_Candidate], note: Note) -> list[tuple[int, _Cand
         return [(i, replace(candidate, log=())) for i, candidate in enumerate(by_time, 1)]
     holders = {folder for candidate in candidates for folder in candidate.path.parents}
     ordered: list[tuple[int, _Candidate]] = []
-    known = (
-        (candidate.step, _again(candidate.path, holders), str(candidate.path), candidate)
-        for candidate in candidates
-        if candidate.step is not None
-    )
+    known = [(c.step, _again(c.path, holders), str(c.path), c) for c in candidates if c.step is not None]
     for step, again, path, candidate in sorted(known):
         if not ordered or ordered[-1][0] != step:
             ordered.append((step, candidate))
