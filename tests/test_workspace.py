@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from mspgt.config.shared import Place
+from mspgt.core.codec import plain
 from mspgt.core.errors import Interrupted, MachineError, UserError
 from mspgt.core.files import write_json, writing
 from mspgt.core.key import Key
@@ -159,6 +161,11 @@ def test_of_many_keys_that_differ_five_are_named() -> None:
     assert "k5" not in str(caught.value)
 
 
+def begun(kind: str) -> str:
+    """The manifest of work that leads to a kind of result."""
+    return json.dumps(plain(Manifest(kind, {})))
+
+
 @pytest.mark.parametrize(
     ("files", "kind"),
     [
@@ -167,9 +174,9 @@ def test_of_many_keys_that_differ_five_are_named() -> None:
         ({"result.json": "{}"}, "run"),
         ({"interventions.json": "{}"}, "intervention"),
         ({"drift.json": "{}"}, "drift"),
-        ({"state/run.json": '{"kind": "run", "fingerprint": {}}'}, "run"),
-        ({"state/run.json": '{"kind": "intervention", "fingerprint": {}}'}, "intervention"),
-        ({"state/run.json": '{"kind": "drift", "fingerprint": {}}', "result.json": "{}"}, "drift"),
+        ({"state/run.json": begun("run")}, "run"),
+        ({"state/run.json": begun("intervention")}, "intervention"),
+        ({"state/run.json": begun("drift"), "result.json": "{}"}, "drift"),
         ({"state/run.json": "{dama", "interventions.json": "{}"}, "intervention"),
         ({"state/run.json": "{dama"}, None),
     ],
