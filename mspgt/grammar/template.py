@@ -33,8 +33,8 @@ _RELATIONS = {"DET": "det", "ADJ": "amod", "NUM": "nummod", "ADP": "case", "AUX"
 _ROLES = {"not": "ARGM-NEG", "modal": "ARGM-MOD", "will": "ARGM-MOD", "adv.freq": "ARGM-TMP"}
 """role that a word has wherever it stands in a verb group"""
 
-_TOKEN = re.compile(r"(?P<head>\*?)(?P<name>[^\s*^:=/\[\]]+)(?:/(?P<upos>[A-Z]+))?(?P<out>\^?)(?P<tail>.*)")
-_TAIL = re.compile(r"(?::(?P<relation>[a-z:]+))?(?:=(?P<roles>\S+))?")
+_WORD = r"(?P<head>\*?)(?P<name>[^\s*^:=/\[\]]+)(?:/(?P<upos>[A-Z]+))?(?P<outside>\^?)"
+_TOKEN = re.compile(rf"(?:\]|{_WORD})(?::(?P<relation>[a-z:]+))?(?:=(?P<roles>\S+))?")
 
 
 @dataclass(frozen=True)
@@ -157,28 +157,17 @@ def _parse(text: str) -> list[_Node]:
     for token in text.split():
         if token == "[":
             stack.append([])
-        elif token.startswith("]"):
-            children = stack.pop()
-            stack[-1].append(_node("", "", token[1:], False, False, children))
-        else:
-            found = _TOKEN.fullmatch(token)
-            if found is None:
-                raise ValueError(f"bad token {token!r} in template {text!r}")
-            part = found.groupdict()
-            stack[-1].append(
-                _node(part["name"], part["upos"] or "", part["tail"], bool(part["head"]), bool(part["out"]), [])
-            )
+            continue
+        part = _TOKEN.fullmatch(token)
+        if part is None:
+            raise ValueError(f"bad token {token!r} in template {text!r}")
+        name, upos, relation = (part[group] or "" for group in ("name", "upos", "relation"))
+        roles = tuple(part["roles"].split(",")) if part["roles"] else ()
+        children = [] if name else stack.pop()
+        stack[-1].append(_Node(name, upos, relation, roles, bool(part["head"]), bool(part["outside"]), children))
     if len(stack) != 1:
         raise ValueError(f"brackets do not match in template {text!r}")
     return stack[0]
-
-
-def _node(name: str, upos: str, tail: str, head: bool, outside: bool, children: list[_Node]) -> _Node:
-    found = _TAIL.fullmatch(tail)
-    if found is None:
-        raise ValueError(f"bad relation or role {tail!r} of {name!r}")
-    roles = tuple(found["roles"].split(",")) if found["roles"] else ()
-    return _Node(name, upos, found["relation"] or "", roles, head, outside, children)
 
 
 def _layout(text: str, relation: str) -> tuple[list[_Node], list[_Node]]:
