@@ -241,21 +241,15 @@ def _implementation(model: nn.Module, name: str) -> Iterator[None]:
             config._attn_implementation_internal = value  # type: ignore[union-attr]
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What a run can say about capture on this model."""
-
-    attention_kind: str
-    """"sdpa", "eager" or "none", as in `Capture`"""
-    note: str
-    """one sentence where the fast attention kernel had to be given up, else empty"""
-
-
-def prove(model: nn.Module, blocks: Sequence[nn.Module], attention: bool) -> Proof:
+def prove(model: nn.Module, blocks: Sequence[nn.Module], attention: bool) -> str:
     """Prove on a tiny forward pass that capture sees what it should, and leaves nothing behind.
 
     Each hook fires once, shapes are right, attention rows sum to one; afterwards the model's output is the same
     bit by bit, no hook remains and the attention implementation is the one from before.
+
+    Returns
+    -------
+    One sentence where the fast attention kernel had to be given up, else an empty text.
 
     Raises
     ------
@@ -283,8 +277,7 @@ def prove(model: nn.Module, blocks: Sequence[nn.Module], attention: bool) -> Pro
             f"{type(model).__name__} is not the same after capture as before it: load the model anew, and report "
             "this with its name."
         )
-    note = f"Attention is computed by the eager path: {capture.reason}." if capture.reason else ""
-    return Proof(capture.attention_kind, note)
+    return f"Attention is computed by the eager path: {capture.reason}." if capture.reason else ""
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
