@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,11 +182,31 @@ def test_merged_runs_equal_one_run(mspgt_run: Run, tmp_path: Path) -> None:
         np.testing.assert_allclose(merged.signals[name].low, whole.signals[name].low, rtol=1e-4, atol=1e-6)
 
 
+def test_a_merge_that_stopped_half_way_is_no_run(
+    mspgt_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, part in (("a", slice(None, 7)), ("b", slice(7, None))):
+        write_corpus(tmp_path / f"{name}.conllup", part)
+        assert mspgt_run(f"data={tmp_path / name}.conllup", f"out={tmp_path / name}", "plugins=attn") in (0, 3)
+    copy = shutil.copyfile
+
+    def full(source: Path, target: Path) -> None:
+        if tmp_path / "b" in source.parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        copy(source, target)
+
+    arguments = ["merge", str(tmp_path / "a"), str(tmp_path / "b"), f"out={tmp_path / 'c'}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        assert main(arguments) == 1
+    assert main(["evaluate", str(tmp_path / "c")]) == 2
+    assert "is unfinished" in capsys.readouterr().err
+    assert main([*arguments, "overwrite=true"]) in (0, 3)
+
+
 def test_runs_that_share_documents_are_not_merged(
     reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
     shutil.copytree(reference, tmp_path / "copy")
     assert main(["merge", str(reference), str(tmp_path / "copy"), f"out={tmp_path / 'c'}"]) == 2
     assert "disjoint" in capsys.readouterr().err
