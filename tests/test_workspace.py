@@ -16,7 +16,8 @@ from mspgt.core.errors import Interrupted, MachineError, UserError
 from mspgt.core.files import write_json, writing
 from mspgt.core.key import Key
 from mspgt.core.state import State, Table
-from mspgt.experiments.workspace import CONFIG, Workspace, existing, kind_of, workspace
+from mspgt.experiments.directory import CONFIG, kind_of
+from mspgt.experiments.workspace import Workspace, existing, workspace
 from mspgt.measure.collector import CENSUS
 from mspgt.measure.fingerprint import check_fingerprint
 from mspgt.measure.shards import write_shard

@@ -27,10 +27,11 @@ from mspgt.core.codec import plain, structure
 from mspgt.core.errors import MachineError, UserError
 from mspgt.core.files import write_json, writing
 from mspgt.core.provenance import Provenance, provenance
+from mspgt.experiments.directory import LOCK
 from mspgt.experiments.launch import rank
 from mspgt.experiments.measuring import Corpora, assess, begin, measure
 from mspgt.experiments.run import name_of
-from mspgt.experiments.workspace import LOCK, Workspace, workspace
+from mspgt.experiments.workspace import Workspace, workspace
 from mspgt.measure.corpora import CorpusFacts
 from mspgt.measure.history import History
 from mspgt.measure.store import MANIFEST, Manifest

@@ -13,8 +13,9 @@ from mspgt.config.keys import write_yaml
 from mspgt.config.run import build, given
 from mspgt.core.errors import UserError
 from mspgt.core.files import writing
+from mspgt.experiments.directory import CONFIG
 from mspgt.experiments.run import conclude, config_of
-from mspgt.experiments.workspace import CONFIG, existing
+from mspgt.experiments.workspace import existing
 from mspgt.results.run import Run
 
 RULE_KEYS = ("prominence", "bootstrap")

@@ -22,6 +22,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.files import write_atomically
 from mspgt.core.provenance import Provenance, provenance
 from mspgt.experiments.conclude import Preliminaries, conclude
+from mspgt.experiments.directory import GENERATIONS
 from mspgt.experiments.generation import CORPUS, TEXTS, Continue, Design, Prompts, Written, dealt, named
 from mspgt.experiments.launch import rank
 from mspgt.experiments.loop import Observe
@@ -29,7 +30,7 @@ from mspgt.experiments.measuring import begin, describe, pass_over
 from mspgt.experiments.metric_bar import MetricBar
 from mspgt.experiments.run import name_of
 from mspgt.experiments.subject import Subject
-from mspgt.experiments.workspace import GENERATIONS, Workspace, workspace
+from mspgt.experiments.workspace import Workspace, workspace
 from mspgt.generate.conditions import plan
 from mspgt.generate.decode import Decoding, check_generates, check_length
 from mspgt.generate.metrics import NotMeasured, TextMetrics, guarded

@@ -12,8 +12,9 @@ from mspgt.config.keys import read_yaml
 from mspgt.config.run import RunConfig, from_dict
 from mspgt.core.errors import UserError
 from mspgt.core.provenance import provenance
+from mspgt.experiments.directory import CONFIG
 from mspgt.experiments.measuring import Corpora, assess, begin, load_model, measure
-from mspgt.experiments.workspace import CONFIG, Workspace, workspace
+from mspgt.experiments.workspace import Workspace, workspace
 from mspgt.results.run import Run
 
 

@@ -28,16 +28,21 @@ from mspgt.config.shared import Place
 from mspgt.core.codec import plain
 from mspgt.core.errors import Interrupted, UserError
 from mspgt.core.files import locked, write_json, writing
+from mspgt.experiments.directory import (
+    CONFIG,
+    LOCK,
+    check_replaceable,
+    clear,
+    declared,
+    kind_of,
+    numbered,
+    require_kind,
+)
 from mspgt.experiments.launch import FOLDER, launching, rank
 from mspgt.measure.fingerprint import check_fingerprint
-from mspgt.measure.store import MANIFEST, Manifest, Store
-from mspgt.results.kinds import RECORDS, Kind, record_class, resolve
+from mspgt.measure.store import Manifest, Store
+from mspgt.results.kinds import Kind
 
-CONFIG, GENERATIONS = "config.yaml", "generations.jsonl"
-LOCK = "lock"
-"""held by the process that is at work"""
-BESIDE = ("figures", GENERATIONS, "report.html", "run.log")
-"""what else stands beside a result than its file and its tables"""
 RESUME_WHAT = "resume=true needs out=DIRECTORY, the work to go on with."
 
 
@@ -126,7 +131,7 @@ class Workspace:
     def begin(self) -> None:
         """Clear what is to be replaced, and write what was said until now. Needs the lock."""
         if self.anew:
-            _clear(self.path)
+            clear(self.path)
         self.mark_begun()
         self._write_lines()
 
@@ -236,17 +241,17 @@ def _of_settings(place: Place, kind: Kind, stem: str) -> Workspace:
     """A directory to go on with, or a fresh one; what that replaces stays until the work begins."""
     if place.out is None:
         made = None if Path("runs").exists() else Path("runs")
-        path = _numbered(stem)
+        path = numbered(stem)
         (path / "state").mkdir()
         return Workspace(path, kind, anew=True, made=made or path)
     path = Path(place.out).expanduser()
     if place.resume and (path / CONFIG).is_file():
-        _require_kind(path, kind)
+        require_kind(path, kind)
         return Workspace(path, kind)
     if path.is_file():
         raise UserError(f"out={place.out} is a file; name a directory.")
     if path.is_dir() and any(path.iterdir()):
-        _check_replaceable(path, place, kind)
+        check_replaceable(path, place, kind)
     missing = [p for p in (path / "state", *(path / "state").parents) if not p.exists()]
     try:
         (path / "state").mkdir(parents=True, exist_ok=True)
@@ -255,23 +260,6 @@ def _of_settings(place: Place, kind: Kind, stem: str) -> Workspace:
             f"out={path} cannot be made ({error.strerror}); name a place that can be written to."
         ) from error
     return Workspace(path, kind, anew=True, made=missing[-1] if missing else None)
-
-
-def _numbered(stem: str) -> Path:
-    """The first free directory runs/STEM-NUMBER, made here and now: another run may start at the same time."""
-    number = 1
-    while True:
-        path = Path("runs", f"{stem}-{number}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be made ({error.strerror}); give out= a place that can be written to."
-            ) from error
-        else:
-            return path
 
 
 def existing(path: str | Path, kind: Kind) -> Workspace:
@@ -286,65 +274,9 @@ def existing(path: str | Path, kind: Kind) -> Workspace:
         raise UserError(f"{path}: there is no such run directory.")
     other = kind_of(w.path)
     if other not in (None, kind.name):
-        raise UserError(f"{w.path} holds {_kind(other).what}, not {kind.what}: give the directory of {kind.what}.")
+        raise UserError(f"{w.path} holds {declared(other).what}, not {kind.what}: give the directory of {kind.what}.")
     w.store.manifest()
     return w
-
-
-def kind_of(path: Path) -> str | None:
-    """The kind of what a directory holds, or None where nothing was begun."""
-    try:
-        return Store(path / "state").manifest().kind
-    except UserError:
-        return next((name for name in RECORDS if (path / _kind(name).file).is_file()), None)
-
-
-def _kind(name: str | None) -> Kind:
-    kind: Kind = record_class(name or "run").kind
-    return kind
-
-
-def _require_kind(path: Path, kind: Kind) -> None:
-    found = kind_of(path)
-    if found not in (None, kind.name):
-        raise UserError(f"out={path} holds {_kind(found).what}, not {kind.what}: name another directory.")
-
-
-def _results() -> tuple[str, ...]:
-    """File names of all kinds of results."""
-    return tuple(_kind(name).file for name in RECORDS)
-
-
-def _check_replaceable(path: Path, place: Place, kind: Kind) -> None:
-    if not _is_ours(path):
-        raise UserError(f"out={path} exists and is no run directory; name another.")
-    _require_kind(path, kind)
-    done = any((path / name).exists() for name in _results())
-    begun = done or any((path / name).is_file() for name in (CONFIG, f"state/{MANIFEST}"))
-    if begun and not (place.overwrite or (place.resume and not done)):
-        way = "overwrite=true to replace it" if done else "resume=true to go on with it, overwrite=true to start anew"
-        state = "a finished" if done else "an unfinished"
-        raise UserError(f"out={path} holds {state} {kind.noun}; give {way}, or another out.")
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a folder holds work, or what is left of it; a settings file or a state folder alone is no proof."""
-    concluded = any((path / name).is_file() for name in _results())
-    if (path / "state" / MANIFEST).is_file() or ((path / CONFIG).is_file() and concluded):
-        return True
-    started = {"state", "run.log"}  # work that was stopped before it wrote its manifest
-    return {p.name for p in path.iterdir()} <= started and {p.name for p in (path / "state").glob("*")} <= {LOCK}
-
-
-def _clear(path: Path) -> None:
-    """Remove all that a verb wrote, and nothing else; the lock stays, as it is held."""
-    kinds = [_kind(name) for name in RECORDS if (path / _kind(name).file).is_file()]
-    tables = [part.file for kind in kinds for part in resolve(kind.shown).tables.values()]
-    for part in (*(path / "state").glob("*"), *(path / name for name in (CONFIG, *_results(), *tables, *BESIDE))):
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        elif part.name != LOCK:
-            part.unlink(missing_ok=True)
 
 
 def _read(manifest: Manifest) -> dict[str, Any]:
