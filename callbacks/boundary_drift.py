@@ -13,12 +13,12 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
+from mspgt.callbacks.loggers import OnBar, attempted, log_figure, log_scalars, said, words
 from mspgt.callbacks.losses import Losses
 from mspgt.callbacks.pace import Pace
 from mspgt.callbacks.record import Record
 from mspgt.callbacks.settings import plain, settings
 from mspgt.callbacks.sharing import ranks_of
-from mspgt.callbacks.shown import OnBar, attempted, log_figure, log_scalars, said, words
 from mspgt.callbacks.watch import Watch
 from mspgt.config.keys import plain_value
 from mspgt.core.errors import UserError
@@ -41,7 +41,7 @@ class BoundaryDrift(L.Callback):
 
     At the start, every `every_n_steps` optimizer steps and at the end the signals, their fusion, the bootstrap and the
     rules are those of `mspgt run`. The training stays the same to the last bit. What was found goes to the Trainer's
-    loggers (`mspgt.callbacks.shown.scalars` lists the names), onto its progress bar, into its checkpoints, and to
+    loggers (`mspgt.callbacks.loggers.scalars` lists the names), onto its progress bar, into its checkpoints, and to
     `out`: drift.json, drift.csv and boundaries.csv at every evaluation, figures and a page at the end. An evaluation
     that fails is told and left out; the training goes on. Only the first, before the first step, must succeed.
 

@@ -23,7 +23,7 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 
 import mspgt
 from mspgt.callbacks import BoundaryDrift
-from mspgt.callbacks.shown import scalars, words
+from mspgt.callbacks.loggers import scalars, words
 from mspgt.config.run import RunConfig
 from mspgt.contracts import registry
 from mspgt.core.codec import plain
