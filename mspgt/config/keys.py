@@ -143,9 +143,14 @@ def key_values(arguments: Sequence[str], advice: str = "write for example data={
         elif not equals:
             raise UserError(f"{argument!r} is no key=value; {advice.replace('{}', argument)}.")
         if key in found:
-            raise UserError(f"key {key!r} is given twice ({found[key]!r} and {value!r}); give it once.")
+            raise given_twice(key, found[key], value)
         found[key] = value
     return found
+
+
+def given_twice(key: str, one: str, other: str) -> UserError:
+    """The sentence about a key that has two values."""
+    return UserError(f"key {key!r} is given twice ({one!r} and {other!r}); give it once.")
 
 
 def help_lines(options: type, prefix: str = "") -> list[tuple[str, str, str, str]]:

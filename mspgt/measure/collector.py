@@ -23,7 +23,7 @@ MASSIVE = 20.0
 """a token is massive where its RMS exceeds this many medians of its own sequence in some layer (methods of
 Sun et al. 2024, 2402.17762)"""
 
-READING = "_reading"
+CENSUS = "_census"
 """name under which shards keep what was read: tokens and instances per sequence, and so which sequences are done"""
 
 
@@ -51,7 +51,7 @@ class Collector:
         return any("attention" in s.needs for s in self.signals.values())
 
     def observe(self, capture: Capture, batch: Batch) -> dict[str, State]:
-        """Run one batch and return the state of each signal, and of the reading.
+        """Run one batch and return the state of each signal, and the census of what was read.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Collector:
         massive = _massive(rms, batch)
         if bool(massive.any()):  # hidden states do not depend on the mask, so a second pass settles it
             states, _ = self._pass(capture, batch.without(massive))
-        states[READING] = _reading(batch, massive)
+        states[CENSUS] = _census(batch, massive)
         return states
 
     def _pass(self, capture: Capture, batch: Batch) -> tuple[dict[str, State], Tensor]:
@@ -159,7 +159,7 @@ def sentences(batch: Batch) -> list[int]:
     return [len(set(row[row >= 0].tolist())) for row in batch.sentence.cpu()]
 
 
-def _reading(batch: Batch, massive: Tensor) -> State:
+def _census(batch: Batch, massive: Tensor) -> State:
     """Per sequence: tokens, those left out, sentences, and labelled instances of each task."""
     columns = {
         "tokens": batch.attention_mask.sum(1),
