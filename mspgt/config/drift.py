@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mspgt.config import run as config
-from mspgt.config.keys import gathered, names_once, parse_some, parted, plain_fields, resolved
+from mspgt.config.keys import gathered, names_once, parted, plain_fields
 from mspgt.config.run import RunConfig, RunOptions
+from mspgt.config.shared import resolved
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
-from mspgt.core.options import option
+from mspgt.core.options import option, parse_some
 
 MODEL = (
     "the Hugging Face id of revisions=; for Lightning checkpoints what gives the architecture and the tokenizer: "

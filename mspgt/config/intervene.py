@@ -8,20 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mspgt.config.keys import (
-    gathered,
-    names_once,
-    parse_some,
-    parted,
-    plain_fields,
-    plain_options,
-    plain_value,
-    resolved,
-)
-from mspgt.config.shared import Machine
+from mspgt.config.keys import gathered, names_once, parted, plain_fields, plain_options, plain_value
+from mspgt.config.shared import Machine, resolved
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
-from mspgt.core.options import option
+from mspgt.core.options import option, parse_some
 
 WAYS = (
     "give boundaries=5,9 (blocks below each), boundaries=paper (those of the paper's rule) or boundaries=thirds (three "

@@ -56,16 +56,6 @@ def gathered(given: Mapping[str, Any], file: str | Path | None) -> dict[str, Any
     return {**(read_yaml(file) if file else {}), **flat(given)}
 
 
-def parse_some(declared: type[T], keys: Mapping[str, Any], *names: str) -> T:
-    """A command's options, of which only some are looked at, the others at their defaults."""
-    return parse(declared, {key: value for key, value in keys.items() if key in names})
-
-
-def resolved(directory: str) -> Path:
-    """A directory by its one absolute name."""
-    return Path(directory).expanduser().resolve()
-
-
 def names_once(key: str, names: Sequence[str], example: str) -> None:
     """Refuse a list of plugins that is empty or names one twice."""
     if not names:

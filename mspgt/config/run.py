@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mspgt.config.keys import gathered, names_once, parse_some, parted, plain_fields, plain_options
+from mspgt.config.keys import gathered, names_once, parted, plain_fields, plain_options
 from mspgt.config.shared import Machine
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
-from mspgt.core.options import describe, option
+from mspgt.core.options import describe, option, parse_some
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
