@@ -83,7 +83,7 @@ class Watch:
                 needs_tokenizer=not all(ready.values()),
                 layers_path=config.options.layers_path,
             )
-            if note := prove(self.model.model, self.model.blocks, attention=homes.needs_attention).note:
+            if note := prove(self.model.model, self.model.blocks, attention=homes.needs_attention):
                 self.notes.append(note)
             for corpus, source in homes.sources.items():
                 read = self._ready if ready[corpus] else self._read

@@ -173,7 +173,7 @@ def test_a_first_word_is_the_run_to_disturb(made: Path, refused: Say, asked: lis
     rest = [f"out={made}/new", "boundaries=4,8"]
     assert refused("intervene", f"{made}/r", *rest) == refused("intervene", f"run={made}/r", *rest) == "mspgt: enough"
     assert asked == [f"{made}/r"] * 2
-    assert "run is given twice" in refused("intervene", "a", "run=b")
+    assert "key 'run' is given twice ('a' and 'b')" in refused("intervene", "a", "run=b")
     assert "got 2 names" in refused("intervene", "a", "b")
 
 

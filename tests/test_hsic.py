@@ -13,7 +13,7 @@ from mspgt.plugins.signals.cka.from_rows import estimate, layer_matrix
 from mspgt.plugins.signals.cka.hsic import cka, hsic_debiased, linear_gram
 from mspgt.plugins.signals.cka.hsic_units import distinct_tuples
 from mspgt.plugins.signals.cka.products import products_by_features, products_by_samples
-from mspgt.plugins.signals.cka.triples import GatherAffinity, GatherFeatures, GatherStored, choose
+from mspgt.plugins.signals.cka.triples import AffinityTriples, FeatureTriples, StoredTriples, choose
 
 CPU = torch.device("cpu")
 
@@ -180,15 +180,15 @@ def test_every_way_to_sum_triples_agrees_with_the_definition(distinct):
     of_row = weights.T[rows.unit]
     both = ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2))
     expected = torch.stack([(of_row * reach[a] * reach[b]).sum(0) for a, b in both], dim=1)
-    for way in (GatherStored(rows.unit, 3, 5), GatherAffinity(rows), GatherFeatures(rows, sums, distinct)):
+    for way in (StoredTriples(rows.unit, 3, 5), AffinityTriples(rows, 3), FeatureTriples(rows, sums, distinct)):
         for tile in (slice(0, 13), slice(13, 40)):
             way.add(tile, affinity[:, tile])
-        torch.testing.assert_close(way.done()(weights), expected, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(way(weights), expected, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize(
     ("units", "dim", "each", "way"),
-    [(4, 3, 8, GatherStored), (10, 16, 2, GatherAffinity), (10, 4, 2, GatherFeatures)],
+    [(4, 3, 8, StoredTriples), (10, 16, 2, AffinityTriples), (10, 4, 2, FeatureTriples)],
 )
 def test_the_way_follows_from_the_shape(units, dim, each, way):
     rows = rows_of(units, dim, each)

@@ -36,7 +36,7 @@ def test_it_is_known_in_another_process_too(tmp_path):
     code = "import json; from mspgt.contracts import registry; print(json.dumps(list(registry.signals())))"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))},
         capture_output=True,
         text=True,
         check=True,

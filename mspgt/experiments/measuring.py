@@ -133,8 +133,8 @@ def measure(w: Workspace, config: RunConfig, model: LoadedModel, corpora: Corpor
     How many sequences were done already.
     """
     homes, readings = corpora.homes, corpora.read_by(model, config.options)
-    proof = prove(model.model, model.blocks, attention=homes.needs_attention)
-    notes = [proof.note] if proof.note else []
+    note = prove(model.model, model.blocks, attention=homes.needs_attention)
+    notes = [note] if note else []
     manifest = _manifest(config, model, homes, readings)
     going_on = w.open(manifest, config.as_dict())
     pairs = [(corpus, number) for corpus in homes.sources for number in range(homes.passes(corpus))]

@@ -11,16 +11,18 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from mspgt.grammar.mixture import Array, Mixture, MixtureKey, emission, tables_of
+from mspgt.grammar.mixture import Array, Mixture, emission, tables
 from mspgt.grammar.morphology import takes_an
+from mspgt.grammar.names import KINDS
 from mspgt.grammar.reference import Mention, mentions
 from mspgt.grammar.schemata import phrases, plans
 from mspgt.grammar.template import Alternative
 
+Key = TypeVar("Key")
 Mentioned = tuple[tuple[int, Mention], ...]
 """mentions read so far, each with the number of its first word"""
 
@@ -39,7 +41,7 @@ Parses = dict[Parse, Array]
 
 
 @dataclass
-class _Node:
+class _Prefix:
     """A place between constituents: what all plans with this beginning share."""
 
     mass: Array
@@ -50,7 +52,7 @@ class _Node:
     final: bool = False
 
 
-class _Position(NamedTuple):
+class _State(NamedTuple):
     """A state: `slot` slots into an alternative of the constituent that leads to `node`; slot -1 at its end."""
 
     node: int
@@ -66,24 +68,24 @@ Arcs = dict[str, list[tuple[Array, int]]]
 class Automaton:
     """Reads sentences under one mixture."""
 
-    def __init__(self, key: MixtureKey) -> None:
-        self._ones = np.ones(len(tables_of(key).start))
-        self._nodes = [_Node(self._ones)]
-        self._places: list[_Position] = []
-        self._numbers: dict[_Position, int] = {}
+    def __init__(self, mixture: Mixture) -> None:
+        self._ones = np.ones(len(tables(mixture).start))
+        self._prefixes = [_Prefix(self._ones)]
+        self._states: list[_State] = []
+        self._numbers: dict[_State, int] = {}
         self._arcs: dict[int, Arcs] = {}
-        for plan, probability in zip(plans(), tables_of(key).plan, strict=True):
+        for plan, probability in zip(plans(), tables(mixture).plan, strict=True):
             node = 0
             for constituent in plan.constituents:
-                children = self._nodes[node].children
+                children = self._prefixes[node].children
                 if constituent.phrase not in children:
-                    children[constituent.phrase] = len(self._nodes)
+                    children[constituent.phrase] = len(self._prefixes)
                     empty = np.zeros_like(self._ones)
-                    self._nodes.append(_Node(empty, alternatives=constituent.alternatives))
+                    self._prefixes.append(_Prefix(empty, alternatives=constituent.alternatives))
                 node = children[constituent.phrase]
-                self._nodes[node].mass = self._nodes[node].mass + probability
-            self._nodes[node].final = True
-        self._start = self._state(_Position(0, 0, -1, ""))
+                self._prefixes[node].mass = self._prefixes[node].mass + probability
+            self._prefixes[node].final = True
+        self._start = self._state(_State(0, 0, -1, ""))
 
     def read(self, words: Sequence[str]) -> Iterator[Parses]:
         """Yield the parses after each word; nothing more once there is none."""
@@ -98,9 +100,9 @@ class Automaton:
         """Keep the parses that end a sentence: their weights under each topic, by what they mention."""
         ended: dict[Mentioned, Array] = {}
         for parse, weight in parses.items():
-            place = self._places[parse.state]
-            if not parse.pending and place.slot < 0 and self._nodes[place.node].final:
-                ended[parse.mentioned] = ended.get(parse.mentioned, 0.0) + weight
+            place = self._states[parse.state]
+            if not parse.pending and place.slot < 0 and self._prefixes[place.node].final:
+                add(ended, parse.mentioned, weight)
         return ended
 
     def expected(self, parses: Parses) -> set[str]:
@@ -114,27 +116,27 @@ class Automaton:
         for parse, weight in parses.items():
             if parse.pending:
                 if parse.pending[0] in spellings:
-                    _add(after, parse._replace(pending=parse.pending[1:]), weight)
+                    add(after, parse._replace(pending=parse.pending[1:]), weight)
                 continue
             arcs = self._arcs_of(parse.state)
             for symbol, probability in lexical:
                 for factor, state in arcs.get(symbol, ()):
-                    _add(after, Parse(state, (), parse.mentioned), weight * probability * factor)
+                    add(after, Parse(state, (), parse.mentioned), weight * probability * factor)
             for mention in named:
                 for factor, state in arcs.get(mention.symbol, ()):
                     mentioned = (*parse.mentioned, (number, mention))
-                    _add(after, Parse(state, mention.words[1:], mentioned), weight * factor)
+                    add(after, Parse(state, mention.words[1:], mentioned), weight * factor)
         return after
 
-    def _state(self, place: _Position) -> int:
+    def _state(self, place: _State) -> int:
         if place not in self._numbers:
-            self._numbers[place] = len(self._places)
-            self._places.append(place)
+            self._numbers[place] = len(self._states)
+            self._states.append(place)
         return self._numbers[place]
 
     def _arcs_of(self, state: int) -> Arcs:
         if state not in self._arcs:
-            place = self._places[state]
+            place = self._states[state]
             arcs: Arcs = {}
             if place.slot < 0:
                 self._enter(place.node, self._ones, arcs)
@@ -145,39 +147,35 @@ class Automaton:
 
     def _enter(self, node: int, weight: Array, arcs: Arcs) -> None:
         """Add the arcs into every constituent that can follow `node`, past those that may be left out."""
-        here = self._nodes[node]
+        here = self._prefixes[node]
         for child in here.children.values():
-            mass = self._nodes[child].mass
+            mass = self._prefixes[child].mass
             share = weight * np.divide(mass, here.mass, out=np.zeros_like(mass), where=here.mass > 0)
-            for number, alternative in enumerate(self._nodes[child].alternatives):
+            for number, alternative in enumerate(self._prefixes[child].alternatives):
                 factor = share * alternative.probability
                 if alternative.slots:
-                    self._cross(_Position(child, number, 0, ""), factor, arcs)
+                    self._cross(_State(child, number, 0, ""), factor, arcs)
                 else:
                     self._enter(child, factor, arcs)
 
-    def _cross(self, place: _Position, weight: Array, arcs: Arcs) -> None:
+    def _cross(self, place: _State, weight: Array, arcs: Arcs) -> None:
         """Add the arc over one slot."""
-        slots = self._nodes[place.node].alternatives[place.alternative].slots
+        slots = self._prefixes[place.node].alternatives[place.alternative].slots
         symbol, ahead = slots[place.slot].symbol, place.slot + 1
         if symbol == "=a":  # which article comes tells how the next word begins
             for article, share in _article_shares(slots[ahead].symbol).items():
-                target = self._state(_Position(place.node, place.alternative, ahead, article))
+                target = self._state(_State(place.node, place.alternative, ahead, article))
                 arcs.setdefault(f"={article}", []).append((weight * share, target))
             return
         ended = ahead == len(slots)
-        target = self._state(_Position(place.node, 0 if ended else place.alternative, -1 if ended else ahead, ""))
+        target = self._state(_State(place.node, 0 if ended else place.alternative, -1 if ended else ahead, ""))
         arcs.setdefault(f"{symbol}|{place.article}" if place.article else symbol, []).append((weight, target))
 
 
-def automaton(mixture: Mixture | None = None) -> Automaton:
-    """Give the automaton of a mixture, made once."""
-    return _automaton((mixture or Mixture()).key)
-
-
 @cache
-def _automaton(key: MixtureKey) -> Automaton:
-    return Automaton(key)
+def automaton(mixture: Mixture) -> Automaton:
+    """Give the automaton of a mixture, made once."""
+    return Automaton(mixture)
 
 
 def split_words(text: str) -> list[str]:
@@ -197,9 +195,10 @@ def _spellings(word: str, first: bool) -> tuple[str, ...]:
     return (word, word[0].lower() + word[1:]) if word[:1].isupper() else ()
 
 
-def _add(parses: Parses, parse: Parse, weight: Array) -> None:
-    known = parses.get(parse)
-    parses[parse] = weight if known is None else known + weight
+def add(weights: dict[Key, Array], key: Key, weight: Array) -> None:
+    """Add to the weight of a key, which may be new."""
+    known = weights.get(key)
+    weights[key] = weight if known is None else known + weight
 
 
 @cache
@@ -238,7 +237,7 @@ def _names() -> dict[str, list[Mention]]:
     """List for each word the mentions that begin with it."""
     table: dict[str, list[Mention]] = {}
     for symbol in _symbols(after_article=False):
-        if symbol.split(".")[0] in ("per", "fam", "org", "loc"):
+        if symbol.split(".")[0] in KINDS:
             for mention in mentions(symbol):
                 table.setdefault(mention.words[0], []).append(mention)
     return table

@@ -9,6 +9,7 @@ import numpy as np
 
 from mspgt.grammar.annotate import join_words
 from mspgt.grammar.automaton import Parses, automaton, split_words
+from mspgt.grammar.mixture import Mixture
 from mspgt.grammar.topics import TOPICS
 
 
@@ -41,7 +42,7 @@ def recognise(sentence: str | Sequence[str]) -> Recognition:
     words = split_words(sentence) if isinstance(sentence, str) else list(sentence)
     if not words or not all(words):
         return Recognition(False, "there are no words" if not words else "there is an empty word", 0, ())
-    machine = automaton()
+    machine = automaton(Mixture())
     parses: Parses = {}
     position = -1
     for position, parses in enumerate(machine.read(words)):  # noqa: B007

@@ -13,9 +13,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -26,10 +26,10 @@ from torch import Tensor
 from mspgt.contracts import registry
 from mspgt.contracts.series import Lines, series_of
 from mspgt.contracts.signal import Report, Signal, check_needs
-from mspgt.core.options import describe
 from mspgt.core.state import State, merge
 from mspgt.measure.shards import read_shard, write_shard
 from mspgt.testing.drive import PlantedMeasurement, measure, observe, split, tensors_of
+from mspgt.testing.laws import check_declaration, law, once, skip_excepted, unchanged
 from mspgt.testing.planted import PlantedCorpus, planted_corpus
 
 LAWS = (
@@ -44,19 +44,6 @@ LAWS = (
     "bf16",
 )
 """names of the laws, for `Signal.exceptions`"""
-
-Law = Callable[..., None]
-T = TypeVar("T")
-
-
-def law(name: str) -> Callable[[Law], Law]:
-    """Mark a test as a law that a signal may except itself from."""
-
-    def mark(test: Law) -> Law:
-        test.law = name  # type: ignore[attr-defined]
-        return test
-
-    return mark
 
 
 class SignalConformance:
@@ -81,33 +68,24 @@ class SignalConformance:
 
     def make(self) -> Signal:
         """A fresh signal."""
-        found = registry.signal(self.signal).load() if isinstance(self.signal, str) else self.signal
-        return found(seed=0, **self.options)
+        signal_class = registry.signal(self.signal).load() if isinstance(self.signal, str) else self.signal
+        return signal_class(seed=0, **self.options)
 
     # ------------------------------------------------------------------------------------ fixtures
 
     @pytest.fixture
     def planted(self) -> PlantedCorpus:
         """The corpus, made once for the class."""
-        return self._once("_planted", self.corpus)
+        return once(type(self), "_planted", self.corpus)
 
     @pytest.fixture
     def measured(self, planted: PlantedCorpus) -> PlantedMeasurement:
         """The signal's way through the corpus, taken once for the class; laws compare with it."""
-        return self._once("_measured", lambda: measure(self.make(), planted.batches()))
-
-    @classmethod
-    def _once(cls, name: str, make: Callable[[], T]) -> T:
-        if name not in cls.__dict__:  # a subclass's own, not an inherited one: its signal is another
-            setattr(cls, name, make())
-        made: T = cls.__dict__[name]
-        return made
+        return once(type(self), "_measured", lambda: measure(self.make(), planted.batches()))
 
     @pytest.fixture(autouse=True)
     def _excepted(self, request: pytest.FixtureRequest) -> None:
-        reason = self.make().exceptions.get(getattr(request.function, "law", ""))
-        if reason:
-            pytest.skip(reason)
+        skip_excepted(request, self.make().exceptions)
 
     # ------------------------------------------------------------------------------------ laws
 
@@ -185,7 +163,7 @@ class SignalConformance:
         for name, fitted in {signal.passes[0]: None, signal.passes[-1]: measured.before}.items():
             observe(signal, batches, name, fitted)
         for old, new in zip(before, map(tensors_of, batches), strict=True):
-            assert all(torch.equal(a, b) for a, b in zip(old, new, strict=True)), "an input tensor was changed"
+            unchanged(old, new)
 
     @law("inputs_untouched")
     def test_nothing_of_a_layer_is_kept_by_reference(
@@ -266,17 +244,11 @@ class SignalConformance:
 
     def test_the_declaration_is_sane(self) -> None:
         """What the class says of itself can be shown and used."""
-        found = type(self.make())
-        check_needs(found)
-        assert math.isfinite(found.weight)
-        assert found.weight > 0
-        summary = registry.summary_of(found)
-        assert 0 < len(summary) <= 100, "give a summary, or a docstring that begins with one line"
-        assert "\n" not in summary
-        assert dataclasses.is_dataclass(found.Options)
-        assert all(option.help for option in describe(found.Options))
-        assert set(found.exceptions) <= set(LAWS), f"laws are {', '.join(LAWS)}"
-        assert all(reason for reason in found.exceptions.values())
+        signal_class = type(self.make())
+        check_needs(signal_class)
+        assert math.isfinite(signal_class.weight)
+        assert signal_class.weight > 0
+        check_declaration(signal_class, LAWS)
 
     # ------------------------------------------------------------------------------------ comparison
 

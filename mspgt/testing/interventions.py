@@ -18,11 +18,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from mspgt.contracts import registry
 from mspgt.contracts.intervention import Intervention
-from mspgt.contracts.registry import summary_of
 from mspgt.core.errors import UserError
-from mspgt.core.options import describe
-from mspgt.testing.conformance import law
+from mspgt.testing.laws import check_declaration, law, skip_excepted, unchanged
 from mspgt.testing.scene import Scene, padded_scene, planted_scene
 
 LAWS = ("strength_zero", "batch_size", "order", "chunks", "padding", "calls", "seed", "inputs_untouched", "bf16")
@@ -55,8 +54,6 @@ class InterventionConformance:
 
     def found(self) -> type[Intervention]:
         """The class under test."""
-        from mspgt.contracts import registry
-
         chosen = self.intervention
         return registry.intervention(chosen).load() if isinstance(chosen, str) else chosen
 
@@ -74,9 +71,7 @@ class InterventionConformance:
 
     @pytest.fixture(autouse=True)
     def _excepted(self, request: pytest.FixtureRequest) -> None:
-        reason = self.found().exceptions.get(getattr(request.function, "law", ""))
-        if reason:
-            pytest.skip(reason)
+        skip_excepted(request, self.found().exceptions)
 
     # ------------------------------------------------------------------------------------ laws
 
@@ -205,15 +200,10 @@ class InterventionConformance:
 
     def test_the_declaration_is_sane(self) -> None:
         """What the class says of itself can be shown and used."""
-        found = self.found()
-        assert found.limits[0] <= 0 <= found.limits[1], "a strength of 0 is always allowed"
-        for text in (summary_of(found), found.strength_means):
-            assert 0 < len(text) <= 100, "give a summary, or a docstring that begins with one line"
-            assert "\n" not in text
-        assert dataclasses.is_dataclass(found.Options)
-        assert all(option.help for option in describe(found.Options))
-        assert set(found.exceptions) <= set(LAWS), f"laws are {', '.join(LAWS)}"
-        assert all(reason for reason in found.exceptions.values())
+        intervention_class = self.found()
+        low, high = intervention_class.limits
+        assert low <= 0 <= high, "a strength of 0 is always allowed"
+        check_declaration(intervention_class, LAWS, intervention_class.strength_means)
 
 
 # --------------------------------------------------------------------------------------------------- comparison
@@ -223,8 +213,3 @@ def same(one: Tensor, other: Tensor, counted: Tensor) -> None:
     """Compare two results bit by bit, padding left out."""
     difference = (one - other)[counted].abs().max()
     assert torch.equal(one[counted], other[counted]), f"a token's result is off by {float(difference):.3g}"
-
-
-def unchanged(before: list[Tensor], after: list[Tensor]) -> None:
-    """Compare inputs with what they were."""
-    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "an input tensor was changed"

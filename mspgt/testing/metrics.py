@@ -12,17 +12,17 @@ it cannot be measured, with the sentence it gives.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from mspgt.contracts import registry
 from mspgt.contracts.metric import Generated, Metric, Values
-from mspgt.contracts.registry import summary_of
 from mspgt.core.errors import UserError
-from mspgt.core.options import describe
+from mspgt.testing.laws import check_declaration, law, once, skip_excepted
 
 METRIC_LAWS = ("alone", "order", "empty", "again", "swap", "companions", "inputs_untouched", "scores")
 """names of the laws, for `Metric.exceptions`"""
@@ -43,16 +43,6 @@ PASSAGES = (
 )
 """prose, loops, a text twice, a single word, nothing, no words, other scripts"""
 
-Law = Callable[..., None]
-
-
-def _law(name: str) -> Callable[[Law], Law]:
-    def mark(test: Law) -> Law:
-        test.law = name  # type: ignore[attr-defined]
-        return test
-
-    return mark
-
 
 class MetricConformance:
     """Laws and contract of one metric, on a dozen texts.
@@ -70,11 +60,8 @@ class MetricConformance:
 
     def make(self) -> Metric:
         """A fresh metric; override to point it to a model or a server."""
-        from mspgt.contracts import registry
-
-        found = registry.metric(self.metric).load() if isinstance(self.metric, str) else self.metric
-        made: Metric = found(seed=0, **self.options)
-        return made
+        metric_class = registry.metric(self.metric).load() if isinstance(self.metric, str) else self.metric
+        return metric_class(seed=0, **self.options)
 
     def texts(self) -> list[Generated]:
         """The texts that the laws are tried on; override to give a metric what it needs."""
@@ -89,20 +76,19 @@ class MetricConformance:
     @pytest.fixture
     def measured(self, request: pytest.FixtureRequest) -> tuple[Metric, list[Generated], Values]:
         """The metric, the texts, and their values, taken once for the class."""
-        cls = type(self)
-        if "_measured" not in cls.__dict__:  # a subclass's own, not an inherited one: its metric is another
-            metric, texts = self.make(), self.texts()
-            try:
-                cls._measured = metric, texts, metric.measure(list(texts))
-            except UserError as error:
-                metric.close()
-                cls._measured = error
-        if isinstance(cls._measured, UserError):
-            pytest.skip(str(cls._measured))
-        reason = cls._measured[0].exceptions.get(getattr(request.function, "law", ""))
-        if reason:
-            pytest.skip(reason)
-        return cls._measured
+        measured = once(type(self), "_measured", self._measure)
+        if isinstance(measured, UserError):
+            pytest.skip(str(measured))
+        skip_excepted(request, measured[0].exceptions)
+        return measured
+
+    def _measure(self) -> tuple[Metric, list[Generated], Values] | UserError:
+        metric, texts = self.make(), self.texts()
+        try:
+            return metric, texts, metric.measure(list(texts))
+        except UserError as error:
+            metric.close()
+            return error
 
     @classmethod
     def teardown_class(cls) -> None:
@@ -111,22 +97,20 @@ class MetricConformance:
         if isinstance(measured, tuple):
             measured[0].close()
 
-    _measured: ClassVar[tuple[Metric, list[Generated], Values] | UserError]
-
     # ------------------------------------------------------------------------------------ laws
     # `measured` is asked for by every law, and holds the skips; a law without one in `exceptions` is the contract.
 
     def test_there_is_one_finite_value_or_nan_for_each_text(self, measured: Any) -> None:
         """(sample,) float64 without infinities, for any number of texts; some text has a value."""
         metric, texts, values = measured
-        for chosen, found in [(texts, values), (texts[:1], metric.measure(texts[:1])), ([], metric.measure([]))]:
-            assert isinstance(found, np.ndarray)
-            assert found.dtype == np.float64
-            assert found.shape == (len(chosen),)
-            assert not np.isinf(found).any()
+        for chosen, measures in [(texts, values), (texts[:1], metric.measure(texts[:1])), ([], metric.measure([]))]:
+            assert isinstance(measures, np.ndarray)
+            assert measures.dtype == np.float64
+            assert measures.shape == (len(chosen),)
+            assert not np.isinf(measures).any()
         assert np.isfinite(values).any(), "no law says anything of a metric without a value: override texts()"
 
-    @_law("alone")
+    @law("alone")
     def test_a_text_stands_alone(self, measured: Any) -> None:
         """A value of a sample-level metric is the same whatever stands beside its text."""
         metric, texts, values = measured
@@ -134,14 +118,14 @@ class MetricConformance:
             pytest.skip("a value depends on all texts of the condition")
         self.same(np.concatenate([metric.measure([text]) for text in texts]), values)
 
-    @_law("order")
+    @law("order")
     def test_the_order_of_texts_permutes_the_values(self, measured: Any) -> None:
         """A text keeps its value wherever it stands."""
         metric, texts, values = measured
         order = np.random.default_rng(1).permutation(len(texts))
         self.same(metric.measure([texts[i] for i in order]), values[order])
 
-    @_law("empty")
+    @law("empty")
     def test_texts_without_content_do_not_raise(self, measured: Any) -> None:
         """Empty texts and white space, among others, alone, and nothing else, give NaN or a number."""
         metric, texts, _ = measured
@@ -154,14 +138,14 @@ class MetricConformance:
                 assert not np.isinf(values).any()
                 metric.companions(chosen)
 
-    @_law("again")
+    @law("again")
     def test_measuring_again_gives_the_same(self, measured: Any) -> None:
         """Nothing is left over from an earlier measurement."""
         metric, texts, values = measured
         metric.measure(texts[:3])
         np.testing.assert_array_equal(metric.measure(texts), values)
 
-    @_law("swap")
+    @law("swap")
     def test_swapping_is_measuring_the_swapped_sides(self, measured: Any) -> None:
         """`swapped` gives the sides' means: as they are with no swap, exchanged with all, and anything between."""
         metric, texts, _ = measured
@@ -177,7 +161,7 @@ class MetricConformance:
             self.same(swapped(swap), anew(swap))
             np.testing.assert_array_equal(swap, before)
 
-    @_law("companions")
+    @law("companions")
     def test_companions_are_plain_finite_numbers(self, measured: Any) -> None:
         """Names and Python floats; what is undefined is left out."""
         metric, texts, _ = measured
@@ -188,7 +172,7 @@ class MetricConformance:
                 assert type(value) is float, f"{name} is {type(value).__name__}"
                 assert np.isfinite(value), f"{name} is {value}: leave it out"
 
-    @_law("inputs_untouched")
+    @law("inputs_untouched")
     def test_inputs_are_left_alone(self, measured: Any) -> None:
         """Texts, their order and their scores are as before."""
         metric, texts, _ = measured
@@ -199,7 +183,7 @@ class MetricConformance:
         assert given == texts
         assert other == _others(texts)
 
-    @_law("scores")
+    @law("scores")
     def test_scores_matter_where_they_are_needed(self, measured: Any) -> None:
         """Without scores, a metric that needs them has no value, and any other has the same."""
         metric, texts, values = measured
@@ -212,19 +196,15 @@ class MetricConformance:
     def test_the_declaration_is_sane(self, measured: Any) -> None:
         """A summary, a known level and direction, options that `--help` can show, known laws."""
         metric = measured[0]
-        summary = summary_of(type(metric))
-        assert 0 < len(summary) <= 100, "give a summary, or a docstring that begins with one line"
-        assert "\n" not in summary
         assert metric.level in ("sample", "corpus")
         assert metric.direction in ("higher", "lower", "none")
         assert metric.means is None or (metric.direction == "none" and len(metric.means) == 2)
         assert metric.needs <= {"scores"}
-        assert all(described.help for described in describe(metric.Options))
-        assert set(metric.exceptions) <= set(METRIC_LAWS)
+        check_declaration(type(metric), METRIC_LAWS)
 
-    def same(self, found: Any, expected: Any) -> None:
+    def same(self, actual: Any, expected: Any) -> None:
         """Equal to within the tolerance, NaN where NaN is."""
-        np.testing.assert_allclose(found, expected, rtol=self.tolerance, atol=1e-12, equal_nan=True)
+        np.testing.assert_allclose(actual, expected, rtol=self.tolerance, atol=1e-12, equal_nan=True)
 
 
 def _others(texts: Sequence[Generated]) -> list[Generated]:

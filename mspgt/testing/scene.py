@@ -33,22 +33,15 @@ class Scene:
 
     def rows(self, index: Tensor | slice) -> Scene:
         """Some rows, in the order given."""
-        return dataclasses.replace(
-            self,
-            hidden=self.hidden[index],
-            incoming=self.incoming[index],
-            positions=self.positions[index],
-            samples=self.samples[index],
-        )
+        return dataclasses.replace(self._cut(index), samples=self.samples[index])
 
     def tokens(self, index: slice) -> Scene:
         """Some tokens, as a step with a cache has them."""
-        return dataclasses.replace(
-            self,
-            hidden=self.hidden[:, index],
-            incoming=self.incoming[:, index],
-            positions=self.positions[:, index],
-        )
+        return self._cut((slice(None), index))
+
+    def _cut(self, index: Tensor | slice | tuple[slice, slice]) -> Scene:
+        hidden, incoming, positions = (t[index] for t in (self.hidden, self.incoming, self.positions))
+        return dataclasses.replace(self, hidden=hidden, incoming=incoming, positions=positions)
 
     def to(self, dtype: torch.dtype) -> Scene:
         """The same in a model's precision; statistics stay float32."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import http.client
 import json
-import queue
 import textwrap
-import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from multiprocessing.pool import ThreadPool
 
 from mspgt.core.errors import UserError
 from mspgt.plugins.metrics.languagetool_server import LOCAL, START_SECONDS, Server, command
@@ -87,8 +86,10 @@ class LanguageTool:
             while waiting := [text for text in dict.fromkeys(texts) if text not in matches]:
                 try:
                     self._open()
-                    for text, categories in _in_parallel(self._ask, waiting, self._clients):
-                        matches[text] = categories
+                    # The first error is raised at once. What is then in flight ends in its own time, unheard: the
+                    # threads are daemons, which an interrupted process does not wait for.
+                    with ThreadPool(min(self._clients, len(waiting))) as pool:
+                        matches.update(pool.imap_unordered(lambda text: (text, self._ask(text)), waiting))
                 except _Lost as lost:
                     self._recover(lost)
         except BaseException:
@@ -111,14 +112,13 @@ class LanguageTool:
             return
         if self._given is None:
             self._server = Server(self._offline)
-        address = self._given if self._server is None else self._server.address
-        self._address = address
+        self._address = self._given if self._server is None else self._server.address
         # The first answer waits for the rules to load.
         seconds = self._timeout if self._server is None else max(self._timeout, START_SECONDS)
         if not self._ask(FAULTY, seconds) and self._fields["language"].startswith("en"):
             raise UserError(
-                f"grammaticality: the server at {address} finds no mistake in {FAULTY!r}: it has no English rules; "
-                "give another server=."
+                f"grammaticality: the server at {self._address} finds no mistake in {FAULTY!r}: it has no English "
+                "rules; give another server=."
             )
 
     def _recover(self, lost: _Lost) -> None:
@@ -145,7 +145,7 @@ class LanguageTool:
             return _categories(_post(f"{self._address}/v2/check", body, seconds))
         except urllib.error.HTTPError as error:
             raise _refusal(error, len(text)) from error
-        except (TimeoutError, urllib.error.URLError, OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException) as error:
             if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
                 raise UserError(
                     f"grammaticality: the LanguageTool server did not answer within {seconds:g} seconds on a text of "
@@ -202,39 +202,3 @@ def _refusal(error: urllib.error.HTTPError, length: int) -> Exception:
         f"grammaticality: the LanguageTool server refuses a text of {length:,} characters (HTTP {error.code}: "
         f"{reason or error.reason})."
     )
-
-
-def _in_parallel(
-    ask: Callable[[str], Categories], texts: Sequence[str], clients: int
-) -> Iterator[tuple[str, Categories]]:
-    """Answers as they come. The first error is raised at once; what is then in flight ends in its own time, unheard.
-
-    The threads are daemons, which an interrupted process does not wait for.
-    """
-    tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
-    answers: queue.SimpleQueue[tuple[str, Categories | BaseException]] = queue.SimpleQueue()
-    leave = threading.Event()
-
-    def work() -> None:
-        while not leave.is_set():
-            try:
-                text = tasks.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                answers.put((text, ask(text)))
-            except BaseException as error:
-                answers.put((text, error))
-
-    for text in texts:
-        tasks.put(text)
-    for _ in range(min(clients, len(texts))):
-        threading.Thread(target=work, daemon=True).start()
-    try:
-        for _ in texts:
-            text, answer = answers.get()
-            if isinstance(answer, BaseException):
-                raise answer
-            yield text, answer
-    finally:
-        leave.set()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mspgt.plugins.signals.cka.centred import CentredRows, full_precision
-from mspgt.plugins.signals.cka.hsic import cka
+from mspgt.plugins.signals.cka.hsic import cka, song
 from mspgt.plugins.signals.cka.hsic_units import UnitSums, cka_of_neighbours, distinct_tuples, pairs
 from mspgt.plugins.signals.cka.products import products
 from mspgt.plugins.signals.cka.triples import Triples, choose
@@ -39,18 +39,18 @@ def estimate(rows: CentredRows, distinct: bool) -> Estimates:
     """
     with full_precision():
         whole = products(rows)
-        layers = _over_layers(rows, distinct)
-    reach = layers.reach + layers.own
-    series = {"row_debiased": _song(whole, reach, layers.norms), "biased": _v_statistic(whole, reach)}
+        gathered = _gather(rows, distinct)
+    reach = gathered.reach + gathered.own
+    series = {"row_debiased": _row_debiased(whole, reach, gathered.norms), "biased": _v_statistic(whole, reach)}
     whole.diagonal(dim1=1, dim2=2)[:] *= not distinct
-    sums = UnitSums(_counts(rows), whole, layers.inner, layers.shared, layers.triples, distinct)
+    sums = UnitSums(_counts(rows), whole, gathered.inner, gathered.shared, gathered.triples, distinct)
     if distinct:
         series["debiased"] = sums.cka(torch.ones(1, rows.units))[0]
     return Estimates(sums, {name: values.cpu() for name, values in series.items()})
 
 
 @dataclass(frozen=True)
-class _Layers:
+class _Gathered:
     """What one pass over the layers gathers, all float64."""
 
     inner: Tensor
@@ -66,11 +66,11 @@ class _Layers:
     triples: Triples
 
 
-def _over_layers(rows: CentredRows, distinct: bool) -> _Layers:
+def _gather(rows: CentredRows, distinct: bool) -> _Gathered:
     """Gather what the affinities of all layers say, some rows at a time."""
     layers, units, n = rows.hidden.shape[1], rows.units, len(rows.unit)
     sums = _sums_of_units(rows)
-    gathering = choose(rows, sums, distinct)
+    triples = choose(rows, sums, distinct)
     inner = sums @ sums.mT
     shared = sums.new_zeros(2 * layers - 1 if distinct else 0, units, units)
     reach, own, norms = (sums.new_empty(layers, n) for _ in range(3))
@@ -82,10 +82,10 @@ def _over_layers(rows: CentredRows, distinct: bool) -> _Layers:
             norms[layer, tile] = rows.layer(layer, tile).double().square().sum(1)
         for pair, (a, b) in enumerate(pairs([*affinity]) if distinct else []):
             shared[pair].index_add_(0, unit, a * b)
-        gathering.add(tile, affinity)
+        triples.add(tile, affinity)
     if distinct:
         inner.diagonal(dim1=1, dim2=2).zero_()
-    return _Layers(inner, shared, reach - own, own, norms, gathering.done())
+    return _Gathered(inner, shared, reach - own, own, norms, triples)
 
 
 def layer_matrix(rows: CentredRows) -> Tensor:
@@ -170,7 +170,7 @@ def _v_statistic(products: Tensor, reach: Tensor) -> Tensor:
     return cka_of_neighbours(torch.stack(hsic))
 
 
-def _song(products: Tensor, reach: Tensor, norms: Tensor) -> Tensor:
+def _row_debiased(products: Tensor, reach: Tensor, norms: Tensor) -> Tensor:
     """Song's U-statistic over single rows: CKA of neighbours, (L-1,).
 
     Parameters
@@ -181,8 +181,8 @@ def _song(products: Tensor, reach: Tensor, norms: Tensor) -> Tensor:
     """
     layers, n = reach.shape
     whole, off = products.sum((1, 2)), reach - norms
-    hsic = []
-    for pair, (a, b) in enumerate(pairs(range(layers))):
-        u = whole[pair] - norms[a] @ norms[b] + off[a].sum() * off[b].sum() / ((n - 1) * (n - 2))
-        hsic.append((u - 2 * off[a] @ off[b] / (n - 2)) / (n * (n - 3)))
+    hsic = [
+        song(whole[pair] - norms[a] @ norms[b], off[a].sum() * off[b].sum(), off[a] @ off[b], n)
+        for pair, (a, b) in enumerate(pairs(range(layers)))
+    ]
     return cka_of_neighbours(torch.stack(hsic))

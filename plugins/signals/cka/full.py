@@ -22,6 +22,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.state import State, Units
 from mspgt.plugins.signals.cka.estimator import Estimator, PreparedCKA, need_clusters
 from mspgt.plugins.signals.cka.full_sums import InfluenceRecorder, MomentRecorder
+from mspgt.plugins.signals.cka.hsic import song
 from mspgt.plugins.signals.cka.hsic_units import cka_of_neighbours, distinct_tuples, sides
 
 
@@ -111,5 +112,4 @@ def _row_debiased(total: Mapping[str, Tensor], products: Tensor, n: Tensor) -> T
     """Song's U-statistic over tokens, (pair,)."""
     norms, both = total["token_norm"], total["token_norms"]
     left, right = sides(len(norms))
-    u = products - both + norms[left] * norms[right] / ((n - 1) * (n - 2)) - 2 * both / (n - 2)
-    return u / (n * (n - 3))
+    return song(products - both, norms[left] * norms[right], both, n)

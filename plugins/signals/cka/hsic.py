@@ -31,9 +31,19 @@ def hsic_debiased(k: Tensor, other: Tensor) -> Tensor:
         return torch.full(k.shape[:-2], torch.nan, dtype=k.dtype, device=k.device)
     k, other = _off_diagonal(k), _off_diagonal(other)
     k_rows, other_rows = k.sum(-1), other.sum(-1)
-    total = (k * other).sum((-2, -1))
-    total = total + k_rows.sum(-1) * other_rows.sum(-1) / ((n - 1) * (n - 2))
-    return (total - 2 * (k_rows * other_rows).sum(-1) / (n - 2)) / (n * (n - 3))
+    return song((k * other).sum((-2, -1)), k_rows.sum(-1) * other_rows.sum(-1), (k_rows * other_rows).sum(-1), n)
+
+
+def song(product: Tensor, totals: Tensor, reach: Tensor, n: int | Tensor) -> Tensor:
+    """HSIC_1 from sums over two Gram matrices of n rows without their diagonals, elementwise.
+
+    Parameters
+    ----------
+    product: inner product of the matrices.
+    totals: product of their grand sums.
+    reach: inner product of their sums of rows.
+    """
+    return (product + totals / ((n - 1) * (n - 2)) - 2 * reach / (n - 2)) / (n * (n - 3))
 
 
 def cka(xy: Tensor, xx: Tensor, yy: Tensor) -> Tensor:

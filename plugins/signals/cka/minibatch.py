@@ -13,7 +13,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.state import State, Units
 from mspgt.plugins.signals.cka.estimator import MIN_CLUSTERS, Estimator, PreparedCKA, float64_device
 from mspgt.plugins.signals.cka.hsic import cka, hsic_debiased, linear_gram
-from mspgt.plugins.signals.cka.selection import Selection, draw_tokens, whole_sentences
+from mspgt.plugins.signals.cka.selection import Selection, select
 
 
 class Minibatch(Estimator):
@@ -35,9 +35,7 @@ class Minibatch(Estimator):
 
     def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """HSIC_1 of one batch, over the same rows that the stored estimators draw."""
-        if self.options.unit == "sentence_mean":
-            return _BatchRecorder(batch, whole_sentences(batch))
-        return _BatchRecorder(batch, draw_tokens(batch, self.seed, self.options.rows_per_sentence))
+        return _BatchRecorder(batch, select(batch, self.options, self.seed))
 
     def prepare(self, state: State, fitted: Fitted | None, units: Units) -> PreparedCKA:
         """Ratio of the sums over batches."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from mspgt.contracts.batch import Batch, Layer
 from mspgt.core.random import mix
 from mspgt.core.state import State, Table, stable_code
+from mspgt.plugins.signals.cka.options import CKAOptions
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Selection:
         row = self.row.to(device)
         sums = torch.zeros(len(self.row_sequence), hidden.shape[-1], device=device).index_add_(0, row, taken.float())
         return (sums / torch.bincount(row)[:, None]).to(hidden.dtype)
+
+
+def select(batch: Batch, options: CKAOptions, seed: int) -> Selection:
+    """The tokens that the options ask for."""
+    if options.unit == "sentence_mean":
+        return whole_sentences(batch)
+    return draw_tokens(batch, seed, options.rows_per_sentence)
 
 
 def draw_tokens(batch: Batch, seed: int, per_sentence: int) -> Selection:

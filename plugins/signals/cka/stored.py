@@ -14,7 +14,7 @@ from mspgt.core.state import State, Units
 from mspgt.plugins.signals.cka.centred import CentredRows
 from mspgt.plugins.signals.cka.estimator import Estimator, PreparedCKA, float64_device, need_clusters
 from mspgt.plugins.signals.cka.from_rows import estimate, layer_matrix
-from mspgt.plugins.signals.cka.selection import RowRecorder, draw_tokens, whole_sentences
+from mspgt.plugins.signals.cka.selection import RowRecorder, select
 
 THIN_ROWS = 2000
 """rows from which the layer matrix is estimated, and z-scored CKA set beside the unscaled"""
@@ -31,9 +31,7 @@ class StoredRows(Estimator):
 
     def recorder(self, name: str, batch: Batch, fitted: Fitted | None) -> Recorder:
         """Keeps the drawn tokens, or the means of sentences."""
-        if self.options.unit == "sentence_mean":
-            return RowRecorder(batch, whole_sentences(batch))
-        return RowRecorder(batch, draw_tokens(batch, self.seed, self.options.rows_per_sentence))
+        return RowRecorder(batch, select(batch, self.options, self.seed))
 
     def prepare(self, state: State, fitted: Fitted | None, units: Units) -> PreparedCKA:
         """Sums over all rows; see `mspgt.plugins.signals.cka.from_rows`."""
