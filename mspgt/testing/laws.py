@@ -47,7 +47,8 @@ def check_declaration(plugin_class: type[Any], laws: Iterable[str], *texts: str)
     for text in (registry.summary_of(plugin_class), *texts):
         assert 0 < len(text) <= 100, "give a summary, or a docstring that begins with one line"
         assert "\n" not in text
-    assert dataclasses.is_dataclass(plugin_class.Options)
+    options: type = plugin_class.Options
+    assert dataclasses.is_dataclass(options)
     assert all(option.help for option in describe(plugin_class.Options))
     assert set(plugin_class.exceptions) <= set(laws), f"laws are {', '.join(laws)}"
     assert all(plugin_class.exceptions.values()), "give the reason of each exception"
