@@ -13,12 +13,12 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
+from mspgt.callbacks.ledger import Ledger
+from mspgt.callbacks.loggers import OnBar, attempted, log_figure, log_scalars, said, words
 from mspgt.callbacks.losses import Losses
 from mspgt.callbacks.pace import Pace
-from mspgt.callbacks.record import Record
 from mspgt.callbacks.settings import plain, settings
 from mspgt.callbacks.sharing import ranks_of
-from mspgt.callbacks.shown import OnBar, attempted, log_figure, log_scalars, said, words
 from mspgt.callbacks.watch import Watch
 from mspgt.config.keys import plain_value
 from mspgt.core.errors import UserError
@@ -41,7 +41,7 @@ class BoundaryDrift(L.Callback):
 
     At the start, every `every_n_steps` optimizer steps and at the end the signals, their fusion, the bootstrap and the
     rules are those of `mspgt run`. The training stays the same to the last bit. What was found goes to the Trainer's
-    loggers (`mspgt.callbacks.shown.scalars` lists the names), onto its progress bar, into its checkpoints, and to
+    loggers (`mspgt.callbacks.loggers.scalars` lists the names), onto its progress bar, into its checkpoints, and to
     `out`: drift.json, drift.csv and boundaries.csv at every evaluation, figures and a page at the end. An evaluation
     that fails is told and left out; the training goes on. Only the first, before the first step, must succeed.
 
@@ -102,7 +102,7 @@ class BoundaryDrift(L.Callback):
         self._losses = Losses(loss)
         self._settings = self._described()
         self._key = str(self._generate_state_key(**self._settings))
-        self._record = self._new_record()
+        self._ledger = self._new_ledger()
         self._ranks: Ranks = Alone()
         self._watch: Watch | None = None
         self._bar: OnBar | None = None
@@ -121,9 +121,9 @@ class BoundaryDrift(L.Callback):
 
         Strategies that train in processes of their own (ddp_spawn, ddp_notebook) leave it there: read `out`.
         """
-        if self._ranks.rank > 0 or not self._record.history.points:
+        if self._ranks.rank > 0 or not self._ledger.history.points:
             return None
-        return self._record.drift(self._pace.overhead)
+        return self._ledger.drift(self._pace.overhead)
 
     # ------------------------------------------------------------------ hooks of the Trainer
 
@@ -202,14 +202,14 @@ class BoundaryDrift(L.Callback):
     def state_dict(self) -> dict[str, Any]:
         """The history, for the Trainer's checkpoints."""
         return {
-            "record": self._record.state_dict(),
+            "ledger": self._ledger.state_dict(),
             "pace": self._pace.state_dict(),
             "losses": self._losses.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the history of a checkpoint."""
-        self._record.load_state_dict(state_dict["record"])
+        self._ledger.load_state_dict(state_dict["ledger"])
         self._pace.load_state_dict(state_dict["pace"])
         self._losses.load_state_dict(state_dict["losses"])
 
@@ -227,8 +227,8 @@ class BoundaryDrift(L.Callback):
             **plain(self._config),
         }
 
-    def _new_record(self) -> Record:
-        return Record({**self._settings, "max_overhead": self._pace.max_overhead})
+    def _new_ledger(self) -> Ledger:
+        return Ledger({**self._settings, "max_overhead": self._pace.max_overhead})
 
     def _begin(self, trainer: L.Trainer, step: int) -> None:
         """Go on with the history where it belongs to this training, or else begin a new one."""
@@ -237,15 +237,15 @@ class BoundaryDrift(L.Callback):
         new = ""
         if self._pace.went_back(step) or (step == 0 and self._pace.last is not None):
             new = f"the training is at step {step:,}, and boundaries were followed to {self._pace.last:,} before"
-        elif not self._record.fits(self._watch):
+        elif not self._ledger.fits(self._watch):
             new = "the model or the held-out corpus is not the one whose boundaries were followed before"
         if self._ranks.broadcast(new):
             rank_zero_warn(f"{new}: their history begins anew.")
-            self._record = self._new_record()
+            self._ledger = self._new_ledger()
             self._losses.clear()
             self._pace.forget()
-        self._record.history.drop_end()
-        self._record.begin(self._watch, self._folder(trainer))
+        self._ledger.history.drop_end()
+        self._ledger.begin(self._watch, self._folder(trainer))
 
     def _folder(self, trainer: L.Trainer) -> Path:
         root = trainer.log_dir or trainer.default_root_dir
@@ -263,8 +263,8 @@ class BoundaryDrift(L.Callback):
                 self._add(trainer, step, began, end)
             except Exception as error:  # a fault of the analysis must not end the training
                 failed = said(error)
-                self._record.left_out.append(f"step {step:,} was left out: {failed}")
-                rank_zero_warn(f"boundaries at {self._record.left_out[-1]}")
+                self._ledger.left_out.append(f"step {step:,} was left out: {failed}")
+                rank_zero_warn(f"boundaries at {self._ledger.left_out[-1]}")
             else:
                 if not end:
                     self._losses.clear()
@@ -277,26 +277,26 @@ class BoundaryDrift(L.Callback):
         if outcome is None:
             return
         loss = self._losses.mean(trainer.callback_metrics)
-        before = self._record.history.points[-1:]
-        point = self._record.add(step, outcome, loss=loss, seconds=time.perf_counter() - began, end=end)
+        before = self._ledger.history.points[-1:]
+        point = self._ledger.add(step, outcome, loss=loss, seconds=time.perf_counter() - began, end=end)
         for sentence in point.left_out:
             if all(sentence not in other.left_out for other in before):
                 rank_zero_warn(f"boundaries at step {step:,}: {sentence}")
 
     def _show(self, trainer: L.Trainer, step: int) -> None:
         """Give the point of a step, where this process has it, to loggers, and write what there is."""
-        history = self._record.history
+        history = self._ledger.history
         if history.step != step:
             return
         log_scalars(trainer, history.points[-1], self._name)
         with attempted("boundary drift could not be written"):
-            drift = self._record.drift(self._pace.overhead)
-            drift.save_data(self._record.folder)
+            drift = self._ledger.drift(self._pace.overhead)
+            drift.save_data(self._ledger.folder)
             if self._figures:
                 log_figure(trainer, drift.plot(), f"{self._name}/drift", step)
 
     def _words(self) -> str:
-        points = self._record.history.points
+        points = self._ledger.history.points
         return words(points[-1]) if points else ""
 
     def _close(self, pl_module: L.LightningModule) -> None:
@@ -312,7 +312,7 @@ class BoundaryDrift(L.Callback):
             self._bar = None
         with random_state(pl_module), attempted("the page of the boundary drift could not be written"):
             if (drift := self.drift) is not None:
-                drift.save(self._record.folder)
-                page = self._record.folder / "report.html"
+                drift.save(self._ledger.folder)
+                page = self._ledger.folder / "report.html"
                 evaluations = describe_overhead(drift.overhead)
                 rank_zero_info(f"Boundary drift: {headline(drift)} Evaluations: {evaluations}. Written: {page}")

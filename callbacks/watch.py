@@ -16,7 +16,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.provenance import Provenance, provenance
 from mspgt.data.ready import Ready, is_ready
 from mspgt.measure.assess import evaluate_measured, make_signals
-from mspgt.measure.corpora import CorpusFacts, CorpusSource, corpus_facts
+from mspgt.measure.corpora import CorpusFacts, CorpusIdentity, corpus_facts
 from mspgt.measure.evaluate import Evaluation
 from mspgt.measure.memory import InMemory
 from mspgt.measure.passes import Homes, make_passes, measured
@@ -49,6 +49,7 @@ class Watch:
     Attributes
     ----------
     model: the transformer in `module`.
+    homes: the signals, and on which of the corpora each is measured.
     corpora: name ("data", "labels") -> batches in main memory; sources: which corpora they are.
     notes: what a reader must know of them, one sentence each.
 
@@ -71,9 +72,9 @@ class Watch:
         self._config, self._ranks = config, ranks
         self.notes: list[str] = []
         self.corpora: dict[str, Sequence[Batch]] = {}
-        self.sources: dict[str, CorpusSource] = {}
+        self.sources: dict[str, CorpusIdentity] = {}
         with agreed(ranks):
-            self._homes = homes = Homes.given(make_signals(config, device), data, labels)
+            self.homes = homes = Homes.given(make_signals(config, device), data, labels)
             ready = {corpus: is_ready(source) for corpus, source in homes.sources.items()}
             self.model = describe_inside(
                 module,
@@ -82,7 +83,7 @@ class Watch:
                 needs_tokenizer=not all(ready.values()),
                 layers_path=config.options.layers_path,
             )
-            if note := prove(self.model.model, self.model.blocks, attention=homes.needs_attention).note:
+            if note := prove(self.model.model, self.model.blocks, attention=homes.needs_attention):
                 self.notes.append(note)
             for corpus, source in homes.sources.items():
                 read = self._ready if ready[corpus] else self._read
@@ -97,7 +98,7 @@ class Watch:
         UserError: it cannot be measured or evaluated; the same in every process.
         """
         memory, notes = InMemory(self.corpora, self._ranks), list[str]()
-        failures = make_passes(self._homes, self.model, memory, memory, notes)
+        failures = make_passes(self.homes, self.model, memory, memory, notes)
         outcome = None
         with agreed(self._ranks):  # the others wait here: in a collective of the training they would lose patience
             if memory.first:
@@ -127,16 +128,16 @@ class Watch:
         )
 
     def _outcome(self, memory: InMemory, failures: dict[str, str], notes: list[str]) -> Outcome:
-        found = measured(self._homes, memory, failures, _silent)
+        found = measured(self.homes, memory, failures, _silent)
         evaluation = evaluate_measured(found, self.model.n_layers, self._config, failures, _silent)
         return Outcome(
             evaluation,
-            corpus_facts(self.sources, memory.readings),
+            corpus_facts(self.sources, memory.censuses),
             [*notes, *evaluation.notes],
             [*failures.values(), *evaluation.left_out],
         )
 
-    def _ready(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusSource]:
+    def _ready(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusIdentity]:
         """Ready batches in memory, and which they are."""
         m, limit = self.model, self._config.options.limit
         ready = Ready(
@@ -148,18 +149,18 @@ class Watch:
             limit=limit,
         )
         self.notes += ready.notes
-        return ready.batches, CorpusSource(ready.name, ready.sha256, limit, tuple(ready.flags))
+        return ready.batches, CorpusIdentity(ready.name, ready.sha256, limit, tuple(ready.flags))
 
-    def _read(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusSource]:
+    def _read(self, corpus: str, source: Any) -> tuple[Sequence[Batch], CorpusIdentity]:
         """A corpus in memory, and which it is."""
         o = self._config.options
         opened = data.load(source, limit=o.limit, seed=o.seed, corpus=corpus)
         reading = data.Reading.of(opened, self.model, o)
-        batches = list(reading.batches(opened.tasks if self._homes.labelled(corpus) else ()))
+        batches = list(reading.batches(opened.tasks if self.homes.labelled(corpus) else ()))
         if not batches:
             raise UserError(f"{corpus}= holds nothing that can be read: {' '.join(reading.notes)}")
         self.notes += reading.notes
-        return batches, CorpusSource.of(opened)
+        return batches, CorpusIdentity.of(opened)
 
     def _require_the_same(self) -> None:
         """Refuse processes that have read something else than the first."""

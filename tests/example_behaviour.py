@@ -12,7 +12,7 @@ import numpy as np
 from mspgt.config.intervene import build
 from mspgt.contracts.metric import Generated, Metric, Values
 from mspgt.core.provenance import Provenance
-from mspgt.experiments.conclude import Facts, conclude
+from mspgt.experiments.conclude import Preliminaries, conclude
 from mspgt.generate.conditions import plan, scales
 from mspgt.generate.metrics import TextMetrics
 from mspgt.generate.statistics import Spread
@@ -120,7 +120,7 @@ def example_behaviour(
     config, groups = build(keys | options, None), scales((5, 9), 12)
     o = config.options
     conditions = plan(groups, 12, sigmas, intervention=o.intervention, dose=o.dose, controls=o.controls).conditions
-    facts = Facts(
+    facts = Preliminaries(
         model=model,
         run=Scales("runs/example-12", (5, 9), "accepted by the run" if accepted else "given by hand", accepted, groups),
         noise=tuple(Spread(k, 0.4 + 0.09 * k, 0.7 + 0.2 * k, 2.0 + k, 0.04 + 0.009 * k) for k in range(1, 13)),

@@ -15,7 +15,7 @@ from page_reader import Page
 from mspgt.core.phrases import amount
 from mspgt.models.facts import ModelFacts
 from mspgt.results.intervention import Behaviour, Example
-from mspgt.show.drawing import INK, MUTED, PAPER, SIGNAL_COLOURS
+from mspgt.show.drawing import BACKGROUND, INK, MUTED, SIGNAL_COLOURS
 from mspgt.show.html import page
 from mspgt.stats.paired.answers import Prediction
 from mspgt.stats.paired.records import Estimate, MetricValue, Test
@@ -68,7 +68,7 @@ def test_nothing_is_loaded_and_nothing_runs(html: str, read: Page) -> None:
 
 def test_figures_take_the_colours_of_the_page(html: str, read: Page) -> None:
     drawn = html[html.index("<svg") : html.rindex("</svg>")]
-    assert not [colour for colour in (INK, MUTED, PAPER, *SIGNAL_COLOURS[:3]) if colour in drawn]
+    assert not [colour for colour in (INK, MUTED, BACKGROUND, *SIGNAL_COLOURS[:3]) if colour in drawn]
     assert set(re.findall(r"var\((--[\w-]+)\)", html)) <= set(re.findall(r"(--[\w-]+):", html))
     shown = [a for a in read.named("svg") if a.get("role") == "img"]
     assert len(shown) == 3

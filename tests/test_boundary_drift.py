@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import signal
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import drift_training as t
 import lightning as L
 import pytest
 import torch
@@ -23,7 +23,7 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 
 import mspgt
 from mspgt.callbacks import BoundaryDrift
-from mspgt.callbacks.shown import scalars, words
+from mspgt.callbacks.loggers import scalars, words
 from mspgt.config.run import RunConfig
 from mspgt.contracts import registry
 from mspgt.core.codec import plain
@@ -32,10 +32,6 @@ from mspgt.plugins.signals.attention.attention import AttentionDrift
 from mspgt.plugins.signals.cka.cka import CKA
 from mspgt.results.drift import Drift
 from mspgt.results.result import Result
-
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(Path(__file__).parent)
-    t = importlib.import_module("drift_training")
 
 draw = Drift.save
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import drift_training as t
 import lightning as L
 import numpy as np
 import pytest
@@ -23,10 +23,6 @@ from lightning.pytorch.callbacks import (
 
 from mspgt.plugins.signals.attention.attention import AttentionDrift
 from mspgt.results.drift import Drift
-
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(Path(__file__).parent)
-    t = importlib.import_module("drift_training")
 
 
 @pytest.fixture(autouse=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import drift_training as t
 import lightning as L
 import pytest
 import torch
@@ -15,10 +15,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 import mspgt
 from mspgt.callbacks import BoundaryDrift
 from mspgt.results.drift import Drift
-
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(Path(__file__).parent)
-    t = importlib.import_module("drift_training")
 
 Watched = tuple[BoundaryDrift, L.Trainer]
 
@@ -147,7 +143,7 @@ def test_a_checkpoint_holds_plain_values_and_tensors(tmp_path: Path) -> None:
     kept = torch.load(checkpoint, weights_only=True)["callbacks"]
     assert len(kept) == 1
     (state,) = kept.values()
-    assert [point["step"] for point in state["record"]["history"]["points"]] == [0, 3, 4]
+    assert [point["step"] for point in state["ledger"]["history"]["points"]] == [0, 3, 4]
 
 
 @pytest.mark.parametrize(

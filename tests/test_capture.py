@@ -381,8 +381,8 @@ def test_gradients_of_a_training_step_are_untouched() -> None:
 @every_family
 def test_capture_is_proven_for(family: str) -> None:
     model = shared(family)
-    proof = prove(model, find_blocks(model), attention=True)
-    assert bool(proof.note) == (family in EAGER)
+    note = prove(model, find_blocks(model), attention=True)
+    assert bool(note) == (family in EAGER)
 
 
 def test_a_hook_that_never_fires_is_an_error_that_names_the_block() -> None:
@@ -410,7 +410,8 @@ def test_blocks_without_attention_are_an_error_where_attention_is_wanted() -> No
             return hidden
 
     model = Plain()
-    assert prove(model, find_blocks(model), attention=False).attention_kind == "none"
+    assert prove(model, find_blocks(model), attention=False) == ""
+    assert Capture(model, find_blocks(model), attention=False).attention_kind == "none"
     with pytest.raises(UserError, match="block 1 shows no attention"):
         prove(model, find_blocks(model), attention=True)
 

@@ -15,7 +15,7 @@ from mspgt.contracts.signal import Fitted, Recorder, SumSignal
 from mspgt.core.errors import UserError
 from mspgt.core.key import Key
 from mspgt.core.state import State, Table
-from mspgt.measure.collector import READING, Collector
+from mspgt.measure.collector import CENSUS, Collector
 
 SEQUENCES, TOKENS, DIM, LAYERS = 4, 12, 8, 3
 
@@ -88,7 +88,7 @@ def test_a_massive_token_is_left_out_in_every_layer(batch: Batch, hidden: Tensor
     torch.testing.assert_close(
         seen["moments"].tables["sums"].columns["sums"], expected["moments"].tables["sums"].columns["sums"]
     )
-    assert seen[READING].tables["sequences"].columns["massive"].tolist() == [1, 0, 0, 0]
+    assert seen[CENSUS].tables["sequences"].columns["massive"].tolist() == [1, 0, 0, 0]
 
 
 def test_a_batch_without_massive_tokens_is_run_once(batch: Batch, hidden: Tensor) -> None:
@@ -101,7 +101,7 @@ def test_loud_padding_is_no_massive_token(batch: Batch, hidden: Tensor) -> None:
     loud = hidden.clone()
     loud[:, 1, 8:] = 1e6
     _, seen = collect(FakeCapture(loud), batch, moments=Moments())
-    assert seen[READING].tables["sequences"].columns["massive"].sum() == 0
+    assert seen[CENSUS].tables["sequences"].columns["massive"].sum() == 0
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -121,7 +121,7 @@ def test_padding_that_is_not_finite_does_not_matter(batch: Batch, hidden: Tensor
 
 def test_a_plugin_that_raises_falls_alone(batch: Batch, hidden: Tensor) -> None:
     collector, seen = collect(FakeCapture(hidden), batch, broken=Broken(), moments=Moments())
-    assert set(seen) == {"moments", READING}
+    assert set(seen) == {"moments", CENSUS}
     assert "'broken'" in collector.failures["broken"]
     assert "a fault of its own" in collector.failures["broken"]
 
@@ -135,7 +135,7 @@ def test_a_plugin_whose_state_is_of_other_sequences_falls_alone(batch: Batch, hi
             return super().sums(lower[:1], upper[:1], content)
 
     collector, seen = collect(FakeCapture(hidden), batch, careless=Careless(), moments=Moments())
-    assert set(seen) == {"moments", READING}
+    assert set(seen) == {"moments", CENSUS}
     assert "not the 4 of its batch" in collector.failures["careless"]
 
 

@@ -15,7 +15,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.key import Key
 from mspgt.data import Document, Reading, Sentence, load
 from mspgt.data.batching import LOOK_AHEAD
-from mspgt.data.windows import CHUNK
+from mspgt.data.windows import CALL
 
 TOKENIZERS = {"wordpiece": wordpiece(), "byte_bpe": byte_bpe(), "metaspace": metaspace()}
 MAKE = {"max_length": 120, "batch_tokens": 480}
@@ -251,7 +251,7 @@ def test_reading_is_lazy():
 
     reading = Reading(Corpus(source), TOKENIZERS["wordpiece"], **MAKE)
     next(iter(reading.batches()))
-    assert len(taken) <= LOOK_AHEAD + CHUNK
+    assert len(taken) <= LOOK_AHEAD + CALL
 
 
 def test_labels_of_a_batch_are_those_of_its_sequences(tokenizer):

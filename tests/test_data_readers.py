@@ -20,7 +20,7 @@ from mspgt.data import TASKS, Document, Frame, Sentence, load
 from mspgt.data.conllu import STANDARD, read
 from mspgt.data.corpus import GRAMMAR_SENTENCES
 from mspgt.data.files import EXTENSIONS
-from mspgt.data.lines import CUT_FLAG, Identifiers, group
+from mspgt.data.lines import CUT_FLAG, group
 from mspgt.data.segment import sentences
 from mspgt.data.wikitext import detokenise
 
@@ -35,7 +35,7 @@ def row(number, form, upos="X", head=0, relation="root", misc="_", tag="O", pred
 
 def parse(text, name="x.conllup"):
     lines = enumerate(text.split("\n"), 1)
-    return list(group(read(lines, name), name, name, Identifiers()))
+    return list(group(read(lines, name), name, name, {}))
 
 
 def only_sentence(text):

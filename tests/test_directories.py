@@ -10,11 +10,12 @@ import pytest
 
 import mspgt
 from mspgt.cli.main import main
+from mspgt.config.intervene import InterveneConfig
 from mspgt.config.keys import key_values
 from mspgt.config.run import build
 from mspgt.core.errors import Interrupted, UserError
-from mspgt.experiments.intervene import Experiment
-from mspgt.experiments.run import Session
+from mspgt.experiments import intervene, measuring, run
+from mspgt.measure.store import Manifest, Store
 
 Say = Callable[..., str]
 
@@ -31,7 +32,7 @@ def made(base: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("made")
     mspgt.run(**base, out=folder / "r")
     (folder / "e" / "state").mkdir(parents=True)
-    (folder / "e" / "state" / "run.json").write_text('{"fingerprint": {"seed": 0}}', encoding="utf-8")
+    Store(folder / "e" / "state").write_manifest(Manifest("intervention", {"seed": 0}))
     for name in ("config.yaml", "interventions.json"):
         (folder / "e" / name).write_text("{}", encoding="utf-8")
     return folder
@@ -96,7 +97,7 @@ def test_an_interrupt_before_anything_was_computed_changes_nothing(
     def interrupted(*_: object) -> None:
         raise Interrupted
 
-    monkeypatch.setattr(Session, "_load", interrupted)
+    monkeypatch.setattr(run, "load_model", interrupted)
     before = contents(made)
     for out in ("r", "new"):
         assert main(["run", *keys(base), f"out={made / out}", "overwrite=true"]) == 130
@@ -105,10 +106,10 @@ def test_an_interrupt_before_anything_was_computed_changes_nothing(
 
 
 def test_an_interrupt_is_logged(base: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Session, "_pass", interrupted)
+    monkeypatch.setattr(measuring, "pass_over", interrupted)
     with pytest.raises(Interrupted, match="resume=true to go on"):
         mspgt.run(**base, out=tmp_path / "r")
     log = (tmp_path / "r" / "run.log").read_text(encoding="utf-8").splitlines()
@@ -155,18 +156,24 @@ def test_a_refused_command_leaves_no_folder(
 # ------------------------------------------------------------------------------------------- words of a command
 
 
-def test_a_first_word_is_the_run_to_disturb(made: Path, refused: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs that were to be disturbed; none of them is."""
+    runs = []
 
-    def run(self: Experiment) -> None:
-        asked.append(self.options.run)
+    def start(config: InterveneConfig, *_: object, **__: object) -> None:
+        runs.append(config.options.run)
         raise UserError("enough")
 
-    monkeypatch.setattr(Experiment, "run", run)
+    monkeypatch.setattr(intervene, "start", start)
+    return runs
+
+
+def test_a_first_word_is_the_run_to_disturb(made: Path, refused: Say, asked: list[str]) -> None:
     rest = [f"out={made}/new", "boundaries=4,8"]
     assert refused("intervene", f"{made}/r", *rest) == refused("intervene", f"run={made}/r", *rest) == "mspgt: enough"
     assert asked == [f"{made}/r"] * 2
-    assert "the run is given twice" in refused("intervene", "a", "run=b")
+    assert "key 'run' is given twice ('a' and 'b')" in refused("intervene", "a", "run=b")
     assert "got 2 names" in refused("intervene", "a", "b")
 
 
@@ -198,19 +205,12 @@ def test_a_wrong_number_is_told_what_to_give(refused: Say, word: str, said: str)
     assert said in refused("intervene", "r", word)
 
 
-def test_a_result_stands_for_its_directory(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def run(self: Experiment) -> None:
-        asked.append(self.options.run)
-        raise UserError("enough")
-
-    monkeypatch.setattr(Experiment, "run", run)
+def test_a_result_stands_for_its_directory(made: Path, asked: list[str]) -> None:
     result = mspgt.load(made / "r")
     with pytest.raises(UserError, match="enough"):
         mspgt.intervene(run=result, boundaries="4,8")
     assert asked == [str(made / "r")]
-    result.at(None)  # that of a temporary run
+    result.kept_in(None)  # that of a temporary run
     for given in (result, object()):
         with pytest.raises(UserError, match=r"^run=: give the run's directory"):
             mspgt.intervene(run=given, boundaries="4,8")

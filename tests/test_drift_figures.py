@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from mspgt.core.errors import UserError
 from mspgt.results.drift import Drift
-from mspgt.show.drawing import BOUNDARY_COLOURS, PAPER
+from mspgt.show.drawing import BACKGROUND, BOUNDARY_COLOURS
 from mspgt.show.drift import series
 from mspgt.show.drift.drawing import COLOUR_MAP
 from mspgt.show.drift.heat import heat_map
@@ -181,7 +181,7 @@ def test_colours_get_brighter_with_the_value_in_grey_too() -> None:
 def test_boundaries_are_filled_where_accepted_and_hollow_where_not(drift: Drift, figure: Figure) -> None:
     ax, _ = _heat(figure)
     for marker, colour, key in (("o", RED, 0), ("s", PURPLE, 1)):
-        for face, accepted in ((colour, True), (PAPER, False)):
+        for face, accepted in ((colour, True), (BACKGROUND, False)):
             placed = [p for p in drift.points if p.verdicts["mspgt"].boundaries and p.accepted is accepted]
             expected = {float(p.step): float(p.verdicts["mspgt"].boundaries[key].layer) for p in placed}
             assert expected
@@ -309,7 +309,7 @@ def test_boundaries_are_relative_depths_by_both_rules(drift: Drift) -> None:
     assert [ax.get_title(loc="left") for ax in panels] == ["mspgt's rule", "the paper's rule"]
     for ax, rule in zip(panels, ("mspgt", "paper"), strict=True):
         placed = {float(p.step): b for p in drift.points for b in p.verdicts[rule].boundaries[:1]}
-        drawn = _marks(ax, "o", RED) | _marks(ax, "o", PAPER)
+        drawn = _marks(ax, "o", RED) | _marks(ax, "o", BACKGROUND)
         assert drawn == pytest.approx({step: boundary.relative for step, boundary in placed.items()})
         assert ax.get_ylim() == (0, 1)
 

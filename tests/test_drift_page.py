@@ -13,7 +13,7 @@ import pytest
 from example_drift import example_drift, read
 
 from mspgt.show import wording
-from mspgt.show.drawing import BOUNDARY_COLOURS, INK, MUTED, PAPER
+from mspgt.show.drawing import BACKGROUND, BOUNDARY_COLOURS, INK, MUTED
 from mspgt.show.drift import words
 from mspgt.show.html import page
 
@@ -116,7 +116,7 @@ def test_nothing_is_loaded_and_nothing_runs(html: str, shown: Page) -> None:
 
 def test_figures_take_the_colours_of_the_page_and_say_what_they_show(html: str, shown: Page) -> None:
     drawn = html[html.index("<svg") : html.rindex("</svg>")]
-    assert not [colour for colour in (INK, MUTED, PAPER, *BOUNDARY_COLOURS.values()) if colour in drawn]
+    assert not [colour for colour in (INK, MUTED, BACKGROUND, *BOUNDARY_COLOURS.values()) if colour in drawn]
     assert set(re.findall(r"var\((--[\w-]+)\)", html)) <= set(re.findall(r"(--[\w-]+):", html))
     figures = [a for tag, a in shown.tags if tag == "svg" and a.get("role") == "img"]
     assert len(figures) == 4

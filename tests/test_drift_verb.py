@@ -11,9 +11,11 @@ import pytest
 import torch
 from small_tokenizers import TEXT, byte_bpe
 
-from mspgt.cli import main as cli
 from mspgt.cli.main import main
-from mspgt.results.drift import Drift
+from mspgt.config.drift import DriftConfig
+from mspgt.core.errors import UserError
+from mspgt.experiments import drift as experiment
+from mspgt.models import checkpoints
 
 TOKENIZER = byte_bpe(vocabulary=300)
 KEYS = {"plugins": "cka", "bootstrap": "100", "batch_tokens": "200", "accelerator": "cpu"}
@@ -99,17 +101,13 @@ def test_words_before_the_keys_are_checkpoints(words: tuple[str, ...], verb: Ver
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The checkpoints that a command would measure; it stops there."""
-    from mspgt import experiments as analysis
-    from mspgt.core.errors import UserError
-    from mspgt.models import checkpoints
-
     found: list[Any] = []
 
-    def start(settings: Any, console: Any) -> Drift:
+    def start(settings: DriftConfig, *_: Any, **__: Any) -> None:
         found.extend(checkpoints.find(settings.options.checkpoints, print))
         raise UserError("enough")
 
-    monkeypatch.setattr(analysis, "start_drift", start)
+    monkeypatch.setattr(experiment, "start", start)
     return found
 
 
@@ -179,7 +177,7 @@ def test_what_one_point_lacks_shows_in_the_exit_code(verb: Verb, tmp_path: Path,
     ("words", "said"),
     [
         ((), "no checkpoints are named: give checkpoints="),
-        (("hf", "checkpoints=pl"), "the checkpoints are given twice ('hf' and checkpoints=pl)"),
+        (("hf", "checkpoints=pl"), "key 'checkpoints' is given twice ('hf' and 'pl')"),
         (("hf", "hf"), "names one twice"),
         (("hf", "limt=5"), "unknown key 'limt'. Did you mean 'limit'?"),
         (("hf", "limit=5", "pl"), "'pl' is no key=value"),
@@ -205,5 +203,12 @@ def test_a_mistake_is_answered_in_one_sentence_and_nothing_is_written(
     assert not (tmp_path / "d").exists()
 
 
-def test_an_interruption_before_the_first_point_says_so() -> None:
-    assert cli._interrupted(["drift", "hf"]) == cli._interrupted(["run"]) == "interrupted; nothing was computed yet."
+def test_an_interruption_before_the_first_point_says_so(
+    verb: Verb, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "start", start)
+    assert verb("hf") == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "mspgt: interrupted; nothing was computed yet."

@@ -36,7 +36,7 @@ from mspgt.grammar.lexicon import distribution, symbols
 from mspgt.grammar.mixture import emission, tables
 from mspgt.grammar.morphology import noun_forms, takes_an, verb_forms
 from mspgt.grammar.names import NAMES, gender
-from mspgt.grammar.probability import _Belief, _prefix, _score
+from mspgt.grammar.probability import _Belief, _score
 from mspgt.grammar.reference import CONCENTRATION, Urn, mentions, named, pronoun
 from mspgt.grammar.schemata import plans
 
@@ -194,7 +194,7 @@ def test_the_corpus_survives_writing_and_reading_as_conllu_plus(tmp_path):
 def test_topics_persist():
     topics = [[d.topic for d in derivations(i, seed=4)] for i in range(200)]
     kept = np.mean([a == b for t in topics for a, b in itertools.pairwise(t)])
-    assert abs(kept - tables().transition[0, 0]) < 0.02
+    assert abs(kept - tables(Mixture()).transition[0, 0]) < 0.02
 
 
 def test_a_pronoun_means_the_last_entity_of_its_class_and_agrees_with_it():
@@ -297,8 +297,9 @@ def test_levels_are_positive_and_structure_depends_on_topic():
     exact = entropies()
     assert exact.global_level == exact.topic + exact.reference
     assert min(exact.global_level, exact.intermediate_level, exact.local_level) > 1
-    flat = tables().plan @ tables().start
-    assert -(flat * np.log(flat)).sum() > -(tables().plan * np.log(tables().plan)).sum(axis=0) @ tables().start
+    table = tables(Mixture())
+    flat = table.plan @ table.start
+    assert -(flat * np.log(flat)).sum() > -(table.plan * np.log(table.plan)).sum(axis=0) @ table.start
 
 
 def test_one_topic_has_no_topic_entropy():
@@ -338,7 +339,8 @@ def derivation_probability(words: list[str]) -> np.ndarray:
         return total
 
     lowered = (words[0].lower(), *words[1:])
-    return sum(p * constituents(plan.constituents, lowered) for p, plan in zip(tables().plan, plans(), strict=True))
+    probabilities = tables(Mixture()).plan
+    return sum(p * constituents(plan.constituents, lowered) for p, plan in zip(probabilities, plans(), strict=True))
 
 
 NAMELESS = (
@@ -352,7 +354,7 @@ NAMELESS = (
 
 @pytest.mark.parametrize("text", NAMELESS)
 def test_the_probability_of_a_sentence_is_the_sum_over_its_derivations(text):
-    expected = float(tables().start @ derivation_probability(split_words(text)))
+    expected = float(tables(Mixture()).start @ derivation_probability(split_words(text)))
     value, error = log_probability(text)
     assert error == 0
     assert expected > 0
@@ -361,7 +363,7 @@ def test_the_probability_of_a_sentence_is_the_sum_over_its_derivations(text):
 
 def test_the_forward_algorithm_is_the_sum_over_topic_sequences():
     texts = [NAMELESS[0], NAMELESS[3], NAMELESS[2]]
-    table = tables()
+    table = tables(Mixture())
     each = [derivation_probability(split_words(t)) for t in texts]
     total = sum(
         table.start[a] * each[0][a] * table.transition[a, b] * each[1][b] * table.transition[b, c] * each[2][c]
@@ -374,7 +376,7 @@ def test_the_forward_algorithm_is_the_sum_over_topic_sequences():
 def test_a_repeated_name_costs_what_its_urn_says():
     once, twice = "Ivan recovered.", "Ivan recovered. Ivan recovered."
     a, size = CONCENTRATION["per"], len(NAMES["per"])
-    table = tables()
+    table = tables(Mixture())
     first = math.exp(log_probability(once).value) * size  # without the draw of the entity
     per_topic = first_name_probability()
     joint = sum(
@@ -395,7 +397,7 @@ def first_name_probability() -> np.ndarray:
     """P("X recovered." | topic) for a first name X that is given to be the entity."""
     total = np.zeros(len(TOPICS))
     verb = np.array([distribution("vi.past", topic).get("recovered", 0.0) for topic in TOPICS])
-    for p, plan in zip(tables().plan, plans(), strict=True):
+    for p, plan in zip(tables(Mixture()).plan, plans(), strict=True):
         if plan.schema == "intransitive" and plan.constituents[0].phrase == "np.person.sg":
             parts = plan.constituents
             name = sum(a.probability for a in parts[0].alternatives if a.slots[0].symbol == "per.nom")
@@ -407,23 +409,23 @@ def first_name_probability() -> np.ndarray:
 
 def test_next_word_probabilities_sum_to_one():
     words = vocabulary()
-    machine = automaton()
+    machine = automaton(Mixture())
     document = next(d for d in corpus() if any(w in ("her", "him") for s in d.sentences for w in s.words))
-    belief = _Belief.begin(None, 2)
+    belief = _Belief.begin(Mixture(), 2)
     for before in document.sentences[2:5]:
-        _, belief = _score(belief, before.words, None)
+        _, belief = _score(belief, before.words, Mixture())
         assert belief is not None
     for sentence, length in itertools.product(document.sentences[5:8], (0, 1, 2, 4)):
         known = sentence.words[:length]
-        readings = [{}, *machine.read(known)][-1]
-        before = _prefix(belief, readings, {}) if known else 1.0
+        parses = [{}, *machine.read(known)][-1]
+        before = belief.probability(parses) if known else 1.0
         forms = {w[0].upper() + w[1:] for w in words} if not known else words
-        total = sum(_prefix(belief, r, {}) for w in forms if (r := last(machine.read([*known, w]))))
+        total = sum(belief.probability(r) for w in forms if (r := last(machine.read([*known, w]))))
         assert total == pytest.approx(before, rel=1e-9)
 
 
-def last(readings):
-    *_, final = readings
+def last(parses):
+    *_, final = parses
     return final
 
 
@@ -480,7 +482,7 @@ def test_latents_that_were_drawn_are_never_likelier_than_their_text():
 
 
 def test_readings_of_a_sentence_agree_on_what_it_mentions():
-    machine = automaton()
+    machine = automaton(Mixture())
     for s in sentences()[:1500]:
         assert len(machine.complete(last(machine.read(s.words)))) == 1, s.text
 

@@ -17,17 +17,17 @@ from mspgt.models.facts import ModelFacts
 from mspgt.show import html, plots
 from mspgt.show.grid import Cell, Column, Grid, Number, Row, grid
 from mspgt.show.parts import (
+    BoundaryMark,
     Card,
     Cards,
+    Continuations,
     Drawing,
     Facts,
     Folded,
     Line,
-    Mark,
     PlotOf,
     Section,
     Sentences,
-    Texts,
     VerdictCard,
 )
 
@@ -64,13 +64,13 @@ def every_part(text: str) -> dict[str, Any]:
         "Facts": facts,
         "Sentences": Sentences((text,), warn=True),
         "VerdictCard": VerdictCard(
-            text, text, False, text, (Mark(text, text, (text,), False),), (text,), {text: text}, text, (facts,)
+            text, text, False, text, (BoundaryMark(text, text, (text,), False),), (text,), {text: text}, text, (facts,)
         ),
         "Card": Card(text, (facts,), subtitle=text),
         "Cards": Cards((Card(text, (table,)),)),
         "Folded": Folded(text, (facts,)),
         "Drawing": drawing(text),
-        "Texts": Texts(text, {text: text, "empty": ""}, {text: text}),
+        "Continuations": Continuations(text, {text: text, "empty": ""}, {text: text}),
     }
 
 
@@ -131,7 +131,7 @@ def test_facts_are_words_and_numbers_in_three_digits(monkeypatch: pytest.MonkeyP
 def test_tables_scroll_by_keyboard_and_head_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [Row((Cell("first"), Number(value=1.5, low=1, high=2)), "intermediate-global"), ("second", None)]
     made = page(monkeypatch, grid(("name", "value"), rows, "what it shows", notes=("a note",)))
-    assert '<p class="about">what it shows.</p>' in made
+    assert '<p class="about">What it shows.</p>' in made
     assert '<div class="scroll" tabindex="0">' in made
     assert '<tr class="intermediate-global"><th scope="row">first</th>' in made
     assert '1.5<small class=""> [1, 2]</small>' in made or '1.5<small class="">[1, 2]</small>' in made

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mspgt.callbacks import pace as pace_module
 from mspgt.callbacks.pace import Pace
 from mspgt.core.errors import UserError
-from mspgt.measure.passes import Alone
+from mspgt.measure.ranks import Alone
 
 Seconds = Callable[[int], float]
 jumps = st.lists(st.integers(0, 7), min_size=1, max_size=60)

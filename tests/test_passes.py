@@ -23,7 +23,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.state import State
 from mspgt.measure import memory
 from mspgt.measure.assess import evaluate_measured, make_signals
-from mspgt.measure.corpora import CorpusSource, corpus_facts
+from mspgt.measure.corpora import CorpusIdentity, corpus_facts
 from mspgt.measure.evaluate import Measured
 from mspgt.measure.memory import InMemory
 from mspgt.measure.passes import Homes, make_passes, measured
@@ -83,7 +83,7 @@ class Measurement:
     measured: Mapping[str, Measured]
     failures: Mapping[str, str]
     notes: Sequence[str]
-    readings: Mapping[str, State]
+    censuses: Mapping[str, State]
 
 
 Corpora = Mapping[str, Sequence[Batch]]
@@ -95,7 +95,7 @@ def take(homes: Homes, net: LoadedModel, corpora: Corpora, ranks: Any) -> Measur
     failures = make_passes(homes, net, held, held, notes)
     if not held.first:
         return None
-    return Measurement(measured(homes, held, failures, lambda _: None), failures, notes, held.readings)
+    return Measurement(measured(homes, held, failures, lambda _: None), failures, notes, held.censuses)
 
 
 def at_home(signals: Mapping[str, Signal]) -> Homes:
@@ -125,7 +125,7 @@ def told(found: Measurement | None, **keys: Any) -> dict[str, Any]:
         "bootstrap": evaluation.bootstrap,
         "notes": [*found.notes, *evaluation.notes],
         "left_out": [*found.failures.values(), *evaluation.left_out],
-        "data": corpus_facts({"data": CorpusSource("data", None, None, ())}, found.readings),
+        "data": corpus_facts({"data": CorpusIdentity("data", None, None, ())}, found.censuses),
     }
 
 
@@ -142,7 +142,7 @@ def the_same(one: Measurement | None, other: Measurement | None) -> None:
 
 def states(found: Measurement) -> dict[str, State]:
     measured = {name: m.state for name, m in found.measured.items()}
-    return measured | {f"reading of {name}": state for name, state in found.readings.items()}
+    return measured | {f"census of {name}": state for name, state in found.censuses.items()}
 
 
 def numbers(found: Measurement) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def test_each_signal_is_measured_on_its_own_corpus_and_a_corpus_without_signals_
     assert found is not None
     assert {m.corpus for m in found.measured.values()} == {"labels"}
     assert len(found.measured["cka"].state.keys) == len(small[0].keys)
-    assert len(found.readings["data"].keys) == sum(len(batch.keys) for batch in large)
+    assert len(found.censuses["data"].keys) == sum(len(batch.keys) for batch in large)
 
 
 def test_signals_that_need_labels_go_where_labels_are() -> None:

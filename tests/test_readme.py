@@ -89,7 +89,7 @@ def test_the_signal_of_another_package_obeys_the_laws_that_ship_for_it(tmp_path:
         str(tmp_path),
         "test_turn.py",
     ]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
@@ -97,7 +97,7 @@ def test_the_signal_of_another_package_obeys_the_laws_that_ship_for_it(tmp_path:
 
 def test_the_signal_of_another_package_runs_and_gets_intervals(tiny_llama: Path, tmp_path: Path) -> None:
     install(tmp_path)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}
 
     def mspgt(*arguments: str) -> str:
         command = [sys.executable, "-m", "mspgt.cli.main", *arguments]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import math
@@ -15,7 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference_models as measure
+import reference_recipe as recipe
 import torch
+import train_reference as training
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -26,12 +28,6 @@ from mspgt.cli import main as cli
 from mspgt.core.errors import UserError
 from mspgt.data import Reading, align, load
 from mspgt.models.built_in import MODELS, BuiltIn
-
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
-    recipe, measure, training = map(
-        importlib.import_module, ("reference_recipe", "reference_models", "train_reference")
-    )
 
 NAMES = sorted(recipe.MEMBERS)
 FAMILIES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}

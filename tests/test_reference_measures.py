@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
 import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import reference_models as measure
+import reference_recipe as recipe
 import torch
 from scipy import special, stats
 
 from mspgt import grammar, models
 from mspgt.data import Document
-
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
-    recipe, measure = map(importlib.import_module, ("reference_recipe", "reference_models"))
 
 MEMBER = recipe.MEMBERS["tiny-qwen-b"]
 

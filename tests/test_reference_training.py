@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import itertools
 import os
@@ -17,7 +16,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import reference_models as measure
+import reference_recipe as recipe
 import torch
+import train_reference as training
 from rich.console import Console
 from torch import Tensor
 
@@ -27,12 +29,6 @@ from mspgt.core.errors import UserError
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 NAME = "tiny-qwen-b"
 SMALL = {"TOKENIZER_DOCUMENTS": 40, "BATCH_TOKENS": 500, "CHUNK": 16}
-
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(BENCHMARKS)
-    recipe, measure, training = map(
-        importlib.import_module, ("reference_recipe", "reference_models", "train_reference")
-    )
 
 Train = Callable[..., dict[str, Tensor]]
 

@@ -67,7 +67,7 @@ def test_tables_have_scoped_headers(read: Page) -> None:
 
 def test_figures_take_the_colours_of_the_page(html: str) -> None:
     drawn = html[html.index("<svg") :]
-    for colour in (drawing.INK, drawing.PAPER, *drawing.SIGNAL_COLOURS[:3], *drawing.BOUNDARY_COLOURS.values()):
+    for colour in (drawing.INK, drawing.BACKGROUND, *drawing.SIGNAL_COLOURS[:3], *drawing.BOUNDARY_COLOURS.values()):
         assert colour not in drawn
     used = set(re.findall(r"var\((--[\w-]+)\)", drawn))
     defined = set(re.findall(r"(--[\w-]+):", html))

@@ -214,7 +214,7 @@ def test_mattr_of_a_text_shorter_than_its_window_is_undefined():
         TypeTokenRatio(variant="matr")
 
 
-def test_ttr_falls_with_length_and_its_other_readings_do_not():
+def test_ttr_falls_with_length_and_its_other_variants_do_not():
     rng = np.random.default_rng(0)
     draw = lambda n: " ".join(f"w{i}" for i in rng.zipf(1.3, n) % 3000)  # noqa: E731
     short, long = generated(*(draw(60) for _ in range(80))), generated(*(draw(400) for _ in range(80)))

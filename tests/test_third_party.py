@@ -1,15 +1,15 @@
 """A signal from another package: found by its entry point, held to the same laws, and named when it fails."""
 
-import importlib
 import json
 import os
 import subprocess
 import sys
-import textwrap
 
+import drift_training
 import numpy as np
 import pytest
 import torch
+from third_party import BROKEN, TURN, lay_out
 
 import mspgt
 from mspgt.contracts import registry
@@ -18,59 +18,6 @@ from mspgt.measure.evaluate import Measured, Rule, evaluate
 from mspgt.testing import SignalConformance, measure, planted_corpus
 
 pytest_plugins = ["pytester"]
-
-MINE = '''
-import torch
-from mspgt import Lines, Report, Series, SumSignal
-
-
-class Turn(SumSignal):
-    """How far a block turns the residual stream: mean cosine distance between neighbouring blocks."""
-
-    summary = "mean cosine distance between neighbouring blocks"
-    series = (Series("growth", summary="norm of a block's output over that of the block before"),)
-    figures = (Lines("turn-growth", ("growth",), "Growth of the residual stream", "ratio of norms"),)
-
-    def sums(self, lower, upper, content):
-        distance = 1 - torch.cosine_similarity(lower, upper, dim=-1)  # (sequence, token)
-        growth = upper.norm(dim=-1) / lower.norm(dim=-1)
-        return torch.stack([(distance * content).sum(1), (growth * content).sum(1), content.sum(1)], dim=1)
-
-    def value(self, sums):
-        return sums[..., 0] / sums[..., -1]
-
-    def report(self, prepared):
-        sums = prepared.sum(0)  # (transition, field)
-        return Report(details={"tokens": int(sums[0, -1])}, series={"growth": sums[:, 1] / sums[:, 2]})
-'''
-"""a whole third-party signal"""
-
-
-def install(folder, signals, module="mine_package", name="mine-package", version="0.3", source=MINE):
-    """Lay a package out as an installer does: a module and the metadata that importlib reads."""
-    (folder / f"{module}.py").write_text(textwrap.dedent(source))
-    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    points = "".join(f"{plugin} = {target}\n" for plugin, target in signals.items())
-    (info / "entry_points.txt").write_text(f"[{registry.SIGNAL.group}]\n{points}")
-
-
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """Install packages that are visible during one test."""
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.invalidate_caches()
-    before = set(sys.modules)
-
-    def install_here(signals, **layout):
-        install(tmp_path, signals, **layout)
-        importlib.invalidate_caches()
-
-    yield install_here
-    for module in set(sys.modules) - before:
-        if str(tmp_path) in str(getattr(sys.modules[module], "__file__", "")):
-            del sys.modules[module]
 
 
 def test_an_entry_point_makes_a_signal_known(installed):
@@ -85,11 +32,11 @@ def test_an_entry_point_makes_a_signal_known(installed):
 
 
 def test_it_is_known_in_another_process_too(tmp_path):
-    install(tmp_path, {"mine": "mine_package:Turn"})
+    lay_out(tmp_path, {"mine": "mine_package:Turn"})
     code = "import json; from mspgt.contracts import registry; print(json.dumps(list(registry.signals())))"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))},
         capture_output=True,
         text=True,
         check=True,
@@ -136,7 +83,7 @@ def test_a_plugin_that_does_not_import_is_named_with_its_version(installed, sour
 
 
 def test_a_plugin_that_cannot_be_built_is_named_with_its_version(installed):
-    source = MINE + "\n    def __init__(self, **_):\n        raise ValueError('no weights file')\n"
+    source = TURN + "\n    def __init__(self, **_):\n        raise ValueError('no weights file')\n"
     installed({"mine": "mine_package:Turn"}, source=source)
     with pytest.raises(PluginError, match=r"'mine' of mine-package 0\.3 could not be built \(ValueError: no weights"):
         registry.create_signal("mine", {})
@@ -152,7 +99,7 @@ def test_a_plugin_that_cannot_be_built_is_named_with_its_version(installed):
     ],
 )
 def test_a_need_that_is_not_met_is_refused_before_anything_is_done(installed, need, sentence):
-    installed({"mine": "mine_package:Turn"}, source=MINE + f"\n    needs = frozenset({{'labels', {need!r}}})\n")
+    installed({"mine": "mine_package:Turn"}, source=TURN + f"\n    needs = frozenset({{'labels', {need!r}}})\n")
     with pytest.raises(PluginError, match=rf"^plugin 'mine' of mine-package 0\.3: {sentence}"):
         registry.create_signal("mine", {})
 
@@ -174,7 +121,7 @@ def test_its_series_and_figure_stand_beside_its_curve(installed):
 def test_its_series_and_figure_are_shown_like_those_of_a_built_in_one(installed, tmp_path):
     installed({"mine": "mine_package:Turn"})
     out = tmp_path / "run"
-    mspgt.run(model="tiny-llama-a", data="grammar", limit=80, plugins="mine", bootstrap=20, accelerator="cpu", out=out)
+    mspgt.run(model="tiny-llama-a", data="grammar", limit=80, plugins="mine", bootstrap=100, accelerator="cpu", out=out)
     run = mspgt.load(out)
     growth = run.signals["mine"].series["growth"].values["growth"]
     assert [row["value"] for row in run.to_rows("series") if row["series"] == "growth"] == growth.tolist()
@@ -204,31 +151,14 @@ def test_it_passes_the_conformance_suite(installed, pytester):
     assert (skipped, failed) == (0, 0)
 
 
-BROKEN = (
-    MINE
-    + """
-
-class Broken(Turn):
-    def sums(self, lower, upper, content):
-        raise RuntimeError("no luck")
-"""
-)
-
-
-@pytest.fixture
-def trainings(monkeypatch):
-    monkeypatch.syspath_prepend(os.path.dirname(os.path.abspath(__file__)))
-    return importlib.import_module("drift_training")
-
-
-def test_a_signal_of_another_package_is_followed_through_a_training(installed, trainings, tmp_path):
+def test_a_signal_of_another_package_is_followed_through_a_training(installed, tmp_path):
     installed({"mine": "mine_package:Turn", "broken": "mine_package:Broken"}, source=BROKEN)
-    callback = trainings.boundary_drift(plugins="cka,mine,broken", out=tmp_path / "d", weights={"mine": 0.7})
-    _, trainer = trainings.train(tmp_path, callback, steps=4)
+    callback = drift_training.boundary_drift(plugins="cka,mine,broken", out=tmp_path / "d", weights={"mine": 0.7})
+    _, trainer = drift_training.train(tmp_path, callback, steps=4)
     drift = callback.drift
     assert drift.steps.tolist() == [0, 3, 4]
     for point in drift.points:
-        turn = point.findings.signals["mine"]
+        turn = point.signals["mine"]
         assert turn.weight == 0.7
         assert (turn.low < turn.high).all()
         assert point.left_out == (
@@ -237,7 +167,5 @@ def test_a_signal_of_another_package_is_followed_through_a_training(installed, t
     for change in drift.changes:
         assert (change.signals["mine"].value != 0).all()
         assert (change.signals["mine"].low < change.signals["mine"].high).all()
-    rows = trainings.rows_of(trainer.logger, ours=True)
-    assert [float(row["mspgt/max/mine"]) for row in rows] == [
-        p.findings.signals["mine"].value.max() for p in drift.points
-    ]
+    rows = drift_training.rows_of(trainer.logger, ours=True)
+    assert [float(row["mspgt/max/mine"]) for row in rows] == [p.signals["mine"].value.max() for p in drift.points]

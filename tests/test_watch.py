@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import drift_training as t
 import pytest
 import torch
+from ranks_in_threads import shared
 from torch.utils.data import DataLoader
 
 import mspgt
@@ -18,12 +19,8 @@ from mspgt.callbacks.watch import Outcome, Watch
 from mspgt.contracts.batch import Batch
 from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
-from mspgt.measure.passes import Alone, Ranks
+from mspgt.measure.ranks import Alone, Ranks
 from mspgt.results.result import Result
-
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(Path(__file__).parent)
-    t, in_threads = (importlib.import_module(name) for name in ("drift_training", "ranks_in_threads"))
 
 
 def watch(
@@ -187,7 +184,7 @@ def said(answers: list[Any]) -> str:
 
 
 def test_the_first_rank_has_the_outcome_and_it_is_that_of_one_process() -> None:
-    answers = in_threads.shared(3, lambda ranks: watch(small(), t.TEXTS, batch_tokens=60, ranks=ranks).evaluate())
+    answers = shared(3, lambda ranks: watch(small(), t.TEXTS, batch_tokens=60, ranks=ranks).evaluate())
     assert answers[1:] == [None, None]
     alone = evaluated(watch(small(), t.TEXTS, batch_tokens=60))
     assert plain(answers[0].evaluation.signals) == plain(alone.evaluation.signals)
@@ -199,7 +196,7 @@ def test_what_one_rank_cannot_read_is_told_by_all(missing: int) -> None:
     def begin(ranks: Any) -> Watch:
         return watch(small(), "nowhere.txt" if ranks.rank == missing else t.TEXTS, ranks=ranks)
 
-    assert "there is no such file" in said(in_threads.shared(2, begin))
+    assert "there is no such file" in said(shared(2, begin))
 
 
 class Faulty:
@@ -213,7 +210,7 @@ def test_a_fault_that_is_no_users_is_told_by_all_with_its_kind() -> None:
     def begin(ranks: Any) -> Watch:
         return watch(small(), Faulty() if ranks.rank == 1 else t.TEXTS, ranks=ranks)
 
-    assert said(in_threads.shared(2, begin)) == "KeyError: 'text'"
+    assert said(shared(2, begin)) == "KeyError: 'text'"
 
 
 def other_text(read: list[Any]) -> list[Any]:
@@ -236,7 +233,7 @@ def test_a_corpus_that_is_not_the_same_on_all_ranks_is_refused_by_all(name: str,
             corpora[name] = change(corpora[name])
         return watch(small(), **corpora, plugins="cka,probe", probe=t.PROBE, ranks=ranks)
 
-    sentence = said(in_threads.shared(3, begin))
+    sentence = said(shared(3, begin))
     assert sentence.startswith(f"{name}= gives other batches on rank 2 than on rank 0: give every rank the same corpus")
 
 
@@ -247,7 +244,7 @@ def test_labels_alone_make_a_corpus_another() -> None:
         labels = {task: replace(of, word=of.word + ranks.rank) for task, of in read[0].labels.items()}
         return watch(small(), [replace(read[0], labels=labels), *read[1:]], None, "probe", probe=t.PROBE, ranks=ranks)
 
-    assert "data= gives other batches on rank 1" in said(in_threads.shared(2, begin))
+    assert "data= gives other batches on rank 1" in said(shared(2, begin))
 
 
 def test_what_the_first_rank_cannot_evaluate_is_told_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,8 +253,8 @@ def test_what_the_first_rank_cannot_evaluate_is_told_by_all(monkeypatch: pytest.
     def evaluate(ranks: Any) -> Outcome | None:
         watched = watch(small(), t.TEXTS, plugins="attn", batch_tokens=60, ranks=ranks)
         if ranks.rank == 1:
-            monkeypatch.setattr(watched._passes.signals["attn"], "recorder", lambda *_: 1 / 0)
+            monkeypatch.setattr(watched.homes.signals["attn"], "recorder", lambda *_: 1 / 0)
         return watched.evaluate()
 
-    sentence = said(in_threads.shared(2, evaluate))
+    sentence = said(shared(2, evaluate))
     assert sentence.startswith("no signal is left to evaluate. plugin 'attn' raised while it observed a batch (ZeroDiv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 import torch
 
 from mspgt.config.shared import Place
+from mspgt.core.codec import plain
 from mspgt.core.errors import Interrupted, MachineError, UserError
 from mspgt.core.files import write_json, writing
 from mspgt.core.key import Key
 from mspgt.core.state import State, Table
 from mspgt.experiments.workspace import CONFIG, Workspace, existing, kind_of, workspace
-from mspgt.measure.collector import READING
+from mspgt.measure.collector import CENSUS
 from mspgt.measure.fingerprint import check_fingerprint
 from mspgt.measure.shards import write_shard
 from mspgt.measure.store import Manifest, Store
@@ -159,6 +161,11 @@ def test_of_many_keys_that_differ_five_are_named() -> None:
     assert "k5" not in str(caught.value)
 
 
+def begun(kind: str) -> str:
+    """The manifest of work that leads to a kind of result."""
+    return json.dumps(plain(Manifest(kind, {})))
+
+
 @pytest.mark.parametrize(
     ("files", "kind"),
     [
@@ -167,9 +174,9 @@ def test_of_many_keys_that_differ_five_are_named() -> None:
         ({"result.json": "{}"}, "run"),
         ({"interventions.json": "{}"}, "intervention"),
         ({"drift.json": "{}"}, "drift"),
-        ({"state/run.json": '{"kind": "run", "fingerprint": {}}'}, "run"),
-        ({"state/run.json": '{"kind": "intervention", "fingerprint": {}}'}, "intervention"),
-        ({"state/run.json": '{"kind": "drift", "fingerprint": {}}', "result.json": "{}"}, "drift"),
+        ({"state/run.json": begun("run")}, "run"),
+        ({"state/run.json": begun("intervention")}, "intervention"),
+        ({"state/run.json": begun("drift"), "result.json": "{}"}, "drift"),
         ({"state/run.json": "{dama", "interventions.json": "{}"}, "intervention"),
         ({"state/run.json": "{dama"}, None),
     ],
@@ -192,7 +199,7 @@ def test_kinds_are_told_apart(tmp_path: Path, files: dict[str, str], kind: str |
 
 def test_states_that_are_to_be_replaced_count_as_none(tmp_path: Path) -> None:
     store = Store(tmp_path / "state")
-    write_shard(store.folder("data", 0) / "0000-000000.safetensors", {READING: sequence(0, 3)})
+    write_shard(store.folder("data", 0) / "0000-000000.safetensors", {CENSUS: sequence(0, 3)})
     store.write_manifest(MANIFEST)
     assert (store.sentences_done("data", 0), len(store.done("data", 0))) == (3, 1)
     with workspace(Place(str(tmp_path), overwrite=True), Run.kind, "m-d", None, temporary=False) as w:
@@ -232,10 +239,10 @@ def test_a_temporary_workspace_is_gone_afterwards_unless_it_was_interrupted() ->
 def test_done_and_sentences_come_from_every_shard(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for number in range(3):
-        write_shard(store.folder("data", 0) / f"0000-{number:06d}.safetensors", {READING: sequence(number, number + 1)})
+        write_shard(store.folder("data", 0) / f"0000-{number:06d}.safetensors", {CENSUS: sequence(number, number + 1)})
     assert store.done("data", 0) == {Key("data", "d", n) for n in range(3)}
     assert store.sentences_done("data", 0) == 6
-    assert len(store.reading("data").keys) == 3
+    assert len(store.census("data").keys) == 3
 
 
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:

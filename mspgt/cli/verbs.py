@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from mspgt.config.keys import key_values
+from mspgt.config.keys import given_twice, key_values
 from mspgt.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ class Computes:
             raise UserError(f"expected mspgt {self.name} {self.words.upper()} [key=value ...]; got {len(names)} names.")
         keys: dict[str, Any] = key_values(arguments[len(names) :], f"write for example {self.words or 'data'}={{}}")
         if names and self.words in keys:
-            raise UserError(
-                f"{self.words} is given twice ({names[0]!r} and {self.words}={keys[self.words]}); give it once."
-            )
+            raise given_twice(self.words, names[0], keys[self.words])
         return keys | ({self.words: ",".join(names)} if names else {})
 
 

@@ -167,8 +167,7 @@ class Reading:
         a batch too big for the device shows at once.
         """
         chosen = tuple(tasks)
-        sequences = self.sequences(chosen)
-        return self._gather(sequences, chosen)
+        return self._gather(self.sequences(chosen), chosen)
 
     def _read(self, windows: Windows, tasks: tuple[str, ...], counts: Counts) -> Iterator[TokenSequence]:
         for chunk in chunks(self.corpus.documents()):

@@ -9,6 +9,7 @@ Format: https://universaldependencies.org/format.html and .../ext-format.html (C
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -92,8 +93,7 @@ def read(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Mark | Sentenc
     comments: dict[str, str] = {}
     body: list[tuple[int, str]] = []
     seen_sentence = False
-    # The end of a file ends a sentence, like a blank line.
-    for number, line in _with_final_blank(lines):
+    for number, line in itertools.chain(lines, [(0, "")]):  # the end of a file ends a sentence, like a blank line
         comment = _comment(line)
         if comment is not None:
             key, value = comment
@@ -111,15 +111,7 @@ def read(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Mark | Sentenc
             if body:
                 seen_sentence = True
                 yield _sentence(body, columns, comments, name)
-            if body or comments:
-                body, comments = [], {}
-
-
-def _with_final_blank(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    number = 0
-    for number, line in lines:
-        yield number, line
-    yield number + 1, ""
+            body, comments = [], {}
 
 
 def _comment(line: str) -> tuple[str, str] | None:

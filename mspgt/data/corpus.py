@@ -21,7 +21,7 @@ GRAMMAR_SENTENCES = 2_000
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(:[\w.-]*){0,2}")
 
 
-class Source(Protocol):
+class DocumentSource(Protocol):
     """Where documents come from."""
 
     @property
@@ -55,7 +55,7 @@ class Corpus:
     limit: sentences to read at most; the document in which the limit falls is cut there.
     """
 
-    source: Source
+    source: DocumentSource
     corpus: str = "data"
     limit: int | None = None
 
@@ -162,7 +162,7 @@ def load(
     return opened
 
 
-def _source(source: Any, limit: int | None, seed: int) -> Source:
+def _source(source: Any, limit: int | None, seed: int) -> DocumentSource:
     if isinstance(source, (str, os.PathLike)):
         return _named(os.fspath(source), limit, seed)
     if isinstance(source, (bytes, dict)) or not isinstance(source, Iterable):
@@ -173,7 +173,7 @@ def _source(source: Any, limit: int | None, seed: int) -> Source:
     return Iterated(source, limit)
 
 
-def _named(source: str, limit: int | None, seed: int) -> Source:
+def _named(source: str, limit: int | None, seed: int) -> DocumentSource:
     if source == "grammar":
         return Grammar(limit, seed)
     if not source.strip():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import glob
 import hashlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from mspgt.contracts.document import TASKS, Document, Sentence
 from mspgt.core.errors import UserError, unknown
 from mspgt.data import conllu, text
-from mspgt.data.lines import CUT_FLAG, Identifiers, Mark, group, read_lines
+from mspgt.data.lines import CUT_FLAG, Mark, group, read_lines
 
 EXTENSIONS = (".conllu", ".conllup", ".jsonl", ".tokens", ".txt")
 
@@ -30,9 +31,9 @@ class Files:
 
     def documents(self) -> Iterator[Document]:
         """Read lazily; at most one document is held, and the identifiers of all."""
-        identifiers = Identifiers()
+        claimed: dict[str, str] = {}
         for path, prefix in zip(self.paths, self.prefixes, strict=True):
-            yield from group(self._read(path, prefix), str(path), prefix, identifiers)
+            yield from group(self._read(path, prefix), str(path), prefix, claimed)
 
     def _read(self, path: Path, prefix: str) -> Iterator[Mark | Sentence]:
         lines, extension = read_lines(path), path.suffix.lower()
@@ -90,7 +91,11 @@ class Files:
 
     @cached_property
     def _sums(self) -> tuple[str, ...]:
-        return tuple(_sha256(path) for path in self.paths)
+        sums = []
+        for path in self.paths:
+            with path.open("rb") as file:
+                sums.append(hashlib.file_digest(file, "sha256").hexdigest())
+        return tuple(sums)
 
 
 def find(source: str) -> Files | None:
@@ -101,22 +106,21 @@ def find(source: str) -> Files | None:
     UserError: an extension without a reader, a folder or glob without readable files.
     """
     path = Path(source).expanduser()
-    if _is(Path.is_file, path):
+    if os.path.isfile(path):  # unlike Path, it takes a name too long for the system, or with a null byte
         if path.suffix.lower() not in EXTENSIONS:
             raise unknown("file extension", path.suffix, EXTENSIONS, f"File: {path}.")
         return Files(source, (path,), (path.name,))
-    if _is(Path.is_dir, path):
+    if os.path.isdir(path):
         return _several(source, path, sorted(p for p in path.rglob("*") if not _hidden(p.relative_to(path))))
     if glob.has_magic(source):
-        pattern = str(path)
-        return _several(source, None, sorted(Path(p) for p in glob.glob(pattern, recursive=True)))
+        return _several(source, None, sorted(Path(p) for p in glob.glob(str(path), recursive=True)))
     return None
 
 
 def missing(source: str, hint: str) -> UserError:
     """Build the error for a source that is nothing, with the nearest names in its folder."""
     path = Path(source).expanduser()
-    present = [p.name for p in path.parent.iterdir()] if _is(Path.is_dir, path.parent) else []
+    present = [p.name for p in path.parent.iterdir()] if os.path.isdir(path.parent) else []
     near = difflib.get_close_matches(path.name, [*present, "grammar"], n=3, cutoff=0.6)
     guess = (
         f" Did you mean {' or '.join(repr(n if n == 'grammar' else str(path.parent / n)) for n in near)}?"
@@ -124,13 +128,6 @@ def missing(source: str, hint: str) -> UserError:
         else ""
     )
     return UserError(f"data {source!r}: there is no such file, folder or glob.{guess} {hint}")
-
-
-def _is(test: Callable[[Path], bool], path: Path) -> bool:
-    try:
-        return test(path)
-    except (OSError, ValueError):  # a name too long for the system, or with a null byte
-        return False
 
 
 def _hidden(path: Path) -> bool:
@@ -146,8 +143,3 @@ def _several(source: str, folder: Path | None, candidates: list[Path]) -> Files:
     files = Files(source, tuple(paths), tuple(names))
     files.check()
     return files
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 
 from mspgt.contracts.document import Document, Sentence
 from mspgt.core.errors import UserError
-from mspgt.data.lines import CUT_FLAG, Identifiers, Mark, group
+from mspgt.data.lines import CUT_FLAG, Mark, group
 from mspgt.data.segment import sentences
 from mspgt.data.text import is_title, read_row, read_wikitext
 
@@ -42,7 +42,7 @@ class Hub:
 
     def documents(self) -> Iterator[Document]:
         """Stream the documents."""
-        return group(self._stream(), f"dataset {self.name}", self.name, Identifiers())
+        return group(self._stream(), f"dataset {self.name}", self.name, {})
 
     @cached_property
     def flags(self) -> tuple[str, ...]:

@@ -94,14 +94,6 @@ def _tagged(tags: Sequence[str] | None, tokens: Ranges) -> Found:
             yield _last(tokens[i]), tag, i
 
 
-def _pos(sentence: Sentence, tokens: Ranges) -> Found:
-    return _tagged(sentence.pos, tokens)
-
-
-def _ner(sentence: Sentence, tokens: Ranges) -> Found:
-    return _tagged(sentence.entities, tokens)
-
-
 def _dep(sentence: Sentence, tokens: Ranges) -> Found:
     """Arcs (dependent, head) with the universal relation, subtypes stripped, punctuation left out."""
     for i, (head, relation) in enumerate(zip(sentence.heads or (), sentence.relations or (), strict=True)):
@@ -120,7 +112,12 @@ def _srl(sentence: Sentence, tokens: Ranges) -> Found:
                 yield (*_last(tokens[frame.predicate]), span[0][0], span[-1][1]), role, frame.predicate
 
 
-_FINDERS: dict[str, Callable[[Sentence, Ranges], Found]] = {"pos": _pos, "dep": _dep, "ner": _ner, "srl": _srl}
+_FINDERS: dict[str, Callable[[Sentence, Ranges], Found]] = {
+    "pos": lambda sentence, tokens: _tagged(sentence.pos, tokens),
+    "dep": _dep,
+    "ner": lambda sentence, tokens: _tagged(sentence.entities, tokens),
+    "srl": _srl,
+}
 
 
 def _last(tokens: tuple[int, int]) -> tuple[int, int]:

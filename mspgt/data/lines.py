@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mspgt.contracts.document import Document, Sentence
@@ -23,25 +23,19 @@ class Mark:
     line: int
 
 
-@dataclass
-class Identifiers:
-    """Where each document of a corpus was seen first.
+def claim(identifier: str, where: str, claimed: dict[str, str]) -> str:
+    """Take a document's identifier; `claimed` tells where each was seen first.
 
     A repeated identifier is an error, never a suffix: the commonest cause is one file given twice (a copy inside a
     glob), and a suffix would count it twice in silence and make the documents look independent when they are not.
     """
-
-    seen: dict[str, str] = field(default_factory=dict)
-
-    def claim(self, document: str, where: str) -> str:
-        """Take an identifier; raises UserError where it is already taken."""
-        if document in self.seen:
-            raise UserError(
-                f"{where}: found document {document!r}, which {self.seen[document]} already has; expected each "
-                "document once under its own identifier. Leave out the copy, or rename it."
-            )
-        self.seen[document] = where
-        return document
+    if identifier in claimed:
+        raise UserError(
+            f"{where}: found document {identifier!r}, which {claimed[identifier]} already has; expected each "
+            "document once under its own identifier. Leave out the copy, or rename it."
+        )
+    claimed[identifier] = where
+    return identifier
 
 
 def place(name: str, line: int) -> str:
@@ -75,7 +69,7 @@ def _decode(raw: bytes, path: Path, number: int, at: int) -> str:
         ) from None
 
 
-def group(stream: Iterable[Mark | Sentence], name: str, prefix: str, identifiers: Identifiers) -> Iterator[Document]:
+def group(stream: Iterable[Mark | Sentence], name: str, prefix: str, claimed: dict[str, str]) -> Iterator[Document]:
     """Gather sentences into documents; those before any mark are cut into documents of `CUT_EVERY`.
 
     Documents without an identifier of their own are called ``prefix#1``, ``prefix#2``. Documents without sentences
@@ -84,6 +78,7 @@ def group(stream: Iterable[Mark | Sentence], name: str, prefix: str, identifiers
     Parameters
     ----------
     name: the file, for messages.
+    claimed: where each identifier of the corpus was seen; filled.
     """
     mark: Mark | None = None
     sentences: list[Sentence] = []
@@ -94,7 +89,7 @@ def group(stream: Iterable[Mark | Sentence], name: str, prefix: str, identifiers
         number += 1
         where = place(name, mark.line) if mark else name
         given = mark.id if mark and mark.id else f"{prefix}#{number}"
-        document = Document(identifiers.claim(given, where), tuple(sentences))
+        document = Document(claim(given, where, claimed), tuple(sentences))
         sentences = []
         return document
 

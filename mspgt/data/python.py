@@ -8,7 +8,7 @@ from typing import Any
 
 from mspgt.contracts.document import TASKS, Document, Sentence
 from mspgt.core.errors import UserError
-from mspgt.data.lines import Identifiers
+from mspgt.data.lines import claim
 from mspgt.data.segment import check_text, sentences
 from mspgt.data.text import read_row
 
@@ -29,19 +29,16 @@ class Iterated:
         self.name = f"{type(source).__name__} of documents"
         self._source = source
         if iter(source) is source:
-            self._source = list(_upto(self._convert(), limit))
+            self._source = list(_upto(self.documents(), limit))
 
     def documents(self) -> Iterator[Document]:
         """Convert lazily."""
-        return self._convert()
-
-    def _convert(self) -> Iterator[Document]:
-        identifiers = Identifiers()
+        claimed: dict[str, str] = {}
         for number, item in enumerate(self._source, 1):
             where = f"item {number} of the {self.name}"
             document = _document(item, number, where)
             if document.sentences:
-                identifiers.claim(document.id, where)
+                claim(document.id, where, claimed)
                 yield document
 
     @cached_property

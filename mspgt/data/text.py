@@ -87,29 +87,18 @@ def read_wikitext(lines: Lines, prefix: str) -> Iterator[Mark | Sentence]:
 
     A title may occur twice (rare words are ``<unk>``), so the identifier holds the article's number as well.
     """
-    titles = 0
-    for before, (number, line), after in _neighbours(lines):
+    titles, before = 0, ""
+    for (number, line), (_, after) in itertools.pairwise(itertools.chain(lines, [(0, "")])):
         stripped = line.strip()
         # A lone "= 1 henry and capacitance C =" occurs inside articles, next to other lines.
-        if is_title(line) and not before and not after:
+        if is_title(line) and not before and not after.strip():
             titles += 1
             yield Mark(f"{prefix}#{titles} {detokenise(stripped[2:-2])}", number)
         elif stripped and not _HEADING.fullmatch(stripped):
             yield from sentences(detokenise(stripped))
+        before = stripped
 
 
 def is_title(line: str) -> bool:
     """Tell whether a line could be the title of a WikiText article."""
     return _TITLE.fullmatch(line.strip()) is not None
-
-
-def _neighbours(lines: Lines) -> Iterator[tuple[str, tuple[int, str], str]]:
-    """Yield each line with the stripped lines before and after it; empty where there is none."""
-    before, current = "", None
-    for following in lines:
-        if current is not None:
-            yield before, current, following[1].strip()
-            before = current[1].strip()
-        current = following
-    if current is not None:
-        yield before, current, ""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mspgt.contracts.document import Document, Sentence
 from mspgt.data.align import Ints, Offsets
 
-CHUNK = 1024
+CALL = 1024
 """sentences that are tokenised in one call"""
 
 
@@ -64,13 +64,13 @@ class Tokenised:
 
 
 def chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Gather whole documents until they hold `CHUNK` sentences or more."""
+    """Gather whole documents until they hold `CALL` sentences or more."""
     chunk: list[Document] = []
     size = 0
     for document in documents:
         chunk.append(document)
         size += len(document.sentences)
-        if size >= CHUNK:
+        if size >= CALL:
             yield chunk
             chunk, size = [], 0
     if chunk:
@@ -122,8 +122,8 @@ class Windows:
 
     def _encode(self, windows: Sequence[Window]) -> Iterator[Tokenised]:
         """Tokenise in order; what is longer than allowed is a single sentence."""
-        for at in range(0, len(windows), CHUNK):
-            some = windows[at : at + CHUNK]
+        for at in range(0, len(windows), CALL):
+            some = windows[at : at + CALL]
             coded = self._call([w.text for w in some], return_offsets_mapping=True, return_special_tokens_mask=True)
             fields = (coded["input_ids"], coded["special_tokens_mask"], coded["offset_mapping"])
             for window, ids, mask, offsets in zip(some, *fields, strict=True):

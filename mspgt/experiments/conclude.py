@@ -33,7 +33,7 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Facts:
+class Preliminaries:
     """What is known before anything is measured."""
 
     model: ModelFacts
@@ -46,7 +46,7 @@ class Facts:
     provenance: Provenance
 
 
-def conclude(config: InterveneConfig, facts: Facts, metrics: TextMetrics) -> Behaviour:
+def conclude(config: InterveneConfig, facts: Preliminaries, metrics: TextMetrics) -> Behaviour:
     """Compare the conditions.
 
     Parameters

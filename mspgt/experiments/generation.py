@@ -22,7 +22,7 @@ from mspgt.generate.decode import Continuation, Decoding, generate
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.prompts import Prompt
 from mspgt.generate.score import Scores, score
-from mspgt.measure.collector import READING
+from mspgt.measure.collector import CENSUS
 from mspgt.models import LoadedModel
 from mspgt.stats.paired.conditions import Condition
 
@@ -115,10 +115,10 @@ class Continue(Step):
         disturbance = self._disturbance()
         texts = generate(model, batch.prompts, d.conditions, d.decoding, disturbance)
         scores = score(model, batch.prompts, texts, d.conditions, self._disturbance())
-        reading = {"sentences": torch.full((len(batch.keys),), len(d.conditions))}
-        table = Table(torch.arange(len(batch.keys)), reading)
+        count = {"sentences": torch.full((len(batch.keys),), len(d.conditions))}
+        table = Table(torch.arange(len(batch.keys)), count)
         return {
-            READING: State(batch.keys, {"sequences": table}),
+            CENSUS: State(batch.keys, {"sequences": table}),
             TEXTS: _state(batch, d.conditions, texts, scores, disturbance, model.n_layers),
         }
 

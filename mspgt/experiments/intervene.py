@@ -21,7 +21,7 @@ from mspgt.contracts.metric import Generated
 from mspgt.core.errors import UserError
 from mspgt.core.files import write_atomically
 from mspgt.core.provenance import Provenance, provenance
-from mspgt.experiments.conclude import Facts, conclude
+from mspgt.experiments.conclude import Preliminaries, conclude
 from mspgt.experiments.generation import CORPUS, TEXTS, Continue, Design, Prompts, Written, dealt, named
 from mspgt.experiments.launch import rank
 from mspgt.experiments.loop import Observe
@@ -36,7 +36,7 @@ from mspgt.generate.metrics import NotMeasured, TextMetrics, guarded
 from mspgt.generate.prompts import take_prompts
 from mspgt.generate.statistics import ActivationStatistics, fold, spreads, statistics_of
 from mspgt.measure.collector import Collector
-from mspgt.measure.corpora import CorpusSource
+from mspgt.measure.corpora import CorpusIdentity
 from mspgt.measure.shards import Shards, read_state
 from mspgt.measure.store import Manifest
 from mspgt.results.intervention import Behaviour, Scales
@@ -131,7 +131,7 @@ class _Experiment:
             **{key: settings[key] for key in SETTINGS},
             **{f"{o.intervention}.{key}": value for key, value in settings[o.intervention].items()},
         }
-        return Manifest(Behaviour.kind.name, fingerprint, m.facts, {CORPUS: CorpusSource.of(corpus)})
+        return Manifest(Behaviour.kind.name, fingerprint, m.facts, {CORPUS: CorpusIdentity.of(corpus)})
 
     def _announce(self, scales: Scales, resumed: int) -> None:
         o, (a, b) = self.config.options, scales.boundaries
@@ -204,7 +204,7 @@ class _Experiment:
         texts = written.generated(self.prompts, self.model.tokenizer.decode)
         _write(self.w.path / GENERATIONS, texts)
         metrics = TextMetrics(self.config, texts, self._values, self._device)
-        facts = Facts(
+        facts = Preliminaries(
             model=self.model.facts,
             run=scales,
             noise=tuple(replace(row, added=written.added_to(i)) for i, row in enumerate(self.spread)),

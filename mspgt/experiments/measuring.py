@@ -21,7 +21,7 @@ from mspgt.experiments.loop import Observe, make_trainer, predict, quiet_librari
 from mspgt.experiments.workspace import Workspace
 from mspgt.measure.assess import evaluate_measured, make_signals
 from mspgt.measure.collector import MASSIVE, Collector
-from mspgt.measure.corpora import CorpusFacts, CorpusSource, corpus_facts
+from mspgt.measure.corpora import CorpusFacts, CorpusIdentity, corpus_facts
 from mspgt.measure.evaluate import Evaluation
 from mspgt.measure.passes import Homes, Say, make_passes, measured
 from mspgt.measure.store import Manifest, Store
@@ -132,8 +132,8 @@ def measure(w: Workspace, config: RunConfig, model: LoadedModel, corpora: Corpor
     How many sequences were done already.
     """
     homes, readings = corpora.homes, corpora.read_by(model, config.options)
-    proof = prove(model.model, model.blocks, attention=homes.needs_attention)
-    notes = [proof.note] if proof.note else []
+    note = prove(model.model, model.blocks, attention=homes.needs_attention)
+    notes = [note] if note else []
     manifest = _manifest(config, model, homes, readings)
     going_on = w.open(manifest, config.as_dict())
     pairs = [(corpus, number) for corpus in homes.sources for number in range(homes.passes(corpus))]
@@ -173,7 +173,7 @@ def _manifest(config: RunConfig, model: LoadedModel, homes: Homes, readings: Rea
         "run",
         fingerprint,
         model.facts,
-        {name: CorpusSource.of(reading.corpus) for name, reading in readings.items()},
+        {name: CorpusIdentity.of(reading.corpus) for name, reading in readings.items()},
         homes.of,
         max(homes.passes(corpus) for corpus in readings),
     )
@@ -234,7 +234,7 @@ def assess(store: Store, config: RunConfig, device: str, say: Say) -> Assessment
         raise type(error)(" ".join([str(error), *manifest.left_out])) from error
     return Assessment(
         evaluation,
-        corpus_facts(manifest.data, {corpus: store.reading(corpus) for corpus in manifest.data}),
+        corpus_facts(manifest.data, {corpus: store.census(corpus) for corpus in manifest.data}),
         (*manifest.notes, *evaluation.notes),
         (*manifest.left_out, *failures.values(), *evaluation.left_out),
     )

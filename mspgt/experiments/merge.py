@@ -15,7 +15,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.files import writing
 from mspgt.experiments.run import conclude, config_of
 from mspgt.experiments.workspace import Workspace, existing, workspace
-from mspgt.measure.corpora import CorpusSource
+from mspgt.measure.corpora import CorpusIdentity
 from mspgt.measure.fingerprint import check_fingerprint
 from mspgt.measure.shards import shards
 from mspgt.measure.store import Manifest
@@ -97,8 +97,8 @@ def _shared(manifests: Sequence[Manifest], corpus: str) -> bool:
     return corpus != "data" and len(read) == 1
 
 
-def _together(parts: Sequence[CorpusSource]) -> CorpusSource:
-    return CorpusSource(
+def _together(parts: Sequence[CorpusIdentity]) -> CorpusIdentity:
+    return CorpusIdentity(
         name=" + ".join(dict.fromkeys(p.name for p in parts)),
         sha256="+".join(dict.fromkeys(p.sha256 or "" for p in parts)),
         limit=parts[0].limit,

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from mspgt.core.errors import UserError, unknown
-from mspgt.stats.paired.conditions import BASELINE, MATCHED, PAPER, Condition, Group
+from mspgt.stats.paired.conditions import BASELINE, MATCHED, WHOLE, Condition, Group
 
-DOSES = (PAPER, MATCHED, "both")
+DOSES = (WHOLE, MATCHED, "both")
 PAPER_POSITIONS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"llama": (13 / 32, 16 / 32), "qwen": ((2 / 32 + 2 / 28) / 2, (8 / 32 + 20 / 28) / 2)}
 )
@@ -82,7 +82,7 @@ def plan(
     strengths: Sequence[float],
     *,
     intervention: str,
-    dose: str = PAPER,
+    dose: str = WHOLE,
     controls: bool = True,
 ) -> Plan:
     """All conditions of an experiment.
@@ -107,7 +107,7 @@ def plan(
         given = ",".join(f"{strength:g}" for strength in strengths)
         raise UserError(f"sigma={given}: give one strength or several different ones.")
     smallest, largest = (size(len(group.blocks) for group in groups) for size in (min, max))
-    doses, notes = [PAPER if dose == "both" else dose], []
+    doses, notes = [WHOLE if dose == "both" else dose], []
     if dose == "both" and smallest == largest:
         notes.append(f"The matched dose is the same as the paper's: every scale has {smallest} blocks.")
     elif dose == "both":

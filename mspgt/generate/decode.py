@@ -71,9 +71,9 @@ def generate(
     check_length(model, max(len(prompt.ids) for prompt in prompts), decoding.new_tokens)
     pairs = [(prompt, condition) for prompt in prompts for condition in conditions]
     samples = torch.tensor([prompt.sample for prompt, _ in pairs])
-    texts = _Texts(len(pairs), end_tokens(model))
+    texts = _Growing(len(pairs), end_tokens(model))
     with torch.inference_mode(), random_state(model.full), evaluation(model.full):
-        batch = _Batch(model, [prompt.ids for prompt, _ in pairs], decoding.new_tokens, cache)
+        batch = _Running(model, [prompt.ids for prompt, _ in pairs], decoding.new_tokens, cache)
         draw = Draw(decoding, samples, model.device)
         with disturbance.rows([condition for _, condition in pairs], samples, batch.lengths):
             for step in range(decoding.new_tokens):
@@ -159,7 +159,7 @@ def _overflow(model: LoadedModel, condition: Condition) -> UserError:
     )
 
 
-class _Texts:
+class _Growing:
     """What was written so far.
 
     Attributes
@@ -196,7 +196,7 @@ class _Texts:
         self._of_row = [self._of_row[row] for row in rows.tolist()]
 
 
-class _Batch:
+class _Running:
     """The texts so far, padded on the left, and the model's passes over them.
 
     Attributes

@@ -107,7 +107,7 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class _Texts:
+class _Padded:
     """Texts that go through the model together."""
 
     texts: list[_Text]
@@ -151,16 +151,16 @@ class _Texts:
         return (row[a : a + len(t.continuation)] for row, a, t in zip(logits, starts, self.texts, strict=True))
 
 
-def _batches(model: LoadedModel, texts: list[_Text], batch_size: int) -> Iterator[_Texts]:
+def _batches(model: LoadedModel, texts: list[_Text], batch_size: int) -> Iterator[_Padded]:
     """Texts of similar length together, as many as `LOGITS_BYTES` allow."""
     embedding = model.full.get_input_embeddings()  # type: ignore[operator]
     per_token = 4 * int(getattr(embedding, "num_embeddings", 1 << 17))
     left = sorted(texts, key=lambda text: len(text.given))
     while left:
         size = min(batch_size, len(left))
-        while size > 1 and size * len(_Texts(left[:size]).predicting) * per_token > LOGITS_BYTES:
+        while size > 1 and size * len(_Padded(left[:size]).predicting) * per_token > LOGITS_BYTES:
             size -= 1
-        yield _Texts(left[:size])
+        yield _Padded(left[:size])
         left = left[size:]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 from mspgt.contracts.document import Frame, Sentence
 from mspgt.grammar.names import TAGS
@@ -80,22 +81,12 @@ def join_words(words: Sequence[str]) -> tuple[str, tuple[int, ...]]:
 
 
 def _pieces(derivation: Derivation) -> list[_Piece]:
-    mentions = iter(derivation.mentions)
-    pieces = []
-    for number, choice in enumerate(derivation.choices):
-        slots = _mention_slots(derivation.plan, number, choice)
-        shapes = tuple([_shape(next(mentions)) for _ in range(slots)])
-        pieces.append(_piece(derivation.plan, number, choice, shapes))
-    return pieces
-
-
-def _shape(mention: Mention) -> tuple[str, int]:
-    return mention.form, len(mention.words)
-
-
-@cache
-def _mention_slots(plan: int, constituent: int, choice: int) -> int:
-    return sum(slot.mention for slot in plans()[plan].constituents[constituent].alternatives[choice].slots)
+    shapes = iter([(mention.form, len(mention.words)) for mention in derivation.mentions])
+    constituents = plans()[derivation.plan].constituents
+    return [
+        _piece(derivation.plan, number, choice, tuple(islice(shapes, len(constituent.alternatives[choice].mentioned))))
+        for number, (constituent, choice) in enumerate(zip(constituents, derivation.choices, strict=True))
+    ]
 
 
 @cache

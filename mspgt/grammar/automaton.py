@@ -11,21 +11,23 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from mspgt.grammar.mixture import Array, Mixture, MixtureKey, emission, tables_of
+from mspgt.grammar.mixture import Array, Mixture, emission, tables
 from mspgt.grammar.morphology import takes_an
+from mspgt.grammar.names import KINDS
 from mspgt.grammar.reference import Mention, mentions
 from mspgt.grammar.schemata import phrases, plans
 from mspgt.grammar.template import Alternative
 
+Key = TypeVar("Key")
 Mentioned = tuple[tuple[int, Mention], ...]
 """mentions read so far, each with the number of its first word"""
 
 
-class Reading(NamedTuple):
+class Parse(NamedTuple):
     """A way to have read the words so far."""
 
     state: int
@@ -34,12 +36,12 @@ class Reading(NamedTuple):
     mentioned: Mentioned
 
 
-Readings = dict[Reading, Array]
-"""weight of each reading under each topic"""
+Parses = dict[Parse, Array]
+"""weight of each parse under each topic"""
 
 
 @dataclass
-class _Node:
+class _Prefix:
     """A place between constituents: what all plans with this beginning share."""
 
     mass: Array
@@ -50,7 +52,7 @@ class _Node:
     final: bool = False
 
 
-class _Place(NamedTuple):
+class _State(NamedTuple):
     """A state: `slot` slots into an alternative of the constituent that leads to `node`; slot -1 at its end."""
 
     node: int
@@ -66,75 +68,75 @@ Arcs = dict[str, list[tuple[Array, int]]]
 class Automaton:
     """Reads sentences under one mixture."""
 
-    def __init__(self, key: MixtureKey) -> None:
-        self._ones = np.ones(len(tables_of(key).start))
-        self._nodes = [_Node(self._ones)]
-        self._places: list[_Place] = []
-        self._numbers: dict[_Place, int] = {}
+    def __init__(self, mixture: Mixture) -> None:
+        self._ones = np.ones(len(tables(mixture).start))
+        self._prefixes = [_Prefix(self._ones)]
+        self._states: list[_State] = []
+        self._numbers: dict[_State, int] = {}
         self._arcs: dict[int, Arcs] = {}
-        for plan, probability in zip(plans(), tables_of(key).plan, strict=True):
+        for plan, probability in zip(plans(), tables(mixture).plan, strict=True):
             node = 0
             for constituent in plan.constituents:
-                children = self._nodes[node].children
+                children = self._prefixes[node].children
                 if constituent.phrase not in children:
-                    children[constituent.phrase] = len(self._nodes)
+                    children[constituent.phrase] = len(self._prefixes)
                     empty = np.zeros_like(self._ones)
-                    self._nodes.append(_Node(empty, alternatives=constituent.alternatives))
+                    self._prefixes.append(_Prefix(empty, alternatives=constituent.alternatives))
                 node = children[constituent.phrase]
-                self._nodes[node].mass = self._nodes[node].mass + probability
-            self._nodes[node].final = True
-        self._start = self._state(_Place(0, 0, -1, ""))
+                self._prefixes[node].mass = self._prefixes[node].mass + probability
+            self._prefixes[node].final = True
+        self._start = self._state(_State(0, 0, -1, ""))
 
-    def read(self, words: Sequence[str]) -> Iterator[Readings]:
-        """Yield the readings after each word; nothing more once there is none."""
-        readings: Readings = {Reading(self._start, (), ()): self._ones}
+    def read(self, words: Sequence[str]) -> Iterator[Parses]:
+        """Yield the parses after each word; nothing more once there is none."""
+        parses: Parses = {Parse(self._start, (), ()): self._ones}
         for number, word in enumerate(words):
-            readings = self._advance(readings, number, _spellings(word, first=number == 0))
-            yield readings
-            if not readings:
+            parses = self._advance(parses, number, _spellings(word, first=number == 0))
+            yield parses
+            if not parses:
                 return
 
-    def complete(self, readings: Readings) -> dict[Mentioned, Array]:
-        """Keep the readings that end a sentence: their weights under each topic, by what they mention."""
+    def complete(self, parses: Parses) -> dict[Mentioned, Array]:
+        """Keep the parses that end a sentence: their weights under each topic, by what they mention."""
         ended: dict[Mentioned, Array] = {}
-        for reading, weight in readings.items():
-            place = self._places[reading.state]
-            if not reading.pending and place.slot < 0 and self._nodes[place.node].final:
-                ended[reading.mentioned] = ended.get(reading.mentioned, 0.0) + weight
+        for parse, weight in parses.items():
+            place = self._states[parse.state]
+            if not parse.pending and place.slot < 0 and self._prefixes[place.node].final:
+                add(ended, parse.mentioned, weight)
         return ended
 
-    def expected(self, readings: Readings) -> set[str]:
+    def expected(self, parses: Parses) -> set[str]:
         """Name the symbols that could come next."""
-        return {s for r in readings for s in (r.pending[:1] or self._arcs_of(r.state))}
+        return {s for r in parses for s in (r.pending[:1] or self._arcs_of(r.state))}
 
-    def _advance(self, readings: Readings, number: int, spellings: tuple[str, ...]) -> Readings:
+    def _advance(self, parses: Parses, number: int, spellings: tuple[str, ...]) -> Parses:
         lexical = [entry for word in spellings for entry in _lexicon().get(word, ())]
         named = [entry for word in spellings for entry in _names().get(word, ())]
-        after: Readings = {}
-        for reading, weight in readings.items():
-            if reading.pending:
-                if reading.pending[0] in spellings:
-                    _add(after, reading._replace(pending=reading.pending[1:]), weight)
+        after: Parses = {}
+        for parse, weight in parses.items():
+            if parse.pending:
+                if parse.pending[0] in spellings:
+                    add(after, parse._replace(pending=parse.pending[1:]), weight)
                 continue
-            arcs = self._arcs_of(reading.state)
+            arcs = self._arcs_of(parse.state)
             for symbol, probability in lexical:
                 for factor, state in arcs.get(symbol, ()):
-                    _add(after, Reading(state, (), reading.mentioned), weight * probability * factor)
+                    add(after, Parse(state, (), parse.mentioned), weight * probability * factor)
             for mention in named:
                 for factor, state in arcs.get(mention.symbol, ()):
-                    mentioned = (*reading.mentioned, (number, mention))
-                    _add(after, Reading(state, mention.words[1:], mentioned), weight * factor)
+                    mentioned = (*parse.mentioned, (number, mention))
+                    add(after, Parse(state, mention.words[1:], mentioned), weight * factor)
         return after
 
-    def _state(self, place: _Place) -> int:
+    def _state(self, place: _State) -> int:
         if place not in self._numbers:
-            self._numbers[place] = len(self._places)
-            self._places.append(place)
+            self._numbers[place] = len(self._states)
+            self._states.append(place)
         return self._numbers[place]
 
     def _arcs_of(self, state: int) -> Arcs:
         if state not in self._arcs:
-            place = self._places[state]
+            place = self._states[state]
             arcs: Arcs = {}
             if place.slot < 0:
                 self._enter(place.node, self._ones, arcs)
@@ -145,39 +147,35 @@ class Automaton:
 
     def _enter(self, node: int, weight: Array, arcs: Arcs) -> None:
         """Add the arcs into every constituent that can follow `node`, past those that may be left out."""
-        here = self._nodes[node]
+        here = self._prefixes[node]
         for child in here.children.values():
-            mass = self._nodes[child].mass
+            mass = self._prefixes[child].mass
             share = weight * np.divide(mass, here.mass, out=np.zeros_like(mass), where=here.mass > 0)
-            for number, alternative in enumerate(self._nodes[child].alternatives):
+            for number, alternative in enumerate(self._prefixes[child].alternatives):
                 factor = share * alternative.probability
                 if alternative.slots:
-                    self._cross(_Place(child, number, 0, ""), factor, arcs)
+                    self._cross(_State(child, number, 0, ""), factor, arcs)
                 else:
                     self._enter(child, factor, arcs)
 
-    def _cross(self, place: _Place, weight: Array, arcs: Arcs) -> None:
+    def _cross(self, place: _State, weight: Array, arcs: Arcs) -> None:
         """Add the arc over one slot."""
-        slots = self._nodes[place.node].alternatives[place.alternative].slots
+        slots = self._prefixes[place.node].alternatives[place.alternative].slots
         symbol, ahead = slots[place.slot].symbol, place.slot + 1
         if symbol == "=a":  # which article comes tells how the next word begins
             for article, share in _article_shares(slots[ahead].symbol).items():
-                target = self._state(_Place(place.node, place.alternative, ahead, article))
+                target = self._state(_State(place.node, place.alternative, ahead, article))
                 arcs.setdefault(f"={article}", []).append((weight * share, target))
             return
         ended = ahead == len(slots)
-        target = self._state(_Place(place.node, 0 if ended else place.alternative, -1 if ended else ahead, ""))
+        target = self._state(_State(place.node, 0 if ended else place.alternative, -1 if ended else ahead, ""))
         arcs.setdefault(f"{symbol}|{place.article}" if place.article else symbol, []).append((weight, target))
 
 
-def automaton(mixture: Mixture | None = None) -> Automaton:
-    """Give the automaton of a mixture, made once."""
-    return _automaton((mixture or Mixture()).key)
-
-
 @cache
-def _automaton(key: MixtureKey) -> Automaton:
-    return Automaton(key)
+def automaton(mixture: Mixture) -> Automaton:
+    """Give the automaton of a mixture, made once."""
+    return Automaton(mixture)
 
 
 def split_words(text: str) -> list[str]:
@@ -197,9 +195,10 @@ def _spellings(word: str, first: bool) -> tuple[str, ...]:
     return (word, word[0].lower() + word[1:]) if word[:1].isupper() else ()
 
 
-def _add(readings: Readings, reading: Reading, weight: Array) -> None:
-    known = readings.get(reading)
-    readings[reading] = weight if known is None else known + weight
+def add(weights: dict[Key, Array], key: Key, weight: Array) -> None:
+    """Add to the weight of a key, which may be new."""
+    known = weights.get(key)
+    weights[key] = weight if known is None else known + weight
 
 
 @cache
@@ -238,7 +237,7 @@ def _names() -> dict[str, list[Mention]]:
     """List for each word the mentions that begin with it."""
     table: dict[str, list[Mention]] = {}
     for symbol in _symbols(after_article=False):
-        if symbol.split(".")[0] in ("per", "fam", "org", "loc"):
+        if symbol.split(".")[0] in KINDS:
             for mention in mentions(symbol):
                 table.setdefault(mention.words[0], []).append(mention)
     return table

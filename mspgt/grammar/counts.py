@@ -7,12 +7,10 @@ from functools import cache
 
 import numpy as np
 
-from mspgt.grammar.mixture import Array, MixtureKey, tables_of
-from mspgt.grammar.names import NAMES
+from mspgt.grammar.mixture import Array, Mixture, tables
+from mspgt.grammar.names import KINDS
 from mspgt.grammar.schemata import plans
-from mspgt.grammar.template import Alternative, Plan
-
-KINDS = tuple(NAMES)
+from mspgt.grammar.template import Plan
 
 Counts = tuple[int, ...]
 """mentions of each class, in the order of KINDS"""
@@ -30,33 +28,28 @@ def _plan(plan: Plan) -> Mapping[Counts, float]:
         longer: dict[Counts, float] = {}
         for before, weight in law.items():
             for alternative in constituent.alternatives:
-                after = tuple(b + n for b, n in zip(before, mentions_in(alternative), strict=True))
+                added = map(alternative.mentioned.count, KINDS)
+                after = tuple(b + n for b, n in zip(before, added, strict=True))
                 longer[after] = longer.get(after, 0.0) + weight * alternative.probability
         law = longer
     return law
 
 
-def mentions_in(alternative: Alternative) -> Counts:
-    """Count the mentions of each class in an alternative."""
-    kinds = [slot.symbol.split(".")[0] for slot in alternative.slots]
-    return tuple(kinds.count(kind) for kind in KINDS)
-
-
 @cache
-def mentioned_before(key: MixtureKey, sentence: int) -> Array:
+def mentioned_before(mixture: Mixture, sentence: int) -> Array:
     """Give (mask, topic): which classes a document has mentioned so far, with the topic of the next sentence.
 
     Probability that the first `sentence` sentences have mentioned exactly the classes of `mask` (bit k: the k-th
     of KINDS) and that the next sentence has the topic.
     """
-    table = tables_of(key)
+    table = tables(mixture)
     masks = 1 << len(KINDS)
     if sentence == 0:
         first = np.zeros((masks, len(table.start)))
         first[0] = table.start
         return first
-    before, after = mentioned_before(key, sentence - 1), np.zeros((masks, len(table.start)))
-    for mask, mass in _masks(key).items():
+    before, after = mentioned_before(mixture, sentence - 1), np.zeros((masks, len(table.start)))
+    for mask, mass in _masks(mixture).items():
         for old in range(masks):
             after[old | mask] += before[old] * mass
     moved: Array = after @ table.transition
@@ -64,9 +57,9 @@ def mentioned_before(key: MixtureKey, sentence: int) -> Array:
 
 
 @cache
-def _masks(key: MixtureKey) -> dict[int, Array]:
+def _masks(mixture: Mixture) -> dict[int, Array]:
     """Give for each set of classes the probability (topic,) that a sentence mentions exactly these."""
-    table = tables_of(key)
+    table = tables(mixture)
     masses: dict[int, Array] = {}
     for probability, law in zip(table.plan, plan_counts(), strict=True):
         for counts, weight in law.items():

@@ -11,10 +11,10 @@ import numpy as np
 from scipy.special import betaln, gammaln
 
 from mspgt.grammar.annotate import Derivation
-from mspgt.grammar.counts import KINDS, plan_counts
+from mspgt.grammar.counts import plan_counts
 from mspgt.grammar.generate import LONGEST, SHORTEST
-from mspgt.grammar.mixture import Array, Mixture, MixtureKey, emission, tables_of
-from mspgt.grammar.names import NAMES
+from mspgt.grammar.mixture import Array, Mixture, emission, tables
+from mspgt.grammar.names import KINDS, NAMES
 from mspgt.grammar.reference import CONCENTRATION, FULL_NAME, PRONOUN, Urn
 from mspgt.grammar.schemata import plans
 from mspgt.grammar.template import Alternative, Plan
@@ -63,18 +63,18 @@ def entropies(mixture: Mixture | None = None) -> Levels:
     Per sentence means: the expected total of a document over its expected number of sentences, lengths uniform
     from `SHORTEST` to `LONGEST`.
     """
-    return _entropies((mixture or Mixture()).key)
+    return _entropies(mixture or Mixture())
 
 
 @cache
-def _entropies(key: MixtureKey) -> Levels:
-    table = tables_of(key)
+def _entropies(mixture: Mixture) -> Levels:
+    table = tables(mixture)
     lengths = range(SHORTEST, LONGEST + 1)
     sentences = sum(lengths) / len(lengths)
     first, later = _entropy(table.start), float(table.start @ _entropy(table.transition.T))
     structure = _entropy(table.plan) + table.plan.T @ np.array([_choice_entropy(p) for p in plans()])
     words = np.sum(table.plan * np.array([_word_entropy(p) for p in plans()]), axis=0)
-    references = _reference_entropies(key)
+    references = sum(_class_entropies(mixture, k, kind) for k, kind in enumerate(KINDS))
     alive = np.array([sum(n > t for n in lengths) / len(lengths) for t in range(LONGEST)])
     return Levels(
         topic=float((first + (sentences - 1) * later) / sentences),
@@ -89,7 +89,7 @@ def log_probabilities(derivations: Iterable[Derivation], mixture: Mixture | None
 
     Over many documents, the sum of a part over the number of sentences tends to `entropies`.
     """
-    table = tables_of((mixture or Mixture()).key)
+    table = tables(mixture or Mixture())
     urns = {kind: Urn.begin(kind, False) for kind in NAMES}
     before: int | None = None
     surprisals = []
@@ -126,8 +126,8 @@ def _word_log_probability(taken: Sequence[Alternative], d: Derivation) -> float:
 
 def _entropy(p: Array) -> Array:
     """Sum -p log p over the first axis."""
-    found: Array = -np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0), axis=0)
-    return found
+    entropy: Array = -np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0), axis=0)
+    return entropy
 
 
 def _choice_entropy(plan: Plan) -> float:
@@ -150,43 +150,38 @@ def _symbol_entropy(symbol: str) -> Array:
     return _entropy(emission()[symbol][1])
 
 
-def _reference_entropies(key: MixtureKey) -> Array:
-    """Give the entropy of the references in each sentence of a document, given those before."""
-    total = np.zeros(LONGEST)
-    for k, kind in enumerate(KINDS):
-        total += _class_entropies(key, k, kind)
-    return total
+def _class_entropies(mixture: Mixture, k: int, kind: str) -> Array:
+    """Give the entropy of the references to a class in each sentence of a document, given those before.
 
-
-def _class_entropies(key: MixtureKey, k: int, kind: str) -> Array:
-    """Follow the law of (mentions of a class so far, topic) over the sentences of a document."""
-    table = tables_of(key)
+    Followed is the law of (mentions of the class so far, topic) over the sentences.
+    """
+    table = tables(mixture)
     often = _sentence_counts(table.plan, k)  # (mentions, topic)
     repeated, corrected = _form_entropies(table.plan, kind)
     most = (len(often) - 1) * LONGEST
     entity = np.array([_urn_entropy(kind, n) for n in range(most + 1)])
     law = np.zeros((most + 1, len(table.start)))
     law[0] = table.start
-    found = np.zeros(LONGEST)
+    entropies_of_sentences = np.zeros(LONGEST)
     for sentence in range(LONGEST):
         moved = np.zeros_like(law)
         for n, mass in enumerate(often):
             moved[n:] += law[: most + 1 - n] * mass
             for j in range(n):  # the j-th of n mentions of this sentence
-                found[sentence] += float(entity[j:] @ (law[: most + 1 - j] @ mass))
-        found[sentence] += float(law.sum(axis=0) @ repeated + law[0] @ corrected)
+                entropies_of_sentences[sentence] += float(entity[j:] @ (law[: most + 1 - j] @ mass))
+        entropies_of_sentences[sentence] += float(law.sum(axis=0) @ repeated + law[0] @ corrected)
         law = moved @ table.transition
-    return found
+    return entropies_of_sentences
 
 
 def _sentence_counts(plan_probability: Array, k: int) -> Array:
     """Give (mentions, topic): probability that a sentence has so many mentions of class k."""
     most = max(counts[k] for law in plan_counts() for counts in law)
-    found = np.zeros((most + 1, plan_probability.shape[1]))
+    law_of_counts = np.zeros((most + 1, plan_probability.shape[1]))
     for probability, law in zip(plan_probability, plan_counts(), strict=True):
         for counts, weight in law.items():
-            found[counts[k]] += weight * probability
-    return found
+            law_of_counts[counts[k]] += weight * probability
+    return law_of_counts
 
 
 def _urn_entropy(kind: str, n: int) -> float:
@@ -218,7 +213,7 @@ def _plan_form_entropies(plan: Plan, kind: str) -> tuple[float, float]:
     for constituent in plan.constituents:
         without = 0.0
         for alternative in constituent.alternatives:
-            symbols = [s.symbol for s in alternative.slots if s.symbol.split(".")[0] == kind]
+            symbols = [s.symbol for s in alternative.slots if s.kind == kind]
             repeated += alternative.probability * sum(_form_entropy(s, True) for s in symbols)
             if symbols:
                 change = _form_entropy(symbols[0], False) - _form_entropy(symbols[0], True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mspgt.contracts.document import Document
 from mspgt.core.errors import UserError
 from mspgt.grammar.annotate import Derivation, annotate
-from mspgt.grammar.mixture import STAY, Mixture, MixtureKey, emission, tables_of
+from mspgt.grammar.mixture import STAY, Mixture, emission, tables
 from mspgt.grammar.morphology import takes_an
 from mspgt.grammar.reference import Cast, Mention
 from mspgt.grammar.schemata import plans
@@ -54,7 +54,7 @@ def derivations(
 ) -> Iterator[Derivation]:
     """Yield the choices behind each sentence of document `index`, at most `limit` of them."""
     random = Random((seed << 40) + index).random
-    start, plan_weights = _weights((mixture or Mixture()).key)
+    start, plan_weights = _weights(mixture or Mixture())
     length = SHORTEST + int(random() * (LONGEST - SHORTEST + 1))
     cast = Cast()
     topic = bisect(start, random())
@@ -96,13 +96,13 @@ def _cumulative(weights: Iterable[float]) -> list[float]:
 
 
 @cache
-def _weights(key: MixtureKey) -> tuple[list[float], list[list[float]]]:
+def _weights(mixture: Mixture) -> tuple[list[float], list[list[float]]]:
     """Give cumulative weights of the topics, and of the plans for each topic."""
-    table = tables_of(key)
+    table = tables(mixture)
     return _cumulative(table.start.tolist()), [_cumulative(column) for column in table.plan.T.tolist()]
 
 
-class _Step(NamedTuple):
+class _Filling(NamedTuple):
     """How to fill one slot: a literal word, or a draw from words, or a mention."""
 
     literal: str
@@ -112,32 +112,28 @@ class _Step(NamedTuple):
 
 
 @cache
-def _programs(topic: int, plan: int) -> list[tuple[list[float], list[list[_Step]]]]:
-    """Give for each constituent the cumulative weights of its alternatives and the steps of each."""
+def _programs(topic: int, plan: int) -> list[tuple[list[float], list[list[_Filling]]]]:
+    """Give for each constituent the cumulative weights of its alternatives and how each is filled."""
     return [_program(topic, c) for c in plans()[plan].constituents]
 
 
-_phrase_programs: dict[tuple[int, str], tuple[list[float], list[list[_Step]]]] = {}
+_phrase_programs: dict[tuple[int, str], tuple[list[float], list[list[_Filling]]]] = {}
 
 
-def _program(topic: int, constituent: Constituent) -> tuple[list[float], list[list[_Step]]]:
+def _program(topic: int, constituent: Constituent) -> tuple[list[float], list[list[_Filling]]]:
     key = (topic, constituent.phrase)
     if key not in _phrase_programs:
         alternatives = constituent.alternatives
-        steps = [[_step(topic, slot) for slot in a.slots] for a in alternatives]
-        _phrase_programs[key] = (_cumulative(a.probability for a in alternatives), steps)
+        fillings = [[_filling(topic, slot) for slot in a.slots] for a in alternatives]
+        _phrase_programs[key] = (_cumulative(a.probability for a in alternatives), fillings)
     return _phrase_programs[key]
 
 
-def _step(topic: int, slot: Slot) -> _Step:
-    if slot.literal:
-        return _Step(slot.symbol[1:], (), [], "")
-    if slot.mention:
-        return _Step("", (), [], slot.symbol)
-    return _drawn(topic, slot.symbol)
-
-
 @cache
-def _drawn(topic: int, symbol: str) -> _Step:
-    words, matrix = emission()[symbol]
-    return _Step("", words, _cumulative(matrix[:, topic].tolist()), "")
+def _filling(topic: int, slot: Slot) -> _Filling:
+    if slot.literal:
+        return _Filling(slot.symbol[1:], (), [], "")
+    if slot.mention:
+        return _Filling("", (), [], slot.symbol)
+    words, matrix = emission()[slot.symbol]
+    return _Filling("", words, _cumulative(matrix[:, topic].tolist()), "")

@@ -49,9 +49,7 @@ def distribution(symbol: str, topic: str) -> dict[str, float]:
         general, inflect = NOUNS[name], {"sg": 0, "pl": 1}
     else:
         general, inflect = VERBS[name], {"base": 0, "s": 1, "past": 2, "part": 3, "ing": 4}
-    own = getattr(TOPICS[topic], symbol, "") if symbol == "adj" else getattr(TOPICS[topic], name, "")
-    if symbol in OTHER and symbol != "adj":
-        own = ""
+    own = "" if symbol in OTHER and symbol != "adj" else getattr(TOPICS[topic], name, "")
     forms = noun_forms if name in NOUNS else verb_forms
     mass: dict[str, float] = {}
     for lemmas, share in ((own, TOPIC_SHARE if own else 0.0), (general, 1 - TOPIC_SHARE if own else 1.0)):

@@ -18,9 +18,6 @@ from mspgt.grammar.topics import TOPICS
 
 Array = npt.NDArray[np.float64]
 
-MixtureKey = tuple[tuple[float, ...], tuple[float, ...]]
-"""factors of all topics, of all schemata"""
-
 STAY = 0.85
 """probability that a sentence keeps the topic before any draw of a new one"""
 
@@ -42,13 +39,8 @@ class Mixture:
         _check("topic", self.topics, TOPICS)
         _check("schema", self.schemata, SCHEMATA)
 
-    @property
-    def key(self) -> MixtureKey:
-        """The factors in a fixed order: equal for equal mixtures."""
-        return (
-            tuple(float(self.topics.get(name, 1.0)) for name in TOPICS),
-            tuple(float(self.schemata.get(name, 1.0)) for name in SCHEMATA),
-        )
+    def __hash__(self) -> int:
+        return hash((frozenset(self.topics.items()), frozenset(self.schemata.items())))
 
 
 def _check(kind: str, factors: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -82,15 +74,11 @@ class Tables:
         return STAY * np.eye(len(self.start)) + (1 - STAY) * self.start[None, :]
 
 
-def tables(mixture: Mixture | None = None) -> Tables:
-    """Give the distributions of `mixture` (default: all factors one)."""
-    return tables_of((mixture or Mixture()).key)
-
-
 @cache
-def tables_of(key: MixtureKey) -> Tables:
-    """Give the distributions of the mixture with this key."""
-    topics, factors = key
+def tables(mixture: Mixture) -> Tables:
+    """Give the distributions of a mixture."""
+    topics = [float(mixture.topics.get(name, 1.0)) for name in TOPICS]
+    factors = [float(mixture.schemata.get(name, 1.0)) for name in SCHEMATA]
     row = {name: i for i, name in enumerate(SCHEMATA)}
     columns = []
     for topic in TOPICS.values():

@@ -18,6 +18,8 @@ ORGANISATIONS, PLACES = _names("organisations"), _names("places")
 NAMES = {"per": PERSONS, "fam": FAMILIES, "org": ORGANISATIONS, "loc": PLACES}
 """names by class; every first word, and every family name, names one entity alone"""
 
+KINDS = tuple(NAMES)
+
 TAGS = {"per": "PER", "fam": "PER", "org": "ORG", "loc": "LOC"}
 """entity tag by class"""
 

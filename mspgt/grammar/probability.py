@@ -1,6 +1,6 @@
 """The probability of a text under the grammar, with every latent choice summed out.
 
-All latents can be enumerated: readings and topics of a sentence by the automaton, topics of a text by the forward
+All latents can be enumerated: parses and topics of a sentence by the automaton, topics of a text by the forward
 algorithm, entities by the predictive law of their urns. Values are therefore exact, and standard errors of a
 text's probability are zero; only an average over documents has a sampling error.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,10 +17,11 @@ import numpy as np
 
 from mspgt.contracts.document import Document, Sentence
 from mspgt.core.errors import UserError
-from mspgt.grammar.automaton import Mentioned, Readings, automaton, split_sentences, split_words
-from mspgt.grammar.counts import KINDS, mentioned_before
+from mspgt.grammar.automaton import Mentioned, Parses, add, automaton, split_sentences, split_words
+from mspgt.grammar.counts import mentioned_before
 from mspgt.grammar.mixture import Array, Mixture, tables
-from mspgt.grammar.reference import Urn
+from mspgt.grammar.names import KINDS
+from mspgt.grammar.reference import Mention, Urn
 
 Text = str | Document | Iterable[Sentence | str | Sequence[str]]
 """a text, a document, or sentences as annotated sentences, texts or words"""
@@ -83,6 +84,7 @@ def score(text: Text, mixture: Mixture | None = None, start: int = 0) -> list[Sc
     """
     if start < 0:
         raise UserError(f"start={start}: give the number of a sentence, at least 0.")
+    mixture = mixture or Mixture()
     belief: _Belief | None = _Belief.begin(mixture, start)
     scored = []
     for words in _sentences(text):
@@ -151,7 +153,7 @@ def _sentences(text: Text) -> Iterable[Sequence[str]]:
 
 
 @dataclass(frozen=True)
-class _History:
+class _Account:
     """One account of the text so far: who was mentioned, and the law of the next sentence's topic.
 
     A *mask* says which classes of entities the document had mentioned before the text began. For a text from the
@@ -164,101 +166,87 @@ class _History:
     urns: tuple[tuple[Urn, Urn], ...]
     """for each class: where it was not mentioned before the text, and where it was"""
 
-    def after(self, mentioned: Mentioned) -> _History:
-        """Add mentions; their probability goes into `alpha`."""
-        urns, alpha = list(self.urns), self.alpha
-        for _, mention in mentioned:
-            k = KINDS.index(mention.kind)
-            used = {mask >> k & 1 for mask in self.masks}
-            observed = [urn.observe(mention) if bit in used else urn for bit, urn in enumerate(urns[k])]
-            factors = [urn.probability for urn in observed]
-            alpha = alpha * np.array([[factors[mask >> k & 1]] for mask in self.masks])
-            urns[k] = (observed[0].normalised(), observed[1].normalised())
-        return _History(alpha, self.masks, tuple(urns))
+    def after(self, mention: Mention) -> _Account:
+        """Add a mention; its probability goes into `alpha`."""
+        k = KINDS.index(mention.kind)
+        used = {mask >> k & 1 for mask in self.masks}
+        observed = [urn.observe(mention) if bit in used else urn for bit, urn in enumerate(self.urns[k])]
+        factors = [urn.probability for urn in observed]
+        alpha = self.alpha * np.array([[factors[mask >> k & 1]] for mask in self.masks])
+        pair = (observed[0].normalised(), observed[1].normalised())
+        return _Account(alpha, self.masks, (*self.urns[:k], pair, *self.urns[k + 1 :]))
 
 
 @dataclass(frozen=True)
 class _Belief:
     """All accounts of the text so far, usually one; their `alpha` sum to one."""
 
-    histories: tuple[_History, ...]
+    accounts: tuple[_Account, ...]
     named: frozenset[tuple[str, int]]
+    longer: dict[tuple[int, Mentioned], _Account] = field(default_factory=dict)
+    """accounts with the mentions of a sentence that has begun, made as they are needed"""
 
     @classmethod
-    def begin(cls, mixture: Mixture | None, start: int) -> _Belief:
-        alpha = mentioned_before((mixture or Mixture()).key, start)
+    def begin(cls, mixture: Mixture, start: int) -> _Belief:
+        alpha = mentioned_before(mixture, start)
         masks = tuple(mask for mask in range(len(alpha)) if alpha[mask].any())
         urns = tuple((Urn.begin(kind, False), Urn.begin(kind, True)) for kind in KINDS)
-        return cls((_History(alpha[list(masks)], masks, urns),), frozenset())
+        return cls((_Account(alpha[list(masks)], masks, urns),), frozenset())
+
+    def account(self, number: int, mentioned: Mentioned) -> _Account:
+        """Give an account with what the sentence mentions."""
+        if not mentioned:
+            return self.accounts[number]
+        if (number, mentioned) not in self.longer:
+            self.longer[number, mentioned] = self.account(number, mentioned[:-1]).after(mentioned[-1][1])
+        return self.longer[number, mentioned]
+
+    def probability(self, parses: Parses) -> float:
+        """Give the probability of the words read, given the sentences before."""
+        weights: dict[Mentioned, Array] = {}
+        for parse, weight in parses.items():
+            add(weights, parse.mentioned, weight)
+        return math.fsum(
+            float(self.account(number, mentioned).alpha.sum(axis=0) @ weight)
+            for number in range(len(self.accounts))
+            for mentioned, weight in weights.items()
+        )
+
+    def after(self, ended: Mapping[Mentioned, Array], transition: Array, total: float) -> _Belief:
+        """Add a sentence that has ended, of probability `total`."""
+        accounts = []
+        for number in range(len(self.accounts)):
+            for mentioned, weight in ended.items():
+                account = self.account(number, mentioned)
+                alpha = (account.alpha * weight) @ transition / total
+                if alpha.any():
+                    accounts.append(_Account(alpha, account.masks, account.urns))
+        named = {(m.kind, m.entity) for _, m in next(iter(ended)) if m.entity >= 0}
+        return _Belief(tuple(accounts), self.named | named)
 
 
-def _score(
-    belief: _Belief | None, words: Sequence[str], mixture: Mixture | None
-) -> tuple[ScoredSentence, _Belief | None]:
+def _score(belief: _Belief | None, words: Sequence[str], mixture: Mixture) -> tuple[ScoredSentence, _Belief | None]:
     """Score one sentence and update the belief; None once the text has become impossible."""
     values: list[float] = []
     kinds = ["other"] * len(words)
     after: _Belief | None = None
     if belief is not None:
         machine = automaton(mixture)
-        accounts: dict[tuple[int, Mentioned], _History] = {}
-        total, readings = 1.0, Readings()
-        for readings in machine.read(words):
-            now = _prefix(belief, readings, accounts)
+        total, parses = 1.0, Parses()
+        for parses in machine.read(words):
+            now = belief.probability(parses)
             values.append(math.log(now / total) if now > 0 else -math.inf)
             total = now
             if now <= 0:
                 break
-        ended = machine.complete(readings) if len(values) == len(words) and total > 0 else {}
+        ended = machine.complete(parses) if len(values) == len(words) and total > 0 else {}
         if ended:
-            after = _next(belief, ended, accounts, tables(mixture).transition, total)
+            after = belief.after(ended, tables(mixture).transition, total)
             kinds = _kinds(words, next(iter(ended)), belief.named)
     elif words:
         values.append(-math.inf)
     values += [math.nan] * (len(words) - len(values))
     return ScoredSentence(tuple(words), tuple(values), tuple(kinds), after is not None), after
-
-
-def _account(
-    belief: _Belief, number: int, mentioned: Mentioned, accounts: dict[tuple[int, Mentioned], _History]
-) -> _History:
-    if (number, mentioned) not in accounts:
-        if not mentioned:
-            accounts[number, mentioned] = belief.histories[number]
-        else:
-            accounts[number, mentioned] = _account(belief, number, mentioned[:-1], accounts).after(mentioned[-1:])
-    return accounts[number, mentioned]
-
-
-def _prefix(belief: _Belief, readings: Readings, accounts: dict[tuple[int, Mentioned], _History]) -> float:
-    """Give the probability of the words read, given the sentences before."""
-    weights: dict[Mentioned, Array] = {}
-    for reading, weight in readings.items():
-        known = weights.get(reading.mentioned)
-        weights[reading.mentioned] = weight if known is None else known + weight
-    return math.fsum(
-        float(_account(belief, number, mentioned, accounts).alpha.sum(axis=0) @ weight)
-        for number in range(len(belief.histories))
-        for mentioned, weight in weights.items()
-    )
-
-
-def _next(
-    belief: _Belief,
-    ended: Mapping[Mentioned, Array],
-    accounts: dict[tuple[int, Mentioned], _History],
-    transition: Array,
-    total: float,
-) -> _Belief:
-    histories = []
-    for number in range(len(belief.histories)):
-        for mentioned, weight in ended.items():
-            account = _account(belief, number, mentioned, accounts)
-            alpha = (account.alpha * weight) @ transition / total
-            if alpha.any():
-                histories.append(_History(alpha, account.masks, account.urns))
-    named = {(m.kind, m.entity) for _, m in next(iter(ended)) if m.entity >= 0}
-    return _Belief(tuple(histories), belief.named | named)
 
 
 def _kinds(words: Sequence[str], mentioned: Mentioned, named: frozenset[tuple[str, int]]) -> list[str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mspgt.grammar.annotate import join_words
-from mspgt.grammar.automaton import Readings, automaton, split_words
+from mspgt.grammar.automaton import Parses, automaton, split_words
+from mspgt.grammar.mixture import Mixture
 from mspgt.grammar.topics import TOPICS
 
 
@@ -41,14 +42,14 @@ def recognise(sentence: str | Sequence[str]) -> Recognition:
     words = split_words(sentence) if isinstance(sentence, str) else list(sentence)
     if not words or not all(words):
         return Recognition(False, "there are no words" if not words else "there is an empty word", 0, ())
-    machine = automaton()
-    readings: Readings = {}
+    machine = automaton(Mixture())
+    parses: Parses = {}
     position = -1
-    for position, readings in enumerate(machine.read(words)):  # noqa: B007
+    for position, parses in enumerate(machine.read(words)):  # noqa: B007
         pass
-    if not readings:
+    if not parses:
         return Recognition(False, _rejected(words, position), position, ())
-    ended = machine.complete(readings)
+    ended = machine.complete(parses)
     if not ended:
         return Recognition(False, f"it stops after {words[-1]!r} before it is complete", len(words), ())
     if isinstance(sentence, str) and join_words(words)[0] != sentence.strip():

@@ -17,8 +17,10 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mspgt.grammar.lexicon import LITERALS, UPOS
+from mspgt.grammar.names import KINDS
 
 OUTSIDE = -1
 """head of a slot that attaches to its phrase's own head"""
@@ -31,9 +33,8 @@ _RELATIONS = {"DET": "det", "ADJ": "amod", "NUM": "nummod", "ADP": "case", "AUX"
 _ROLES = {"not": "ARGM-NEG", "modal": "ARGM-MOD", "will": "ARGM-MOD", "adv.freq": "ARGM-TMP"}
 """role that a word has wherever it stands in a verb group"""
 
-_TOKEN = re.compile(r"(?P<head>\*?)(?P<name>[^\s*^:=/\[\]]+)(?:/(?P<upos>[A-Z]+))?(?P<out>\^?)(?P<tail>.*)")
-_TAIL = re.compile(r"(?::(?P<relation>[a-z:]+))?(?:=(?P<roles>\S+))?")
-MENTIONS = ("per", "fam", "org", "loc")
+_WORD = r"(?P<head>\*?)(?P<name>[^\s*^:=/\[\]]+)(?:/(?P<upos>[A-Z]+))?(?P<outside>\^?)"
+_TOKEN = re.compile(rf"(?:\]|{_WORD})(?::(?P<relation>[a-z:]+))?(?:=(?P<roles>\S+))?")
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,14 @@ class Slot:
         return self.symbol.startswith("=")
 
     @property
+    def kind(self) -> str:
+        """The first part of the symbol: of a mention, the class of its entity."""
+        return self.symbol.split(".")[0]
+
+    @property
     def mention(self) -> bool:
         """Whether the slot mentions an entity."""
-        return self.symbol.split(".")[0] in MENTIONS
+        return self.kind in KINDS
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,11 @@ class Alternative:
     slots: tuple[Slot, ...]
     head: int
     """number of the head slot; OUTSIDE when there are no slots"""
+
+    @cached_property
+    def mentioned(self) -> tuple[str, ...]:
+        """Classes of the entities that its slots mention, in order."""
+        return tuple(slot.kind for slot in self.slots if slot.mention)
 
 
 Phrase = tuple[Alternative, ...]
@@ -117,6 +128,8 @@ class _Node:
     children: list[_Node]
     number: int = -1
     """place among the leaves"""
+    above: int = OUTSIDE
+    """number of the leaf that a leaf attaches to"""
 
 
 def compile_phrase(text: str) -> Phrase:
@@ -144,35 +157,36 @@ def _parse(text: str) -> list[_Node]:
     for token in text.split():
         if token == "[":
             stack.append([])
-        elif token.startswith("]"):
-            children = stack.pop()
-            stack[-1].append(_node("", "", token[1:], False, False, children))
-        else:
-            found = _TOKEN.fullmatch(token)
-            if found is None:
-                raise ValueError(f"bad token {token!r} in template {text!r}")
-            part = found.groupdict()
-            stack[-1].append(
-                _node(part["name"], part["upos"] or "", part["tail"], bool(part["head"]), bool(part["out"]), [])
-            )
+            continue
+        part = _TOKEN.fullmatch(token)
+        if part is None:
+            raise ValueError(f"bad token {token!r} in template {text!r}")
+        name, upos, relation = (part[group] or "" for group in ("name", "upos", "relation"))
+        roles = tuple(part["roles"].split(",")) if part["roles"] else ()
+        children = [] if name else stack.pop()
+        stack[-1].append(_Node(name, upos, relation, roles, bool(part["head"]), bool(part["outside"]), children))
     if len(stack) != 1:
         raise ValueError(f"brackets do not match in template {text!r}")
     return stack[0]
 
 
-def _node(name: str, upos: str, tail: str, head: bool, outside: bool, children: list[_Node]) -> _Node:
-    found = _TAIL.fullmatch(tail)
-    if found is None:
-        raise ValueError(f"bad relation or role {tail!r} of {name!r}")
-    roles = tuple(found["roles"].split(",")) if found["roles"] else ()
-    return _Node(name, upos, found["relation"] or "", roles, head, outside, children)
+def _layout(text: str, relation: str) -> tuple[list[_Node], list[_Node]]:
+    """Parse a template: its nodes, and their leaves in order, each attached to its head."""
+    nodes = _parse(text)
+    leaves = _leaves(nodes)
+    for number, leaf in enumerate(leaves):
+        leaf.number = number
+    if len(nodes) == 1:
+        nodes[0].head = True
+    _attach(nodes, OUTSIDE, relation)
+    return nodes, leaves
 
 
 def _leaves(nodes: Sequence[_Node]) -> list[_Node]:
     return [leaf for node in nodes for leaf in (_leaves(node.children) if node.children else [node])]
 
 
-def _heads(nodes: Sequence[_Node], above: int, heads: dict[int, int], relation: str) -> None:
+def _attach(nodes: Sequence[_Node], above: int, relation: str) -> None:
     """Fill in the head of every leaf; a bracket's head leaf takes the bracket's relation."""
     centre = next((n for n in nodes if n.head), None) or (nodes[0] if len(nodes) == 1 else None)
     if centre is None:
@@ -183,9 +197,9 @@ def _heads(nodes: Sequence[_Node], above: int, heads: dict[int, int], relation: 
         if node is centre and not node.children:
             node.relation = node.relation or relation
         if node.children:
-            _heads(node.children, target, heads, relation if node is centre else node.relation)
+            _attach(node.children, target, relation if node is centre else node.relation)
         else:
-            heads[node.number] = target
+            node.above = target
 
 
 def _head_leaf(node: _Node) -> _Node:
@@ -199,7 +213,7 @@ def _slot(leaf: _Node, head: int) -> Slot:
     name, kind = leaf.name, leaf.name.split(".")[0]
     if leaf.upos or name in LITERALS:
         symbol, upos = f"={name}", leaf.upos or LITERALS[name]
-    elif kind in MENTIONS:
+    elif kind in KINDS:
         symbol, upos = name, "PROPN"
     else:
         symbol, upos = name, UPOS[kind]
@@ -210,40 +224,28 @@ def _slot(leaf: _Node, head: int) -> Slot:
 def _alternative(probability: float, body: str) -> Alternative:
     if body.strip() == "-":
         return Alternative(probability, (), OUTSIDE)
-    nodes = _parse(body)
-    leaves = _leaves(nodes)
-    for number, leaf in enumerate(leaves):
-        leaf.number = number
-    if len(nodes) == 1:
-        nodes[0].head = True
-    heads: dict[int, int] = {}
-    _heads(nodes, OUTSIDE, heads, "")
+    nodes, leaves = _layout(body, "")
     centre = next(n for n in nodes if n.head)
-    slots = tuple(_slot(leaf, heads[leaf.number]) for leaf in leaves)
+    slots = tuple(_slot(leaf, leaf.above) for leaf in leaves)
     return Alternative(probability, slots, _head_leaf(centre).number)
 
 
 def _plan(name: str, probability: float, text: str, phrases: Mapping[str, Phrase]) -> Plan:
-    nodes = _parse(text)
-    leaves = _leaves(nodes)
-    for number, leaf in enumerate(leaves):
-        leaf.number = number
-    heads: dict[int, int] = {}
-    _heads(nodes, -1, heads, "root")
-    constituents = [_constituent(leaf, heads[leaf.number], phrases) for leaf in leaves]
+    nodes, leaves = _layout(text, "root")
+    constituents = [_constituent(leaf, phrases) for leaf in leaves]
     predicates = tuple(i for i, c in enumerate(constituents) if _is_predicate(c))
     roles: list[Role] = []
-    _collect_roles(nodes, heads, predicates, roles)
+    _collect_roles(nodes, predicates, roles)
     return Plan(name, probability, tuple(constituents), tuple(roles), predicates)
 
 
-def _constituent(leaf: _Node, head: int, phrases: Mapping[str, Phrase]) -> Constituent:
+def _constituent(leaf: _Node, phrases: Mapping[str, Phrase]) -> Constituent:
     if leaf.name in phrases:
-        return Constituent(leaf.name, phrases[leaf.name], head, leaf.relation)
+        return Constituent(leaf.name, phrases[leaf.name], leaf.above, leaf.relation)
     slot = replace(_slot(leaf, OUTSIDE), relation="", role="")
     relation = leaf.relation or _RELATIONS.get(slot.upos, "")
     key = f"{slot.symbol}/{slot.upos}"
-    return Constituent(key, (Alternative(1.0, (slot,), 0),), head, relation)
+    return Constituent(key, (Alternative(1.0, (slot,), 0),), leaf.above, relation)
 
 
 def _is_predicate(constituent: Constituent) -> bool:
@@ -252,16 +254,14 @@ def _is_predicate(constituent: Constituent) -> bool:
     return all(a.slots and a.slots[a.head].upos == "VERB" for a in constituent.alternatives)
 
 
-def _collect_roles(
-    nodes: Sequence[_Node], heads: Mapping[int, int], predicates: Sequence[int], roles: list[Role]
-) -> None:
+def _collect_roles(nodes: Sequence[_Node], predicates: Sequence[int], roles: list[Role]) -> None:
     for node in nodes:
         leaves = _leaves([node])
         first, last = leaves[0].number, leaves[-1].number
         for text in node.roles:
             name, _, index = text.partition("/")
-            predicate = predicates[int(index) - 1] if index else heads[_head_leaf(node).number]
+            predicate = predicates[int(index) - 1] if index else _head_leaf(node).above
             if predicate not in predicates:
                 raise ValueError(f"role {text!r} of {node.name!r} has no predicate")
             roles.append(Role(predicate, name, first, last))
-        _collect_roles(node.children, heads, predicates, roles)
+        _collect_roles(node.children, predicates, roles)

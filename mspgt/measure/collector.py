@@ -6,7 +6,8 @@ raises from taking the others down, and halves a batch that does not fit on the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from mspgt.contracts.batch import Batch, Layer
 from mspgt.contracts.signal import Fitted, Recorder, Signal
-from mspgt.core.errors import UserError
+from mspgt.core.errors import UserError, sentence
 from mspgt.core.state import State, Table, merge
 from mspgt.models.capture import Capture
 
@@ -22,7 +23,7 @@ MASSIVE = 20.0
 """a token is massive where its RMS exceeds this many medians of its own sequence in some layer (methods of
 Sun et al. 2024, 2402.17762)"""
 
-READING = "_reading"
+CENSUS = "_census"
 """name under which shards keep what was read: tokens and instances per sequence, and so which sequences are done"""
 
 
@@ -50,7 +51,7 @@ class Collector:
         return any("attention" in s.needs for s in self.signals.values())
 
     def observe(self, capture: Capture, batch: Batch) -> dict[str, State]:
-        """Run one batch and return the state of each signal, and of the reading.
+        """Run one batch and return the state of each signal, and the census of what was read.
 
         Raises
         ------
@@ -77,7 +78,7 @@ class Collector:
         massive = _massive(rms, batch)
         if bool(massive.any()):  # hidden states do not depend on the mask, so a second pass settles it
             states, _ = self._pass(capture, batch.without(massive))
-        states[READING] = _reading(batch, massive)
+        states[CENSUS] = _census(batch, massive)
         return states
 
     def _pass(self, capture: Capture, batch: Batch) -> tuple[dict[str, State], Tensor]:
@@ -113,26 +114,17 @@ class Collector:
                 states[name] = merge(batch[name] for batch in observed if name in batch)
         return states
 
-    def _guard(self, name: str) -> _Guard:
-        return _Guard(name, self.failures)
-
-
-class _Guard:
-    """Turns what a plugin raises into a sentence in `failures`; lets memory and user errors through."""
-
-    def __init__(self, name: str, failures: dict[str, str]) -> None:
-        self._name, self._failures = name, failures
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if error is None or not isinstance(error, Exception) or isinstance(error, torch.OutOfMemoryError):
-            return False
-        said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        self._failures[self._name] = (
-            f"plugin {self._name!r} raised while it observed a batch ({said}); it was left out."
-        )
-        return True
+    @contextmanager
+    def _guard(self, name: str) -> Iterator[None]:
+        """Turns what a plugin raises into a sentence in `failures`; lets the end of memory through."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a plugin's own fault must not take the others down
+            self.failures[name] = (
+                f"plugin {name!r} raised while it observed a batch ({sentence(error)}); it was left out."
+            )
 
 
 def _checked(state: State, batch: Batch) -> State:
@@ -162,14 +154,18 @@ def _massive(rms: Tensor, batch: Batch) -> Tensor:
     return (rms > MASSIVE * median).any(0) & batch.content
 
 
-def _reading(batch: Batch, massive: Tensor) -> State:
+def sentences(batch: Batch) -> list[int]:
+    """How many sentences each sequence holds."""
+    return [len(set(row[row >= 0].tolist())) for row in batch.sentence.cpu()]
+
+
+def _census(batch: Batch, massive: Tensor) -> State:
     """Per sequence: tokens, those left out, sentences, and labelled instances of each task."""
-    sentences = [len(set(row[row >= 0].tolist())) for row in batch.sentence.cpu()]
     columns = {
         "tokens": batch.attention_mask.sum(1),
         "content": (batch.content & ~massive).sum(1),
         "massive": massive.sum(1),
-        "sentences": torch.tensor(sentences),
+        "sentences": torch.tensor(sentences(batch)),
     }
     for task, labels in batch.labels.items():
         columns[f"labels_{task}"] = torch.bincount(labels.sequence, minlength=len(batch.keys))

@@ -11,7 +11,7 @@ from mspgt.data import Corpus
 
 
 @dataclass(frozen=True)
-class CorpusSource:
+class CorpusIdentity:
     """Which corpus was read; `limit` sentences of it at most, all where None."""
 
     name: str
@@ -20,7 +20,7 @@ class CorpusSource:
     flags: tuple[str, ...]
 
     @classmethod
-    def of(cls, corpus: Corpus) -> CorpusSource:
+    def of(cls, corpus: Corpus) -> CorpusIdentity:
         """Which corpus is open."""
         return cls(plain_value(corpus.name), corpus.sha256, corpus.limit, tuple(corpus.flags))
 
@@ -50,16 +50,16 @@ class CorpusFacts:
     labels_documents: int | None = None
 
 
-def corpus_facts(sources: Mapping[str, CorpusSource], readings: Mapping[str, State]) -> CorpusFacts:
+def corpus_facts(sources: Mapping[str, CorpusIdentity], censuses: Mapping[str, State]) -> CorpusFacts:
     """What was read of the main corpus, and of `labels` where that is another.
 
     Parameters
     ----------
-    readings: corpus -> tokens, sentences and labelled instances of its sequences, as the Collector keeps them.
+    censuses: corpus -> tokens, sentences and labelled instances of its sequences, as the Collector keeps them.
     """
-    main = readings["data"]
+    main = censuses["data"]
     counts = {k: int(v.sum()) for k, v in main.tables["sequences"].columns.items()}
-    second = readings.get("labels", main)
+    second = censuses.get("labels", main)
     labelled = second.tables["sequences"].columns
     return CorpusFacts(
         name=sources["data"].name,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mspgt.contracts.batch import Batch
 from mspgt.contracts.signal import Fitted
 from mspgt.core.state import State
-from mspgt.measure.collector import READING, Collector
+from mspgt.measure.collector import CENSUS, Collector
 from mspgt.measure.ranks import Ranks, agreed
 from mspgt.models import LoadedModel
 from mspgt.models.capture import Capture
@@ -25,12 +25,12 @@ class InMemory:
 
     Attributes
     ----------
-    readings: corpus -> tokens, sentences and labelled instances of its sequences; in the first process.
+    censuses: corpus -> tokens, sentences and labelled instances of its sequences; in the first process.
     """
 
     def __init__(self, corpora: Mapping[str, Sequence[Batch]], ranks: Ranks) -> None:
         self._corpora, self._ranks = corpora, ranks
-        self.readings: dict[str, State] = {}
+        self.censuses: dict[str, State] = {}
         self._states: dict[str, State] = {}
         """signal -> its state after its latest pass"""
         self._fitted: dict[tuple[str, int], Fitted] = {}
@@ -56,7 +56,7 @@ class InMemory:
         parts = self._ranks.gather({name: s for name, s in states.items() if name not in collector.failures})
         if parts is not None:
             merged = collector.merged(parts)
-            self.readings.setdefault(corpus, merged.pop(READING))
+            self.censuses.setdefault(corpus, merged.pop(CENSUS))
             self._states |= merged
 
     def agree(self, failures: Mapping[str, str]) -> dict[str, str]:

@@ -23,8 +23,8 @@ from mspgt.core.errors import UserError
 from mspgt.core.files import write_json, writing
 from mspgt.core.key import Key
 from mspgt.core.state import State
-from mspgt.measure.collector import READING
-from mspgt.measure.corpora import CorpusSource
+from mspgt.measure.collector import CENSUS
+from mspgt.measure.corpora import CorpusIdentity
 from mspgt.measure.shards import Shards, read_header, read_state, shards
 from mspgt.models.facts import ModelFacts
 
@@ -48,7 +48,7 @@ class Manifest:
     kind: str
     fingerprint: Mapping[str, Any]
     model: ModelFacts | None = None
-    data: Mapping[str, CorpusSource] = field(default_factory=dict)
+    data: Mapping[str, CorpusIdentity] = field(default_factory=dict)
     signals: Mapping[str, str] = field(default_factory=dict)
     passes: int = 1
     sequences: Mapping[str, int] | None = None
@@ -145,17 +145,17 @@ class Store:
         if self.absent:
             return set()
         headers = (read_header(path) for path in shards(self.folder(corpus, number)))
-        return {key for header in headers for key in header[READING]["keys"]}  # type: ignore[attr-defined]
+        return {key for header in headers for key in header[CENSUS]["keys"]}  # type: ignore[attr-defined]
 
-    def reading(self, corpus: str) -> State:
+    def census(self, corpus: str) -> State:
         """Tokens, sentences and labelled instances of every sequence of a corpus."""
-        return read_state(self.folder(corpus, 0), READING)
+        return read_state(self.folder(corpus, 0), CENSUS)
 
     def sentences_done(self, corpus: str, number: int) -> int:
         """How many sentences are in shards of a pass."""
         if self.absent:
             return 0
-        read = Shards(self.folder(corpus, number), READING)
+        read = Shards(self.folder(corpus, number), CENSUS)
         return sum(int(state.tables["sequences"].columns["sentences"].sum()) for state in read)
 
     def state(self, corpus: str, number: int, signal: str) -> State:

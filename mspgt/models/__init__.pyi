@@ -3,8 +3,8 @@ from .loaded import LoadedModel as LoadedModel
 from .loaded import checkpoint_of as checkpoint_of
 from .loaded import content_sha256 as content_sha256
 from .loaded import describe as describe
+from .loaded import load as load
 from .loaded import name_of as name_of
 from .loaded import tokenizer_sha256 as tokenizer_sha256
-from .loading import load as load
 from .pretrained import DTYPES as DTYPES
 from .pretrained import load_tokenizer as load_tokenizer

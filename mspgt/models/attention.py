@@ -19,13 +19,13 @@ from mspgt.core.errors import UserError
 
 BLOCKED = -1e30
 """added to the score of a key that a query may not see: finite, so that a row without any key gives no NaN"""
-CHUNK = 1 << 22
+CHUNK_ELEMENTS = 1 << 22
 """elements of a chunk that holds all heads: 16 MiB"""
-MEAN_CHUNK_CPU = 1 << 17
+MEAN_ELEMENTS_CPU = 1 << 17
 """elements of one head's scores on a CPU: 512 KiB, so that they stay in the cache from product to softmax"""
 
 
-class Source(Protocol):
+class AttentionSource(Protocol):
     """One block's attention."""
 
     @property
@@ -161,8 +161,8 @@ class View:
     """What a Layer shows of its attention; implements `mspgt.contracts.batch.AttentionView`."""
 
     block: int
-    current: Source
-    previous: Source | None
+    current: AttentionSource
+    previous: AttentionSource | None
     mean_rows: int
     """query rows of a chunk of `mean_chunks`, the same for all blocks of a batch"""
 
@@ -190,7 +190,7 @@ class View:
 
     def _rows(self, heads: int) -> int:
         sequences, _, tokens = self.current.shape
-        return max(1, CHUNK // (sequences * heads * tokens))
+        return max(1, CHUNK_ELEMENTS // (sequences * heads * tokens))
 
     def _slices(self, rows: int) -> Iterator[slice]:
         tokens = self.current.shape[2]
@@ -198,12 +198,12 @@ class View:
             yield slice(start, min(tokens, start + rows))
 
 
-def mean_rows(source: Source) -> int:
+def mean_rows(source: AttentionSource) -> int:
     """How many query rows a head-averaged chunk has: enough for fast products, few enough for the cache."""
     sequences, heads, tokens = source.shape
     if source.device.type == "cpu":
-        return max(16, MEAN_CHUNK_CPU // (sequences * tokens))
-    return max(16, CHUNK // (sequences * heads * tokens))
+        return max(16, MEAN_ELEMENTS_CPU // (sequences * tokens))
+    return max(16, CHUNK_ELEMENTS // (sequences * heads * tokens))
 
 
 def blocked(mask: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mspgt.core.errors import UserError, first_line, unknown
-from mspgt.models.forward import forward_pass, model_inputs, tiny_batch, undisturbed
+from mspgt.models.forward import first_of, forward_pass, model_inputs, tiny_batch, undisturbed
 
 
 def original(module: nn.Module) -> nn.Module:
@@ -92,7 +92,7 @@ def _trace(model: nn.Module, lists: list[list[nn.Module]]) -> _Trace:
     trace = _Trace([], {})
 
     def note(module: nn.Module, args: Any, output: Any) -> None:
-        first = output[0] if isinstance(output, (tuple, list)) and output else output
+        first = first_of(output)
         trace.order.append(id(module))
         trace.shapes[id(module)] = tuple(first.shape) if isinstance(first, Tensor) else ()
 
@@ -125,16 +125,11 @@ def is_causal(model: nn.Module, last: nn.Module) -> bool:
     inputs = model_inputs(model, batch)
     inputs["attention_mask"] = torch.ones_like(inputs["attention_mask"])
     seen: list[Tensor] = []
-    hook = last.register_forward_hook(
-        lambda module, args, output: seen.append(output[0] if isinstance(output, (tuple, list)) else output)
-    )
-    try:
+    with last.register_forward_hook(lambda module, args, output: seen.append(first_of(output))):
         _run(model, inputs)
         inputs["input_ids"] = inputs["input_ids"].clone()
         inputs["input_ids"][:, -1] = inputs["input_ids"][:, 0]
         _run(model, inputs)
-    finally:
-        hook.remove()
     if len(seen) != 2:
         return False
     before, after = (states.float().nan_to_num(0, 0, 0) for states in seen)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 
 from mspgt.contracts.batch import Batch, Layer
 from mspgt.core.errors import UserError
-from mspgt.models.attention import Recomputed, Source, View, Weights, is_causal_mask, mean_rows
-from mspgt.models.forward import forward_pass, model_inputs, plain_output, tiny_batch, undisturbed
+from mspgt.models.attention import AttentionSource, Recomputed, View, Weights, is_causal_mask, mean_rows
+from mspgt.models.forward import first_of, forward_pass, model_inputs, plain_output, quiet, tiny_batch, undisturbed
 
 IMPLEMENTATION = "mspgt_observed_sdpa"
 """the name of our attention function in transformers' AttentionInterface"""
@@ -31,9 +32,9 @@ class _Pass:
     observe: Callable[[Layer], None]
     next: int = 0
     """index of the layer that is due"""
-    pending: Source | None = None
+    pending: AttentionSource | None = None
     """attention seen since the last block ended"""
-    previous: Source | None = None
+    previous: AttentionSource | None = None
     mean_rows: int = 0
     masks: dict[int, tuple[Tensor, bool]] = field(default_factory=dict)
     """id of a mask -> (the mask, kept so that the id stays its own, whether it is causal)"""
@@ -84,7 +85,7 @@ class Capture:
             for index, block in enumerate(self.blocks):
                 if index == 0:
                     stack.enter_context(block.register_forward_pre_hook(self._embedded, with_kwargs=True))
-                stack.enter_context(block.register_forward_hook(self._hook(index + 1)))
+                stack.enter_context(block.register_forward_hook(partial(self._ended, index + 1)))
             self._stack = stack.pop_all()
         return self
 
@@ -114,27 +115,19 @@ class Capture:
             raise UserError(f"the hook of {self._name(state.next)} did not fire: {_GIVE_PATH}")
 
     def _embedded(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._push(0, args[0] if args else kwargs.get("hidden_states"))
+
+    def _ended(self, index: int, module: nn.Module, args: Any, output: Any) -> None:
+        self._push(index, first_of(output))
+
+    def _push(self, index: int, hidden: Any) -> None:
+        """Show the layer that is the input of the first block (0), or the output of a block, where a run asks."""
         state = _pass.get()
         if state is None:
             return
-        hidden = args[0] if args else kwargs.get("hidden_states")
         if not isinstance(hidden, Tensor) or hidden.ndim != 3:
-            raise UserError(f"the input of {self._name(1)} is not (sequence, token, dim): {_GIVE_PATH}")
-        self._push(state, 0, hidden)
-
-    def _hook(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
-        def ended(module: nn.Module, args: Any, output: Any) -> None:
-            state = _pass.get()
-            if state is None:
-                return
-            hidden = output[0] if isinstance(output, (tuple, list)) else output
-            if not isinstance(hidden, Tensor) or hidden.ndim != 3:
-                raise UserError(f"the output of {self._name(index)} is not (sequence, token, dim): {_GIVE_PATH}")
-            self._push(state, index, hidden)
-
-        return ended
-
-    def _push(self, state: _Pass, index: int, hidden: Tensor) -> None:
+            source = f"output of {self._name(index)}" if index else f"input of {self._name(1)}"
+            raise UserError(f"the {source} is not (sequence, token, dim): {_GIVE_PATH}")
         if state.next != index:
             raise UserError(
                 f"{self._name(index)} ran when {self._name(state.next)} was due: every block must run once and in "
@@ -229,45 +222,34 @@ def _take_weights(module: nn.Module, args: Any, output: Any) -> None:
 @contextmanager
 def _implementation(model: nn.Module, name: str) -> Iterator[None]:
     """Switch the attention implementation of a model, and put back exactly what each configuration said."""
-    from transformers.utils import logging
-
     configs = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}
     for config in list(configs.values()):
         for sub in getattr(config, "sub_configs", ()):
             if (found := getattr(config, sub, None)) is not None:
                 configs[id(found)] = found
     before = [(c, c._attn_implementation) for c in configs.values() if hasattr(c, "_attn_implementation")]
-    verbosity = logging.get_verbosity()
     try:
-        logging.set_verbosity_error()
-        if getattr(model, "_can_set_attn_implementation", bool)():
-            model.set_attn_implementation(name)  # type: ignore[operator]
-        else:
-            for config, _ in before:
-                config._attn_implementation = name
-        logging.set_verbosity(verbosity)
+        with quiet():
+            if getattr(model, "_can_set_attn_implementation", bool)():
+                model.set_attn_implementation(name)  # type: ignore[operator]
+            else:
+                for config, _ in before:
+                    config._attn_implementation = name
         yield
     finally:
-        logging.set_verbosity(verbosity)
         for config, value in before:
             config._attn_implementation_internal = value  # type: ignore[union-attr]
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What a run can say about capture on this model."""
-
-    attention_kind: str
-    """"sdpa", "eager" or "none", as in `Capture`"""
-    note: str
-    """one sentence where the fast attention kernel had to be given up, else empty"""
-
-
-def prove(model: nn.Module, blocks: Sequence[nn.Module], attention: bool) -> Proof:
+def prove(model: nn.Module, blocks: Sequence[nn.Module], attention: bool) -> str:
     """Prove on a tiny forward pass that capture sees what it should, and leaves nothing behind.
 
     Each hook fires once, shapes are right, attention rows sum to one; afterwards the model's output is the same
     bit by bit, no hook remains and the attention implementation is the one from before.
+
+    Returns
+    -------
+    One sentence where the fast attention kernel had to be given up, else an empty text.
 
     Raises
     ------
@@ -295,8 +277,7 @@ def prove(model: nn.Module, blocks: Sequence[nn.Module], attention: bool) -> Pro
             f"{type(model).__name__} is not the same after capture as before it: load the model anew, and report "
             "this with its name."
         )
-    note = f"Attention is computed by the eager path: {capture.reason}." if capture.reason else ""
-    return Proof(capture.attention_kind, note)
+    return f"Attention is computed by the eager path: {capture.reason}." if capture.reason else ""
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -70,6 +70,22 @@ def forward_pass() -> Iterator[None]:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and advice off the terminal."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Evaluation mode; afterwards modes, buffers, counters and random number generators are what they were."""
     with random_state(model), evaluation(model), held_buffers(model):
@@ -151,6 +167,11 @@ def tiny_batch(model: nn.Module) -> Batch:
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], dtype=torch.bool)
     keys = (Key("tiny", "0", 0), Key("tiny", "0", 1))
     return Batch(keys, ids, mask, mask, torch.where(mask, 0, -1))
+
+
+def first_of(output: Any) -> Any:
+    """The first output of a module that gives several, or its only one."""
+    return output[0] if isinstance(output, (tuple, list)) and output else output
 
 
 def plain_output(model: nn.Module, batch: Batch) -> Tensor:

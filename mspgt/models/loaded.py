@@ -1,4 +1,4 @@
-"""A loaded model: its body, its blocks, and what can be said of it."""
+"""A loaded model: one way to it from a name, a directory or an object, and what can be said of it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from mspgt.models.blocks import body_of, find_blocks, hidden_size, is_causal, or
 from mspgt.models.built_in import MODELS
 from mspgt.models.facts import ModelFacts
 from mspgt.models.forward import counts_positions, input_device, vocabulary_size
+from mspgt.models.pretrained import load_pretrained, load_tokenizer
 
 
 @dataclass(frozen=True)
-class LoadedModel:
+class LoadedModel(ModelFacts):
     """A model, ready to be measured."""
 
     model: nn.Module
@@ -30,16 +31,6 @@ class LoadedModel:
     """a fast Hugging Face tokenizer; None for a model that is given token ids only"""
     full: nn.Module
     """the model with its head, as it was loaded or given; the body is a part of it"""
-    name: str
-    family: str
-    """model_type of the configuration"""
-    n_layers: int
-    hidden_size: int
-    n_heads: int
-    """of the first block, as the configuration says; 0 where it does not"""
-    parameters: int
-    """of the full model; shared ones are counted once"""
-    dtype: str
     context_length: int | None
     """tokens that fit, special tokens included; None where neither model nor tokenizer has a limit"""
     causal: bool
@@ -79,6 +70,63 @@ class LoadedModel:
     def nbytes(self) -> int:
         """Bytes of the full model's weights."""
         return sum(p.nbytes for p in self.full.parameters())
+
+
+def load(
+    model: str | Path | nn.Module,
+    tokenizer: Any = None,
+    *,
+    revision: str | None = None,
+    quantization: str | None = None,
+    trust_remote_code: bool = False,
+    dtype: str = "auto",
+    device_map: Any = None,
+    layers_path: str | None = None,
+    offline: bool = False,
+) -> LoadedModel:
+    """Load a model, or take one that is loaded, and find its blocks.
+
+    Parameters
+    ----------
+    model: the name of a built-in model, a Hugging Face id, a local directory, or a model object, which is used as it
+        is: quantised, sharded, training or not.
+    tokenizer: id, directory or object; default the model's own.
+    quantization: "4bit" or "8bit", by bitsandbytes.
+    dtype: "float32", "bfloat16", "float16" or "auto": the checkpoint's own where CUDA is available and the model
+        is not bound to the CPU by ``device_map="cpu"``, else float32.
+    device_map: a device, or what accelerate takes ("auto", a mapping).
+    layers_path: dotted name of the list of blocks, such as "model.layers", relative to the model or its body.
+    offline: use local files only.
+
+    Raises
+    ------
+    UserError: one sentence for each way in which this can fail.
+    """
+    if isinstance(model, nn.Module):
+        given = {"revision": revision, "quantization": quantization, "device_map": device_map}
+        if dtype != "auto" or any(value is not None for value in given.values()):
+            raise UserError(
+                "revision, quantization, dtype and device_map say how to load a model: with a model object, load it "
+                "that way and give the object alone."
+            )
+        full, name, own = model, name_of(model), {}
+        tokenizer = checkpoint_of(model) if tokenizer is None else tokenizer
+        if not tokenizer:
+            raise UserError(f"the {name} given as model= does not say where its tokenizer lies: give tokenizer= too.")
+    elif not isinstance(model, (str, Path)) or not str(model):
+        raise UserError(
+            f"model={model!r}: found {type(model).__name__}, expected a built-in name, a Hugging Face id, a directory "
+            "or a loaded model."
+        )
+    else:
+        name = str(model)
+        source = str(MODELS[name].path()) if name in MODELS else name
+        options = {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": offline}
+        own = {"revision": revision} if tokenizer is None else {}
+        tokenizer = source if tokenizer is None else tokenizer
+        full = load_pretrained(source, options, quantization, dtype, device_map)
+    loaded = load_tokenizer(tokenizer, name, trust_remote_code=trust_remote_code, offline=offline, **own)
+    return describe(full, loaded, name, layers_path)
 
 
 def describe(full: nn.Module, tokenizer: Any | None, name: str, layers_path: str | None = None) -> LoadedModel:

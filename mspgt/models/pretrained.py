@@ -17,6 +17,7 @@ from mspgt.core.errors import UserError, first_line, unknown
 from mspgt.core.phrases import some
 from mspgt.models.blocks import body_of
 from mspgt.models.built_in import MODELS
+from mspgt.models.forward import quiet
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -45,7 +46,7 @@ def load_pretrained(
     if device_map is not None and not (whole and quantization is None):
         _require("accelerate", f"device_map={device_map}")
         arguments["device_map"] = device_map
-    with _plain_errors(source, options["local_files_only"]), _quiet():
+    with _plain_errors(source, options["local_files_only"]), quiet():
         config = AutoConfig.from_pretrained(source, **options)
         kind = _auto_class(config)
         arguments |= {"config": config, "output_loading_info": True, "ignore_mismatched_sizes": True}
@@ -150,7 +151,7 @@ def load_tokenizer(
 
         source = str(MODELS[str(tokenizer)].path()) if str(tokenizer) in MODELS else _place(str(tokenizer))
         try:
-            with _quiet():
+            with quiet():
                 tokenizer = AutoTokenizer.from_pretrained(
                     source, revision=revision, trust_remote_code=trust_remote_code, local_files_only=offline
                 )
@@ -238,19 +239,3 @@ def _plain_errors(source: str, offline: bool) -> Iterator[None]:
             f"model={source!r} could not be loaded ({type(error).__name__}: {first_line(error)}): the checkpoint is "
             "damaged, needs trust_remote_code=true, or is not supported by the installed transformers."
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and advice off the terminal while it loads."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -26,7 +26,7 @@ WRAPPERS = frozenset({"_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_
 """what torch.compile, activation checkpointing and FSDP put into the names of weights"""
 AFTER = "pooler"
 """a part of the body that only runs after its blocks; a checkpoint may lack it"""
-NAMED = 3
+SHOWN = 3
 """names that a message gives of a kind"""
 
 
@@ -49,7 +49,7 @@ class _Unread:
         pass
 
 
-class _UnreadItems:
+class _UnreadMapping:
     """The same for an object that is filled like a dictionary, which torch allows of its own dictionaries only."""
 
     def __new__(cls, *parts: Any) -> Any:
@@ -72,7 +72,7 @@ def read(path: Path) -> Saved:
     state = contents.get("state_dict") if isinstance(contents, Mapping) else None
     if not isinstance(state, Mapping):
         found = (
-            ", ".join(map(str, list(contents)[:NAMED])) if isinstance(contents, Mapping) else type(contents).__name__
+            ", ".join(map(str, list(contents)[:SHOWN])) if isinstance(contents, Mapping) else type(contents).__name__
         )
         raise UserError(f"{path} is no checkpoint of Lightning: found {found or 'nothing'}, expected a 'state_dict'.")
     step = contents.get("global_step")
@@ -90,10 +90,10 @@ def _contents(path: Path) -> Any:
         if not foreign:
             raise
     try:
-        return _load(path, foreign, _UnreadItems)
+        return _load(path, foreign, _UnreadMapping)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} cannot be read without running code that it brings, which is not done ({some(foreign, NAMED)}): "
+            f"{path} cannot be read without running code that it brings, which is not done ({some(foreign, SHOWN)}): "
             "if it is a Lightning checkpoint, load it where it was written and save its 'state_dict' and "
             "'global_step' alone, by torch.save."
         ) from error
@@ -126,7 +126,7 @@ def fill(full: nn.Module, body: nn.Module, state: Mapping[str, Tensor], where: s
             return
         fits += found
     if not fits:
-        starts = ", ".join(sorted({name.partition(".")[0] for name in there})[:NAMED]) or "nothing"
+        starts = ", ".join(sorted({name.partition(".")[0] for name in there})[:SHOWN]) or "nothing"
         raise UserError(
             f"{where} holds no weights of a {type(full).__name__}, which model= gives (found: {starts}): give model= "
             "the architecture that was trained."
@@ -160,9 +160,9 @@ class _Fit:
 
     def describe(self) -> str:
         parts = {"lacks {}": self.missing, "has {}": self.differing, "also has {}": self.unknown}
-        said = " and ".join(words.format(some(names, NAMED)) for words, names in parts.items() if names)
+        faults = " and ".join(words.format(some(names, SHOWN)) for words, names in parts.items() if names)
         under = f"under {self.prefix!r}" if self.prefix else "with no prefix"
-        return f"what it holds of a {type(self.model).__name__} {under} {said}"
+        return f"what it holds of a {type(self.model).__name__} {under} {faults}"
 
 
 def _fits(model: nn.Module, there: Mapping[str, Tensor]) -> list[_Fit]:

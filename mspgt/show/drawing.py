@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mspgt.stats.curve import Curve
 
-INK, MUTED, GRID, PAPER = "#16191d", "#5f6770", "#e3e6ea", "#ffffff"
+INK, MUTED, GRID, BACKGROUND = "#16191d", "#5f6770", "#e3e6ea", "#ffffff"
 SIGNAL_COLOURS = ("#0072b2", "#009e73", "#e69f00", "#56b4e9", "#cc79a7", "#8c6d31")
 BOUNDARY_COLOURS = {"local-intermediate": "#c8202f", "intermediate-global": "#7b3fa0"}
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -33,7 +33,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
-    "figure.facecolor": PAPER,
+    "figure.facecolor": BACKGROUND,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,

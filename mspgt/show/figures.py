@@ -17,14 +17,14 @@ from mspgt.core.phrases import well_formed
 from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
 from mspgt.show import plots
-from mspgt.show.drawing import BOUNDARY_COLOURS, GRID, INK, MUTED, PAPER, SIGNAL_COLOURS
+from mspgt.show.drawing import BACKGROUND, BOUNDARY_COLOURS, GRID, INK, MUTED, SIGNAL_COLOURS
 from mspgt.show.parts import Drawing, FigureOf, PlotOf
 
 COLOURS = {
     INK: "--ink",
     MUTED: "--muted",
     GRID: "--grid",
-    PAPER: "--card",
+    BACKGROUND: "--card",
     **{colour: f"--signal-{i}" for i, colour in enumerate(SIGNAL_COLOURS, start=1)},
     **{colour: f"--cut-{i}" for i, colour in enumerate(BOUNDARY_COLOURS.values(), start=1)},
 }

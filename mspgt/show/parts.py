@@ -51,7 +51,7 @@ class Sentences:
 
 
 @dataclass(frozen=True)
-class Mark:
+class BoundaryMark:
     """A boundary on a verdict's card."""
 
     name: str
@@ -74,7 +74,7 @@ class VerdictCard:
     badge: str
     good: bool | None
     text: str = ""
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[BoundaryMark, ...] = ()
     reasons: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
@@ -119,7 +119,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Texts:
+class Continuations:
     """A prompt and what followed it under each condition."""
 
     prompt: str
@@ -128,7 +128,7 @@ class Texts:
     """further ones, folded away"""
 
 
-Part = Grid | Line | Facts | Sentences | VerdictCard | Card | Cards | Folded | Drawing | Texts
+Part = Grid | Line | Facts | Sentences | VerdictCard | Card | Cards | Folded | Drawing | Continuations
 
 
 @dataclass(frozen=True)

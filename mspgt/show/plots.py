@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mspgt.contracts.series import HeatMap, Lines, SeriesValues
-from mspgt.show.drawing import GRID, MARKERS, PAPER, SIGNAL_COLOURS, STYLE, boundary_look, marker_size, new_figure
+from mspgt.show.drawing import BACKGROUND, GRID, MARKERS, SIGNAL_COLOURS, STYLE, boundary_look, marker_size, new_figure
 from mspgt.show.parts import PlotOf
 
 WIDTH, HEIGHT = 4.9, 4.2
@@ -64,7 +64,7 @@ def _heat_map(plot: HeatMap, given: PlotOf) -> Figure | None:
         image = ax.imshow(grid, origin="lower", cmap="cividis", extent=(*columns, *rows), vmax=plot.highest)
         for place, look in _boundaries(given, values):
             for line in (ax.axvline, ax.axhline) if values.is_matrix else (ax.axhline,):
-                line(place, **look | {"color": PAPER}, linewidth=1.0)
+                line(place, **look | {"color": BACKGROUND}, linewidth=1.0)
         ax.set_xlabel(values.columns)
         ax.set_ylabel(values.axis)
         for axis in (ax.xaxis, ax.yaxis):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from mspgt.core.phrases import NONE, runs
 from mspgt.show import wording
 from mspgt.show.grid import Cell, Column, Grid, Number, Row, grid, missing, share
-from mspgt.show.parts import Mark, VerdictCard
+from mspgt.show.parts import BoundaryMark, VerdictCard
 from mspgt.stats.boundaries import BOUNDARIES, Boundary, Verdict
 
 
@@ -37,11 +37,11 @@ def verdict_card(verdict: Verdict, confidence: float) -> VerdictCard:
     )
 
 
-def _mark(name: str, boundary: Boundary, verdict: Verdict, confidence: float) -> Mark:
+def _mark(name: str, boundary: Boundary, verdict: Verdict, confidence: float) -> BoundaryMark:
     details = [f"{boundary.relative:.1%} of the depth"]
     details += [f"{confidence:.0%} interval {wording.interval(boundary)}"] if boundary.ci else []
     details += [] if verdict.accepted else ["not accepted"]
-    return Mark(name, f"after block {boundary.layer}", tuple(details), verdict.accepted)
+    return BoundaryMark(name, f"after block {boundary.layer}", tuple(details), verdict.accepted)
 
 
 def side_by_side(verdicts: Iterable[Verdict]) -> Grid:

@@ -49,7 +49,7 @@ def check_declaration(plugin_class: type[Any], laws: Iterable[str], *texts: str)
         assert "\n" not in text
     options: type = plugin_class.Options
     assert dataclasses.is_dataclass(options)
-    assert all(option.help for option in describe(plugin_class.Options))
+    assert all(option.help for option in describe(options))
     assert set(plugin_class.exceptions) <= set(laws), f"laws are {', '.join(laws)}"
     assert all(plugin_class.exceptions.values()), "give the reason of each exception"
 

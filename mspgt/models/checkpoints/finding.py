@@ -22,7 +22,7 @@ from mspgt.models.built_in import MODELS
 Note = Callable[[str], object]
 """takes a sentence about what was found"""
 Kind = Literal["transformers", "adapter", "lightning"]
-KINDS: dict[Kind, str] = {
+FORMATS: dict[Kind, str] = {
     "transformers": "a Hugging Face model",
     "adapter": "an adapter of peft",
     "lightning": "a file of Lightning",
@@ -50,7 +50,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Candidate:
     """Where one checkpoint lies, and what it says of itself."""
 
     path: Path
@@ -76,17 +76,17 @@ def find(sources: Sequence[str], note: Note) -> list[Checkpoint]:
         or two checkpoints are of the same step.
     """
     paths = dict.fromkeys(path for source in sources for path in _expand(source, note))
-    first = {path.resolve(): path for path in reversed(paths)}  # a place that has several names goes by the first
-    places = [_read(path) for path in paths if first[path.resolve()] == path]
-    kinds = {place.kind: place.path for place in places}
+    first = {path.resolve(): path for path in reversed(paths)}  # what has several names goes by the first
+    candidates = [_read(path) for path in paths if first[path.resolve()] == path]
+    kinds = {candidate.kind: candidate.path for candidate in candidates}
     if len(kinds) > 1:
-        found = listed([f"{path} ({KINDS[kind]})" for kind, path in kinds.items()])
+        found = listed([f"{path} ({FORMATS[kind]})" for kind, path in kinds.items()])
         raise UserError(f"checkpoints= found {found}: name those of one kind.")
-    ordered = _in_order(places, note)
+    ordered = _in_order(candidates, note)
     starts = [0, *(step for step, _ in ordered)]
     return [
-        Checkpoint(place.path.name, step, place.path, None, place.kind, _loss(place.log, start, step))
-        for start, (step, place) in zip(starts, ordered, strict=False)
+        Checkpoint(candidate.path.name, step, candidate.path, None, candidate.kind, _loss(candidate.log, start, step))
+        for start, (step, candidate) in zip(starts, ordered, strict=False)
     ]
 
 
@@ -175,7 +175,7 @@ def kind_of(path: Path) -> Kind | Literal["parts"] | None:
     return "parts" if path.suffix == ".ckpt" or any(any(path.glob(pattern)) for pattern in PARTS) else None
 
 
-def _read(path: Path) -> _Place:
+def _read(path: Path) -> _Candidate:
     kind = "lightning" if path.is_file() else kind_of(path)
     if kind == "parts" or kind is None:
         raise UserError(
@@ -183,7 +183,7 @@ def _read(path: Path) -> _Place:
             f"`python -m lightning.pytorch.utilities.consolidate_checkpoint {path}` or DeepSpeed's zero_to_fp32.py."
         )
     step, log = (_step(path), ()) if kind == "lightning" else _trainer_state(path / TRAINER)
-    return _Place(path, kind, _number(path.name) if step is None else step, log)
+    return _Candidate(path, kind, _number(path.name) if step is None else step, log)
 
 
 def _step(path: Path) -> int | None:
@@ -218,20 +218,18 @@ def _number(name: str) -> int | None:
     return int(found[-1]) if found else None
 
 
-def _in_order(places: list[_Place], note: Note) -> list[tuple[int, _Place]]:
+def _in_order(candidates: list[_Candidate], note: Note) -> list[tuple[int, _Candidate]]:
     """The checkpoints with their steps, each step once."""
-    if unnumbered := [place.path.name for place in places if place.step is None]:
+    if unnumbered := [candidate.path.name for candidate in candidates if candidate.step is None]:
         note(f"no step is known of {some(unnumbered)}: steps are numbered from 1, in the order of time of change.")
-        by_time = sorted(places, key=lambda place: (_changed(place.path), str(place.path)))
-        return [(i, replace(place, log=())) for i, place in enumerate(by_time, 1)]
-    holders = {folder for place in places for folder in place.path.parents}
-    ordered: list[tuple[int, _Place]] = []
-    known = (
-        (place.step, _again(place.path, holders), str(place.path), place) for place in places if place.step is not None
-    )
-    for step, again, path, place in sorted(known):
+        by_time = sorted(candidates, key=lambda candidate: (_changed(candidate.path), str(candidate.path)))
+        return [(i, replace(candidate, log=())) for i, candidate in enumerate(by_time, 1)]
+    holders = {folder for candidate in candidates for folder in candidate.path.parents}
+    ordered: list[tuple[int, _Candidate]] = []
+    known = [(c.step, _again(c.path, holders), str(c.path), c) for c in candidates if c.step is not None]
+    for step, again, path, candidate in sorted(known):
         if not ordered or ordered[-1][0] != step:
-            ordered.append((step, place))
+            ordered.append((step, candidate))
         elif again:
             note(f"{path} is of step {step:,} like {ordered[-1][1].path} and is left aside.")
         else:

@@ -39,15 +39,8 @@ def load(checkpoint: Checkpoint, options: RunOptions) -> LoadedModel:
 
 
 def _load(options: RunOptions, model: Any, tokenizer: Any, **more: Any) -> LoadedModel:
-    keys = {
-        "quantization": options.quantization,
-        "trust_remote_code": options.trust_remote_code,
-        "dtype": options.dtype,
-        "device_map": options.device_map,
-        "layers_path": options.layers_path,
-        "offline": options.offline,
-    }
-    return models.load(model, tokenizer, **(keys | more))
+    names = ("quantization", "trust_remote_code", "dtype", "device_map", "layers_path", "offline")
+    return models.load(model, tokenizer, **({name: getattr(options, name) for name in names} | more))
 
 
 def _tokenizer(path: Path, options: RunOptions) -> Any:

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mspgt.core.phrases import amount
 from mspgt.show import drawing
-from mspgt.show.drawing import BOUNDARY_COLOURS, GRID, INK, MUTED, PAPER
+from mspgt.show.drawing import BACKGROUND, BOUNDARY_COLOURS, GRID, INK, MUTED
 from mspgt.show.drift.series import Track
 from mspgt.show.drift.steps import StepAxis
 from mspgt.stats.bootstrap import Floats
@@ -130,7 +130,7 @@ class Pen:
 
     def around(self, width: float) -> list[Any]:
         """Path effects of a line so wide."""
-        return [withStroke(linewidth=width + 1.6, foreground=PAPER)] if self.halo else []
+        return [withStroke(linewidth=width + 1.6, foreground=BACKGROUND)] if self.halo else []
 
 
 def boundary_line(ax: Any, steps: Sequence[int], track: Track, pen: Pen) -> None:
@@ -142,7 +142,7 @@ def boundary_line(ax: Any, steps: Sequence[int], track: Track, pen: Pen) -> None
         ends = [np.where(both == firm, end, np.nan) for end in (y[:-1], y[1:])]
         along, up = np.stack([x[:-1], x[1:], x[1:]], 1), np.stack([*ends, gap], 1)
         ax.plot(along.ravel(), up.ravel(), color=colour, linewidth=1.3, linestyle=dashes, path_effects=pen.around(1.3))
-    for firm, face in ((True, colour), (False, PAPER)):
+    for firm, face in ((True, colour), (False, BACKGROUND)):
         kept = (track.accepted == firm) & np.isfinite(y)
         look = {"marker": MARKERS[track.name], "markersize": pen.size, "markeredgewidth": 0.28 * pen.size}
         fill = {"markerfacecolor": face, "markeredgecolor": colour}
@@ -175,7 +175,7 @@ def boundary_handles(tracks: Iterable[Track], confidence: float, pen: Pen) -> li
         for name, track in named.items()
     ]
     if any((np.isfinite(track.layer) & ~track.accepted).any() for track in drawn):
-        hollow: dict[str, Any] = {"linestyle": DOTS, "marker": "o", "markerfacecolor": PAPER}
+        hollow: dict[str, Any] = {"linestyle": DOTS, "marker": "o", "markerfacecolor": BACKGROUND}
         handles.append(Line2D([], [], color=MUTED, label="placed, not accepted", **look, **hollow))
     if any((track.low < track.high).any() for track in drawn):
         bar: dict[str, Any] = {"linestyle": "", "marker": "|", "markersize": 10, "markeredgewidth": 2.0, "color": MUTED}

@@ -53,7 +53,7 @@ def compare(drifts: Mapping[str, Drift], rule: str = "mspgt") -> Figure:
         raise UserError("no drifts were given to compare; give a mapping from the name of each run to its drift.")
     columns = COLUMNS.get(len(drifts), 3)
     lines = math.ceil(len(drifts) / columns)
-    runs = [_Run(name, drift, rule) for name, drift in drifts.items()]
+    runs = [_Training(name, drift, rule) for name, drift in drifts.items()]
     known = any(np.isfinite(run.loss).any() for run in runs)
     heights = [2.2, 0.65][: 1 + known]
     axis = StepAxis(tuple(sorted({step for run in runs for step in run.steps})))
@@ -91,7 +91,7 @@ def compare(drifts: Mapping[str, Drift], rule: str = "mspgt") -> Figure:
     return figure
 
 
-class _Run:
+class _Training:
     """What a panel shows."""
 
     def __init__(self, name: str, drift: Drift, rule: str) -> None:

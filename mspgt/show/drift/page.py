@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mspgt.core.codec import plain
 from mspgt.core.phrases import words as in_words
 from mspgt.results.drift import Drift
 from mspgt.show import wording
 from mspgt.show.drift import tables, words
 from mspgt.show.grid import Grid
-from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Section, Sentences, VerdictCard
+from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Section, VerdictCard
+from mspgt.show.sections import answer_line, how, reasons, sentences
 from mspgt.show.verdicts import verdict_card
 from mspgt.stats.distance import Apart
 from mspgt.stats.paired.answers import Prediction
@@ -55,9 +55,7 @@ def terminal(drift: Drift) -> Iterator[Line | Grid]:
     yield Line.of(words.headline(drift), "strong")
     yield from _overall(drift)
     if answer := drift.prediction_3_2:
-        look = wording.LOOKS.get(answer.verdict, "warn")
-        first = "".join(f": {reason}" for reason in _reasons(answer)[:1])
-        yield Line((("Prediction 3.2 ", "strong"), (answer.verdict, look), (first or ".", "")))
+        yield answer_line("Prediction 3.2", answer, next(iter(reasons(answer)), ""))
     yield Line.labelled("Evaluations", f"{words.describe_overhead(drift.overhead)}.")
     for label, (part, style) in KINDS.items():
         yield from (Line.labelled(label, sentence, style) for sentence in getattr(drift, part))
@@ -86,19 +84,27 @@ def sections(drift: Drift, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
     answer, apart = drift.prediction_3_2, drift.apart
     yield Section("drift", "Evidence over training", (drawn["drift"],))
     yield Section("verdicts", f"Verdict at step {last.step:,}", (Cards(cards),))
-    yield Section("left-out", "Left out", _sentences(drift, "left_out"))
+    yield sentences("left-out", "Left out", _said(drift, "left_out"), warn=True)
     yield Section("steps", "Every step", (tables.steps(drift, ours), *folded))
     yield Section("overall", "From the first step to the last", tuple(_moves(drift)))
     yield Section("prediction", "Prediction 3.2", (_prediction(answer, apart),) if answer and apart else ())
     yield Section("reading", "How to read this", legend)
     yield Section("figures", "Further figures", further)
-    yield Section("how", "How this was made", (_how(drift),))
-    yield Section("notes", "Notes", _sentences(drift, "notes"))
+    blocks = {"Settings": drift.settings, "Cost": _cost(drift), "Model": drift.model, "Corpus": drift.data}
+    yield how({**blocks, "Intervals": drift.bootstrap}, drift.provenance)
+    yield sentences("notes", "Notes", _said(drift, "notes"))
 
 
-def _sentences(drift: Drift, part: str) -> tuple[Sentences, ...]:
-    items = (*getattr(drift, part), *(f"{where.capitalize()}: {said}" for where, said in words.of_steps(drift, part)))
-    return (Sentences(items, warn=part == "left_out"),) if items else ()
+def _said(drift: Drift, part: str) -> Iterator[str]:
+    """The sentences of a drift, then those of its steps."""
+    yield from getattr(drift, part)
+    yield from (f"{where.capitalize()}: {sentence}" for where, sentence in words.of_steps(drift, part))
+
+
+def _cost(drift: Drift) -> dict[str, str]:
+    every = drift.overhead.every_n_steps
+    due = {"due every": f"{every:,} steps"} if every else {}
+    return {"evaluations": words.describe_overhead(drift.overhead), **due}
 
 
 def _moves(drift: Drift) -> Iterator[Grid | Line]:
@@ -126,15 +132,10 @@ def _prediction(answer: Prediction, apart: Apart) -> VerdictCard:
         title="The intermediate-global boundary differs between training runs of one architecture",
         badge=answer.verdict,
         good=wording.GOOD.get(answer.verdict),
-        reasons=_reasons(answer),
+        reasons=reasons(answer),
         facts=facts,
         parts=(tables.runs(apart),),
     )
-
-
-def _reasons(answer: Prediction) -> tuple[str, ...]:
-    """Without the verdict, which stands before them."""
-    return tuple(reason.removeprefix(f"{answer.verdict}: ") for reason in answer.reasons)
 
 
 def _legend(drift: Drift) -> dict[str, str]:
@@ -142,13 +143,3 @@ def _legend(drift: Drift) -> dict[str, str]:
     verdicts = (verdict for point in drift.points for verdict in point.verdicts.values())
     statuses = dict.fromkeys(verdict.status for verdict in verdicts if not verdict.accepted)
     return LEGEND | {in_words(status).capitalize(): f"{wording.STATUS[status]}." for status in statuses}
-
-
-def _how(drift: Drift) -> Cards:
-    every = drift.overhead.every_n_steps
-    cost = {"evaluations": words.describe_overhead(drift.overhead)} | (
-        {"due every": f"{every:,} steps"} if every else {}
-    )
-    blocks = {"Settings": drift.settings, "Cost": cost, "Model": drift.model, "Corpus": drift.data}
-    cards = [Card(title, (Facts(plain(block)),)) for title, block in {**blocks, "Intervals": drift.bootstrap}.items()]
-    return Cards((*cards, Card("Provenance", (Facts(plain(drift.provenance)),), wide=True)))

@@ -243,10 +243,10 @@ def overall(drift: Drift) -> Grid | None:
         return None
     columns = (
         *(Column("boundary", left=True), Column("moved", f"moved, {drift.confidence:.0%} interval")),
-        *(Column("share", "samples with both"), Column("reading", "read as", left=True)),
+        *(Column("share", "samples with both"), Column("read_as", left=True)),
     )
     rows = [
-        (Cell(f"{name}, {wording.title(rule)}", name), _moved(move), share(move.share), words.reading(move))
+        (Cell(f"{name}, {wording.title(rule)}", name), _moved(move), share(move.share), words.interpretation(move))
         for rule in drift.rules
         for name, move in drift.overall.by(rule).found.items()
     ]

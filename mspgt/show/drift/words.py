@@ -67,7 +67,7 @@ def move(move: Move) -> str:
     return f"moved by {blocks} {interval(move)}, but not by more than noise for certain"
 
 
-def reading(move: Move) -> str:
+def interpretation(move: Move) -> str:
     """How to read a move, in a few words."""
     if move.real:
         return "real"

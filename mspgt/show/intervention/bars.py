@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mspgt.core.phrases import percentage
 from mspgt.results.intervention import Behaviour
-from mspgt.show.drawing import GRID, INK, MUTED, PAPER, STYLE, new_figure
+from mspgt.show.drawing import BACKGROUND, GRID, INK, MUTED, STYLE, new_figure
 from mspgt.show.intervention.drawing import WIDTH, colour_of, set_title, signed, wrapped
 from mspgt.stats.paired.records import Effect, Estimate
 
@@ -109,7 +109,7 @@ def _limit(values: Iterable[float]) -> float:
 
 def _cut(ax: Any, x: float, y: float, height: float) -> None:
     """The mark of a bar that goes on: a slanted gap through it."""
-    ax.plot([x], [y], marker=(2, 0, -25), markersize=24 * height, color=PAPER, markeredgewidth=2.2, zorder=4)
+    ax.plot([x], [y], marker=(2, 0, -25), markersize=24 * height, color=BACKGROUND, markeredgewidth=2.2, zorder=4)
 
 
 def _say(ax: Any, x: float, y: float, text: str, *, left: bool = False, colour: str = MUTED, size: float = 7) -> None:

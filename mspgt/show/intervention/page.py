@@ -11,7 +11,19 @@ from mspgt.results.intervention import Behaviour
 from mspgt.show import wording
 from mspgt.show.grid import Grid
 from mspgt.show.intervention import tables, words
-from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Part, Section, Sentences, Texts, VerdictCard
+from mspgt.show.parts import (
+    Card,
+    Cards,
+    Continuations,
+    Drawing,
+    Facts,
+    Folded,
+    Line,
+    Part,
+    Section,
+    VerdictCard,
+)
+from mspgt.show.sections import answer_line, how, reasons, sentences
 from mspgt.stats.paired.answers import Prediction
 from mspgt.stats.paired.conditions import BASELINE
 
@@ -40,9 +52,7 @@ def terminal(behaviour: Behaviour) -> Iterator[Line | Grid]:
         yield Line.of("")
     yield Line.of(words.headline(behaviour), "strong")
     for name, answer in behaviour.verdicts.items():
-        look = wording.LOOKS.get(answer.verdict, "warn")
-        said = (answer.verdict, look), (f": {words.first_reason(answer)}", "")
-        yield Line(((f"{words.spoken(name)} ", "strong"), *said))
+        yield answer_line(words.spoken(name), answer, words.first_reason(answer))
     if behaviour.verdicts:
         yield Line.of(f"{words.UNCORRECTED} {ELSEWHERE}", "faint")
     yield from (Line.labelled(f"Not measured: {name}", why, "warn") for name, why in behaviour.not_measured.items())
@@ -58,14 +68,16 @@ def sections(behaviour: Behaviour, drawn: Mapping[str, Drawing]) -> Iterator[Sec
     yield Section("changes", "Changes", (tables.changes(behaviour),))
     yield Section("figures", "Figures", tuple(_described(behaviour, figure) for figure in drawn.values()))
     yield Section("verdicts", "Verdicts", (Line.of(words.UNCORRECTED, "faint"), Cards(cards)) if cards else ())
-    yield Section("left-out", "Not measured", (Sentences(left_out, warn=True),) if left_out else ())
+    yield sentences("left-out", "Not measured", left_out, warn=True)
     yield Section("others", "Other strengths and doses", (Card("", (Line.of(about), others)),) if others else ())
     yield Section("tests", "Tests", _card(TESTS, _tests(behaviour)))
     beside = "Further numbers of each condition; none of them are tested."
     yield Section("companions", "Beside the means", _card(beside, _companions(behaviour)))
     yield Section("examples", "What the model wrote", tuple(_examples(behaviour)))
-    yield Section("how", "How this was made", (_how(behaviour),))
-    yield Section("notes", "Notes", (Sentences(behaviour.notes),) if behaviour.notes else ())
+    blocks = {"Settings": _known(behaviour.settings), "Scales": _known(plain(behaviour.run))}
+    disturbed = [Card("Disturbance by block", (tables.noise(behaviour),))] if behaviour.noise else []
+    yield how({**blocks, "Intervals": behaviour.bootstrap, "Model": behaviour.model}, behaviour.provenance, *disturbed)
+    yield sentences("notes", "Notes", behaviour.notes)
 
 
 def _card(about: str, parts: Iterator[Part]) -> tuple[Card, ...]:
@@ -80,7 +92,7 @@ def _answer(title: str, answer: Prediction) -> VerdictCard:
         title=title[:1].upper() + title[1:],
         badge=answer.verdict,
         good=wording.GOOD.get(answer.verdict),
-        reasons=words.reasons(answer),
+        reasons=reasons(answer),
         facts={name: value for name, value in known.items() if name not in nested},
         note=answer.note,
         parts=(Folded("all numbers", (Facts(nested),)),) if nested else (),
@@ -115,22 +127,10 @@ def _companions(behaviour: Behaviour) -> Iterator[Folded]:
             yield Folded(name, (found,))
 
 
-def _examples(behaviour: Behaviour) -> Iterator[Texts]:
+def _examples(behaviour: Behaviour) -> Iterator[Continuations]:
     """Prompts and what followed them; conditions beside the main ones are folded away."""
     first = {BASELINE, *behaviour.scales.values()}
     for example in behaviour.examples:
         shown = {name: text for name, text in example.texts.items() if name in first}
         beside = {name: text for name, text in example.texts.items() if name not in first}
-        yield Texts(example.prompt, shown, beside)
-
-
-def _how(behaviour: Behaviour) -> Cards:
-    blocks = {
-        "Settings": behaviour.settings,
-        "Scales": behaviour.run,
-        "Intervals": behaviour.bootstrap,
-        "Model": behaviour.model,
-    }
-    cards = [Card(title, (Facts(_known(plain(block))),)) for title, block in blocks.items()]
-    cards += [Card("Disturbance by block", (tables.noise(behaviour),))] if behaviour.noise else []
-    return Cards((*cards, Card("Provenance", (Facts(_known(plain(behaviour.provenance))),), wide=True)))
+        yield Continuations(example.prompt, shown, beside)

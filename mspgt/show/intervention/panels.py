@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from mspgt.results.intervention import Behaviour
-from mspgt.show.drawing import GRID, MARKERS, MUTED, PAPER, STYLE, new_figure
+from mspgt.show.drawing import BACKGROUND, GRID, MARKERS, MUTED, STYLE, new_figure
 from mspgt.show.intervention import words
 from mspgt.show.intervention.drawing import WIDTH, colour_of, set_title, signed, wrapped
 from mspgt.stats.paired.conditions import Variant
@@ -158,7 +158,7 @@ def _look(colour: str, kind: int) -> dict[str, Any]:
         "marker": MARKERS[kind % len(MARKERS)],
         "markersize": 4.5,
         "markeredgecolor": colour,
-        "markerfacecolor": PAPER if kind else colour,
+        "markerfacecolor": BACKGROUND if kind else colour,
         "markeredgewidth": 1.1,
     }
 

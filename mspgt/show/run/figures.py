@@ -19,12 +19,12 @@ from mspgt.measure.evaluate import SignalCurve
 from mspgt.results.run import Run
 from mspgt.show import wording
 from mspgt.show.drawing import (
+    BACKGROUND,
     BOUNDARY_COLOURS,
     GRID,
     INK,
     MARKERS,
     MUTED,
-    PAPER,
     SIGNAL_COLOURS,
     STYLE,
     boundary_look,
@@ -136,7 +136,7 @@ def _boundary(ax: Any, name: str, boundary: Boundary, verdict: Verdict, row: int
         textcoords="offset points",
         ha="left" if right else "right",
         va="top",
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
+        bbox={"facecolor": BACKGROUND, "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
         color=colour,
         fontweight="bold" if accepted else "normal",
         zorder=6,
@@ -151,7 +151,7 @@ def _scales(ax: Any, verdict: Verdict, n_layers: int) -> None:
     cuts = [0, *verdict.layers, n_layers]
     colours = (BOUNDARY_COLOURS["local-intermediate"], MUTED, BOUNDARY_COLOURS["intermediate-global"])
     for name, colour, start, end in zip(("local", "intermediate", "global"), colours, cuts, cuts[1:], strict=False):
-        ax.axvspan(start, end, ymax=0.055, facecolor=colour, alpha=0.2, edgecolor=PAPER, linewidth=1.5, zorder=5)
+        ax.axvspan(start, end, ymax=0.055, facecolor=colour, alpha=0.2, edgecolor=BACKGROUND, linewidth=1.5, zorder=5)
         if (end - start) / n_layers >= 0.08 * len(name) / 5:
             middle = ((start + end) / 2, 0.027)
             ax.text(*middle, name, transform=ax.get_xaxis_transform(), ha="center", va="center_baseline", zorder=6)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from mspgt.core.codec import plain
 from mspgt.results.run import Run
 from mspgt.show import wording
 from mspgt.show.grid import Grid
-from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Part, Section, Sentences
+from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Part, Section
 from mspgt.show.run import tables
 from mspgt.show.run.figures import evidence
+from mspgt.show.sections import how, sentences
 from mspgt.show.series import series_tables
 from mspgt.show.verdicts import boundaries, side_by_side, verdict_card
 from mspgt.stats.boundaries import Verdict
@@ -60,13 +60,14 @@ def sections(run: Run, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
     placed = boundaries(run.rules, run.confidence)
     nowhere = Line.of("Neither rule places boundaries in this model.")
     yield Section("verdicts", "Verdicts", (Cards(tuple(verdict_card(v, run.confidence) for v in run.rules)),))
-    yield Section("left-out", "Left out", _sentences(run.left_out, warn=True))
+    yield sentences("left-out", "Left out", run.left_out, warn=True)
     yield Section("evidence", "Evidence", drawings)
     yield Section("boundaries", "Boundaries", (placed if placed.rows else nowhere,))
     yield Section("signals", "Signals", tuple(_signals(run, drawn)))
     yield Section("transitions", "Every transition", (tables.transitions(run),))
-    yield Section("how", "How this was made", (_how(run),))
-    yield Section("notes", "Notes", _sentences(run.notes))
+    blocks = {"Model": run.model, "Corpus": run.data, "Settings": run.settings, "Intervals": run.bootstrap}
+    yield how(blocks, run.provenance)
+    yield sentences("notes", "Notes", run.notes)
 
 
 def _signals(run: Run, drawn: Mapping[str, Drawing]) -> Iterator[Part]:
@@ -86,15 +87,5 @@ def _signals(run: Run, drawn: Mapping[str, Drawing]) -> Iterator[Part]:
             yield Card(name, parts, subtitle=f"weight {curve.weight:g}")
 
 
-def _how(run: Run) -> Cards:
-    blocks = {"Model": run.model, "Corpus": run.data, "Settings": run.settings, "Intervals": run.bootstrap}
-    cards = [Card(title, (Facts(plain(block)),)) for title, block in blocks.items() if block]
-    return Cards((*cards, Card("Provenance", (Facts(plain(run.provenance)),), wide=True)))
-
-
 def _described(drawing: Drawing, verdict: Verdict) -> Drawing:
     return replace(drawing, description=f"{drawing.caption} {wording.in_full(verdict)}.")
-
-
-def _sentences(items: tuple[str, ...], warn: bool = False) -> tuple[Sentences, ...]:
-    return (Sentences(items, warn),) if items else ()

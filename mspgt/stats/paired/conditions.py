@@ -9,7 +9,7 @@ from functools import cached_property
 BASELINE = "baseline"
 SCALES = ("local", "intermediate", "global")
 """the groups that the paper speaks of"""
-PAPER, MATCHED = "paper", "matched"
+WHOLE, MATCHED = "paper", "matched"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Condition:
     group: str = ""
     sigma: float = 0.0
     intervention: str = ""
-    dose: str = PAPER
+    dose: str = WHOLE
     control: str = ""
     blocks: tuple[int, ...] = ()
     window: int | None = None

@@ -22,7 +22,7 @@ GROUPS = 20
 """of the delete-a-group jackknife; each costs one measurement of all conditions"""
 
 
-class Resampled(Protocol):
+class Estimator(Protocol):
     """One metric together with what it would be on other samples."""
 
     def estimate(self, conditions: tuple[str, ...], statistic: Statistic) -> Estimate:
@@ -72,7 +72,7 @@ class Resampling:
                 self.unit, self.reason, self.units = "document", came, units
         self.count = int(self.units.max(initial=-1)) + 1
         self._weights: Floats | None = None
-        self._known: dict[int, tuple[Samples, Resampled]] = {}
+        self._known: dict[int, tuple[Samples, Estimator]] = {}
 
     @property
     def weights(self) -> Floats:
@@ -103,17 +103,17 @@ class Resampling:
         counted = f"only {pairs} {'pair' if pairs == 1 else 'pairs'}"
         return counted if pairs < MINIMUM else f"{counted}, of {different} documents"
 
-    def of(self, metric: Samples) -> Resampled:
+    def of(self, metric: Samples) -> Estimator:
         """The resampled metric; a corpus-level one is measured anew once, however often this is asked for."""
         if metric.count != self.samples:
             raise UserError(f"{metric.name} has {metric.count} samples; this comparison is of {self.samples}.")
         if id(metric) not in self._known:
-            made = Bootstrap(metric, self) if metric.level == "sample" else Jackknife(metric, self)
+            made = UnitBootstrap(metric, self) if metric.level == "sample" else GroupJackknife(metric, self)
             self._known[id(metric)] = metric, made
         return self._known[id(metric)][1]
 
 
-class Bootstrap:
+class UnitBootstrap:
     """Percentile bootstrap of the means of a sample-level metric over whole units.
 
     A sample counts only where all conditions of the statistic are defined; below 10 units there is no interval.
@@ -144,7 +144,7 @@ class Bootstrap:
         return Estimate(value, float(low), float(high), float(replicates.std(ddof=1)), len(values))
 
 
-class Jackknife:
+class GroupJackknife:
     """Delete-a-group jackknife of a corpus-level metric: groups of whole units are left out and the rest measured anew.
 
     A bootstrap over the scores would hold the references of each score fixed, and its interval would be too narrow;

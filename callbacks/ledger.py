@@ -29,7 +29,7 @@ class _Facts:
     data: CorpusFacts | None = None
 
 
-class Record:
+class Ledger:
     """The drift of a training as far as it has come.
 
     Parameters
