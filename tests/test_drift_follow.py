@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import math
 import os
@@ -11,15 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+import drift_training as t
 import pytest
 import torch
+from stalling import stalled
 
 import mspgt
 from mspgt.cli.main import main
@@ -27,37 +27,15 @@ from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.results.drift import Drift
 
-HERE = Path(__file__).resolve().parent
 STEPS = (0, 100, 1000)
 KEYS = {"plugins": "cka,attn", "bootstrap": "100", "batch_tokens": "400", "accelerator": "cpu"}
 NOTHING = b"nothing"
-SLOWLY = """
-import sys, time
-import mspgt.callbacks.accumulate as a
-flush = a.Accumulate._flush
-def slowly(self, trainer):
-    flush(self, trainer)
-    time.sleep(0.3)
-a.FLUSH_SECONDS, a.Accumulate._flush = 0.0, slowly
-from mspgt.cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
-"""a command that keeps every batch at once, and then waits"""
 
 Follow = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
-def t() -> Any:
-    sys.path.insert(0, str(HERE))
-    try:
-        return importlib.import_module("drift_training")
-    finally:
-        sys.path.remove(str(HERE))
-
-
-@pytest.fixture(scope="module")
-def corpus(t: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve documents with labels for the probes."""
     from conllu_writer import write
 
@@ -68,7 +46,7 @@ def corpus(t: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def checkpoints(t: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model on its way from one set of weights to another."""
     folder = tmp_path_factory.mktemp("training")
     torch.manual_seed(0)
@@ -112,7 +90,7 @@ def words(**keys: Any) -> list[str]:
     return [f"{key}={value}" for key, value in (KEYS | keys).items()]
 
 
-def save(t: Any, model: Any, folder: Path) -> None:
+def save(model: Any, folder: Path) -> None:
     model.save_pretrained(folder)
     t.TOKENIZER.save_pretrained(folder)
 
@@ -195,7 +173,7 @@ def test_the_settings_that_were_kept_make_the_same_again(whole: Path, tmp_path: 
 
 
 def test_signals_of_two_passes_and_a_corpus_of_labels(
-    checkpoints: Path, corpus: Path, tmp_path: Path, t: Any, follow: Follow, undrawn: None
+    checkpoints: Path, corpus: Path, tmp_path: Path, follow: Follow, undrawn: None
 ) -> None:
     text = tmp_path / "heldout.txt"
     text.write_text("\n\n".join(t.TEXTS))
@@ -227,7 +205,7 @@ def test_one_checkpoint_is_a_drift_without_changes(
 
 
 def test_lightnings_checkpoints_give_what_was_seen_in_training(
-    t: Any, checkpoints: Path, corpus: Path, tmp_path: Path, undrawn: None
+    checkpoints: Path, corpus: Path, tmp_path: Path, undrawn: None
 ) -> None:
     from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -310,17 +288,11 @@ def test_a_kill_at_any_moment_costs_nothing(
 def test_a_killed_process_is_gone_on_with(
     whole: Path, checkpoints: Path, corpus: Path, tmp_path: Path, follow: Follow, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = tmp_path / "d/state"
     command = ["drift", str(checkpoints), *words(data=corpus, out=tmp_path / "d")]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, *command], stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    end = time.monotonic() + 120
-    while len([*state.glob("step-100/state/data-0/*.safetensors")]) < 2 and time.monotonic() < end:
-        time.sleep(0.02)
+    process = stalled(*command, folder="step-100/state/data-0", shards=2)
     process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert len(json.loads((state / "history.json").read_text())["history"]["points"]) == 1
+    process.communicate(timeout=60)
+    assert len(json.loads((tmp_path / "d/state/history.json").read_text())["history"]["points"]) == 1
     assert main(command) == 2
     assert "holds an unfinished drift; give resume=true to go on with it" in said(capsys)
     assert follow(resume="true") == 0
@@ -475,7 +447,7 @@ def test_where_all_are_damaged_nothing_is_replaced(
 
 
 def test_a_model_that_has_come_to_nothing_is_left_out(
-    t: Any, checkpoints: Path, tmp_path: Path, follow: Follow, capsys: pytest.CaptureFixture[str]
+    checkpoints: Path, tmp_path: Path, follow: Follow, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from transformers import AutoModelForCausalLM
 
@@ -491,7 +463,6 @@ def test_a_model_that_has_come_to_nothing_is_left_out(
 @pytest.mark.parametrize("resumed", [False, True], ids=["at once", "gone on with"])
 @pytest.mark.parametrize("other", ["blocks", "width", "vocabulary"])
 def test_a_checkpoint_of_another_kind_is_left_out(
-    t: Any,
     checkpoints: Path,
     tmp_path: Path,
     follow: Follow,
@@ -549,7 +520,7 @@ def test_against_another_training_answers_prediction_3_2(
 
 
 def test_a_training_that_cannot_be_compared_costs_no_drift(
-    t: Any, whole: Path, checkpoints: Path, tmp_path: Path, follow: Follow, capsys: pytest.CaptureFixture[str]
+    whole: Path, checkpoints: Path, tmp_path: Path, follow: Follow, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert follow(against=tmp_path / "nowhere") == 2
     assert not (tmp_path / "d").exists()

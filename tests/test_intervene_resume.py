@@ -7,30 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from stalling import stalled
 
 import mspgt
 from mspgt.cli.main import main
 from mspgt.results.intervention import Behaviour
 
 Intervene = Callable[..., int]
-SLOWLY = """
-import sys, time
-import mspgt.callbacks.accumulate as a
-flush = a.Accumulate._flush
-def slowly(self, trainer):
-    flush(self, trainer)
-    time.sleep(0.7)
-a.FLUSH_SECONDS, a.Accumulate._flush = 0.0, slowly
-from mspgt.cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
-"""a command that keeps every batch at once, and then waits"""
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +93,7 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(
 ) -> None:
     out = tmp_path / "e"
     keys = [f"{k}={v}" for k, v in (base | {"out": str(out)}).items()]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, "intervene", *keys], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    deadline = time.monotonic() + 120
-    while len(list(out.glob("state/prompts-0/*.safetensors"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+    process = stalled("intervene", *keys, folder="prompts-0", shards=2)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130), said

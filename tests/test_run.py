@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stalling import stalled
 
 import mspgt
 from mspgt.cli.main import main
@@ -179,11 +182,31 @@ def test_merged_runs_equal_one_run(mspgt_run: Run, tmp_path: Path) -> None:
         np.testing.assert_allclose(merged.signals[name].low, whole.signals[name].low, rtol=1e-4, atol=1e-6)
 
 
+def test_a_merge_that_stopped_half_way_is_no_run(
+    mspgt_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, part in (("a", slice(None, 7)), ("b", slice(7, None))):
+        write_corpus(tmp_path / f"{name}.conllup", part)
+        assert mspgt_run(f"data={tmp_path / name}.conllup", f"out={tmp_path / name}", "plugins=attn") in (0, 3)
+    copy = shutil.copyfile
+
+    def full(source: Path, target: Path) -> None:
+        if tmp_path / "b" in source.parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        copy(source, target)
+
+    arguments = ["merge", str(tmp_path / "a"), str(tmp_path / "b"), f"out={tmp_path / 'c'}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        assert main(arguments) == 1
+    assert main(["evaluate", str(tmp_path / "c")]) == 2
+    assert "is unfinished" in capsys.readouterr().err
+    assert main([*arguments, "overwrite=true"]) in (0, 3)
+
+
 def test_runs_that_share_documents_are_not_merged(
     reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
     shutil.copytree(reference, tmp_path / "copy")
     assert main(["merge", str(reference), str(tmp_path / "copy"), f"out={tmp_path / 'c'}"]) == 2
     assert "disjoint" in capsys.readouterr().err
@@ -252,24 +275,6 @@ def test_two_processes_give_what_one_gives(tiny_llama: Path, reference: Path, tm
     assert np.abs(ours_probe.value - probe.value).max() <= probe.series["standard_error"].values["standard_error"].max()
 
 
-STALLS = """
-import sys, time
-from mspgt.callbacks import accumulate
-from mspgt.cli.main import main
-accumulate.FLUSH_SECONDS = 0.0  # a shard for each batch
-write, shards = accumulate.write_shard, []
-def write_shard(path, states):
-    write(path, states)
-    shards.append(path)
-    if len(shards) == 3:
-        print("three shards", flush=True)
-        time.sleep(600)
-accumulate.write_shard = write_shard
-sys.exit(main(sys.argv[1:]))
-"""
-"""`mspgt` that gets no further than three batches"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "batch_tokens"), [(signal.SIGKILL, 500), (signal.SIGINT, 500), (signal.SIGTERM, 700)]
@@ -279,14 +284,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 ) -> None:
     out = tmp_path / "r"
     keys = (f"model={tiny_llama}", "limit=300", "bootstrap=100", "accelerator=cpu", "probe.seeds=2", f"out={out}")
-    process = subprocess.Popen(
-        [sys.executable, "-c", STALLS, "run", "batch_tokens=500", *keys],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "three shards\n"
+    process = stalled("run", "batch_tokens=500", *keys, folder="data-0", shards=3)
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130), error

@@ -51,6 +51,7 @@ def _merged(parts: Sequence[Workspace], manifests: Sequence[Manifest], w: Worksp
         data=sources,
         notes=tuple(dict.fromkeys(note for m in manifests for note in m.notes)),
         left_out=tuple(dict.fromkeys(sentence for m in manifests for sentence in m.left_out)),
+        sequences=None,  # until all are there
     )
     w.open(manifest, config.as_dict())
     for corpus in sources:
