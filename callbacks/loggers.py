@@ -10,7 +10,7 @@ import lightning as L
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from mspgt.core.errors import UserError
+from mspgt.core.errors import sentence
 from mspgt.measure.history import Point
 from mspgt.stats.boundaries import BOUNDARIES, SEVERITY
 
@@ -78,8 +78,7 @@ def attempted(failed: str) -> Iterator[None]:
 
 def said(error: Exception) -> str:
     """What an error says, on one line."""
-    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())
+    return " ".join(sentence(error).split())
 
 
 class OnBar:

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mspgt.core.errors import UserError
 from mspgt.measure.ranks import Ranks
 from mspgt.results.drift import Overhead
+
+
+@dataclass
+class _Spent:
+    """What checkpoints keep of a pace."""
+
+    last: int | None = None
+    """the step evaluated last; None before the first"""
+    seen: int = 0
+    """the step at which it was asked last"""
+    seconds: float = 0.0
+    """of all evaluations, and of preparing them"""
+    latest: float = 0.0
+    """seconds of the latest evaluation"""
+    skipped: int = 0
+    elapsed: float = 0.0
+    """seconds of training, in sessions before this one"""
 
 
 class Pace:
@@ -18,10 +36,6 @@ class Pace:
     ----------
     every: steps between evaluations.
     max_overhead: largest share of the training's time that evaluations may take.
-
-    Attributes
-    ----------
-    last: the step evaluated last; None before the first.
     """
 
     def __init__(self, every: int, max_overhead: float | None) -> None:
@@ -30,13 +44,13 @@ class Pace:
         if max_overhead is not None and not _is_share(max_overhead):
             raise UserError(f"max_overhead={max_overhead!r}: give a share of the training's time above 0, at most 1.")
         self.every, self.max_overhead = every, max_overhead
-        self.last: int | None = None
-        self._seen = 0
-        """the step at which it was asked last"""
-        self._seconds, self._latest, self._skipped = 0.0, 0.0, 0
-        self._before = 0.0
-        """seconds of earlier sessions"""
+        self._spent = _Spent()
         self._began: float | None = None
+
+    @property
+    def last(self) -> int | None:
+        """The step evaluated last; None before the first."""
+        return self._spent.last
 
     def start(self) -> None:
         """Training begins, or goes on."""
@@ -44,12 +58,12 @@ class Pace:
 
     def stop(self) -> None:
         """Training is over, or interrupted."""
-        self._before, self._began = self._elapsed, None
+        self._spent.elapsed, self._began = self._elapsed, None
 
     def spent(self, seconds: float) -> None:
         """Time went into preparation."""
-        self._seconds += seconds
-        self._before += seconds
+        self._spent.seconds += seconds
+        self._spent.elapsed += seconds
 
     def at_start(self, step: int) -> bool:
         """Whether to evaluate before any step is taken: at first, and where a checkpoint was written just before."""
@@ -61,13 +75,13 @@ class Pace:
         if not reached or self.max_overhead is None:
             return reached
         allowed = bool(ranks.broadcast(self._affordable()))
-        self._skipped += not allowed
+        self._spent.skipped += not allowed
         return allowed
 
     def evaluated(self, step: int, seconds: float) -> None:
         """An evaluation was made, or failed."""
-        self.last, self._latest = step, seconds
-        self._seconds += seconds
+        self._spent.last, self._spent.latest = step, seconds
+        self._spent.seconds += seconds
 
     def is_multiple(self, step: int) -> bool:
         """Whether a step is due by itself."""
@@ -79,45 +93,36 @@ class Pace:
 
     def forget(self) -> None:
         """Another training begins: what the one before took is not its own."""
-        self.last = None
-        self._seconds, self._latest, self._skipped, self._before = 0.0, 0.0, 0, 0.0
+        self._spent = _Spent(seen=self._spent.seen)
 
     @property
     def overhead(self) -> Overhead:
         """What was spent until now."""
         elapsed = self._elapsed
-        share = self._seconds / elapsed if elapsed > 0 else None
-        return Overhead(round(self._seconds, 3), share, self.every, self.max_overhead, self._skipped)
+        share = self._spent.seconds / elapsed if elapsed > 0 else None
+        return Overhead(round(self._spent.seconds, 3), share, self.every, self.max_overhead, self._spent.skipped)
 
     @property
     def _elapsed(self) -> float:
-        return self._before + (0.0 if self._began is None else time.perf_counter() - self._began)
+        return self._spent.elapsed + (0.0 if self._began is None else time.perf_counter() - self._began)
 
     def _reached(self, step: int) -> bool:
         """Whether a multiple of `every` lies between the step at which it was asked last and this one."""
-        before, self._seen = self._seen, step
+        before, self._spent.seen = self._spent.seen, step
         return step // self.every > before // self.every
 
     def _affordable(self) -> bool:
         """Whether one more evaluation, as long as the latest, stays within the allowed share."""
-        return (self._seconds + self._latest) <= (self.max_overhead or 1.0) * (self._elapsed + self._latest)
+        latest = self._spent.latest
+        return self._spent.seconds + latest <= (self.max_overhead or 1.0) * (self._elapsed + latest)
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, as plain values."""
-        return {
-            "last": self.last,
-            "seen": self._seen,
-            "seconds": self._seconds,
-            "latest": self._latest,
-            "skipped": self._skipped,
-            "elapsed": self._elapsed,
-        }
+        return asdict(replace(self._spent, elapsed=self._elapsed))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        self.last, self._seen = state["last"], state["seen"]
-        self._seconds, self._latest = state["seconds"], state["latest"]
-        self._skipped, self._before, self._began = state["skipped"], state["elapsed"], None
+        self._spent, self._began = _Spent(**state), None
 
 
 def _is_share(value: Any) -> bool:

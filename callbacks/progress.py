@@ -10,12 +10,9 @@ import lightning as L
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from mspgt.measure.collector import sentences
+
 PLAIN_SECONDS = 10.0
-
-
-def sentences(batch: Any) -> int:
-    """Count the sentences of a Batch."""
-    return sum(len(set(row[row >= 0].tolist())) for row in batch.sentence.cpu())
 
 
 class Progressing(L.Callback):
@@ -41,7 +38,7 @@ class Progressing(L.Callback):
         count: Callable[[Any], int] | None = None,
     ) -> None:
         self._console, self._title, self._total, self._done = console, title, total, done
-        self._unit, self._count = unit, count or sentences
+        self._unit, self._count = unit, count or (lambda batch: sum(sentences(batch)))
         self._start_done = done
         self._bar: Progress | None = None
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mspgt.config import run as config
-from mspgt.config.keys import flat, names_once, parted, plain_value, read_yaml
+from mspgt.config.keys import gathered, names_once, parted, plain_fields
 from mspgt.config.run import RunConfig, RunOptions
+from mspgt.config.shared import resolved
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
-from mspgt.core.options import option, parse
+from mspgt.core.options import option, parse_some
 
 MODEL = (
     "the Hugging Face id of revisions=; for Lightning checkpoints what gives the architecture and the tokenizer: "
@@ -51,8 +52,9 @@ class DriftConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for config.yaml and drift.json."""
-        own = {f.name: plain_value(getattr(self.options, f.name)) for f in dataclasses.fields(DriftOptions)}
-        return own | {key: value for key, value in self.run.as_dict().items() if key != "revision"}
+        return plain_fields(self.options) | {
+            key: value for key, value in self.run.as_dict().items() if key != "revision"
+        }
 
 
 def build(given: Mapping[str, Any], file: str | Path | None = None) -> DriftConfig:
@@ -63,10 +65,10 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> DriftConf
     UserError: unknown key or plugin (with a suggestion), a value of the wrong type or out of range, or keys that do
         not say which checkpoints are meant.
     """
-    keys = {**(read_yaml(file) if file else {}), **flat(given)}
+    keys = gathered(given, file)
     if "revision" in keys:
         raise UserError("revision= names one revision: give revisions=, such as revisions=step1000,step2000.")
-    signals = parse(RunOptions, {k: v for k, v in keys.items() if k == "plugins"}).plugins
+    signals = parse_some(RunOptions, keys, "plugins").plugins
     of_run = {f.name for f in dataclasses.fields(RunOptions)} - {"revision"} | {f"weights.{name}" for name in signals}
     options, _ = parted(
         DriftOptions,
@@ -102,10 +104,6 @@ def _check(options: DriftOptions, run: RunOptions) -> None:
             )
     if options.against:
         names_once("against", options.against, "runs/b-drift")
-    places = {_place(directory): directory for directory in options.against}
-    if run.out is not None and _place(run.out) in places:
+    places = {resolved(directory): directory for directory in options.against}
+    if run.out is not None and resolved(run.out) in places:
         raise UserError(f"out={run.out} is one of against={','.join(options.against)}: name another directory.")
-
-
-def _place(directory: str) -> Path:
-    return Path(directory).expanduser().resolve()

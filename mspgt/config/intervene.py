@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mspgt.config.keys import flat, names_once, parted, plain_options, plain_value, read_yaml
-from mspgt.config.shared import Machine
+from mspgt.config.keys import gathered, names_once, parted, plain_fields, plain_options, plain_value
+from mspgt.config.shared import Machine, resolved
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
-from mspgt.core.options import option, parse
+from mspgt.core.options import option, parse_some
 
 WAYS = (
     "give boundaries=5,9 (blocks below each), boundaries=paper (those of the paper's rule) or boundaries=thirds (three "
@@ -84,8 +83,7 @@ class InterveneConfig:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for config.yaml and interventions.json."""
         o = self.options
-        plain = {f.name: plain_value(getattr(o, f.name)) for f in dataclasses.fields(o)}
-        return plain | {name: plain_options(entry, self.plugins[name]) for name, entry in _entries(o).items()}
+        return plain_fields(o) | {name: plain_options(entry, self.plugins[name]) for name, entry in _entries(o).items()}
 
 
 def build(given: Mapping[str, Any], file: str | Path | None = None) -> InterveneConfig:
@@ -95,9 +93,9 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> Intervene
     ------
     UserError: unknown key or plugin (with a suggestion), or a value of the wrong type or out of range.
     """
-    keys = {**(read_yaml(file) if file else {}), **flat(given)}
+    keys = gathered(given, file)
     _check_numbers(keys)
-    head = parse(InterveneOptions, {k: v for k, v in keys.items() if k in ("intervention", "metrics", "sigma")})
+    head = parse_some(InterveneOptions, keys, "intervention", "metrics", "sigma")
     names_once("metrics", head.metrics, "ttr,self_bleu")
     if not head.sigma or len({f"{s:g}" for s in head.sigma}) != len(head.sigma):
         raise UserError(f"sigma={','.join(f'{s:g}' for s in head.sigma)}: give one strength or several different ones.")
@@ -110,9 +108,9 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> Intervene
         raise UserError(f"model={plain_value(options.model)} needs boundaries=, such as 5,9, or paper, or thirds.")
     if options.boundaries is not None:
         _check_boundaries(options.boundaries)
-    if options.run is not None and options.out is not None and _place(options.run) == _place(options.out):
+    if options.run is not None and options.out is not None and resolved(options.run) == resolved(options.out):
         raise UserError(f"out={options.out} is the run itself: name another directory.")
-    if options.against is not None and options.out is not None and _place(options.against) == _place(options.out):
+    if options.against is not None and options.out is not None and resolved(options.against) == resolved(options.out):
         raise UserError(f"against={options.against} is out= itself: name the experiment of another model.")
     return InterveneConfig(options, plugins)
 
@@ -121,14 +119,14 @@ def _check_numbers(keys: Mapping[str, Any]) -> None:
     """Say of strengths and temperature what to give instead, which their types alone do not tell."""
     if "sigma" in keys:
         try:
-            strengths = parse(InterveneOptions, {"sigma": keys["sigma"]}).sigma
+            strengths = parse_some(InterveneOptions, keys, "sigma").sigma
         except UserError:
             raise UserError(f"sigma={keys['sigma']!r}: give a number, such as 0.1; several as 0.1,0.2.") from None
         for strength in strengths:
             if not math.isfinite(strength):
                 raise UserError(f"sigma={strength:g}: give a finite number, such as 0.1.")
     try:
-        parse(InterveneOptions, {key: keys[key] for key in ("temperature",) if key in keys})
+        parse_some(InterveneOptions, keys, "temperature")
     except UserError as error:
         raise UserError(f"{str(error).rstrip('.')}; or give decoding=greedy.") from None
 
@@ -137,10 +135,6 @@ def _check_boundaries(given: tuple[str, ...]) -> None:
     numbers = len(given) == 2 and all(word.isdecimal() for word in given)
     if not numbers and given not in (("paper",), ("thirds",)):
         raise UserError(f"boundaries={','.join(given)}: {WAYS}.")
-
-
-def _place(directory: str) -> Path:
-    return Path(directory).expanduser().resolve()
 
 
 def _entries(options: InterveneOptions) -> dict[str, registry.Entry]:

@@ -51,6 +51,11 @@ def parted(
     return parse(declared, options), plugins
 
 
+def gathered(given: Mapping[str, Any], file: str | Path | None) -> dict[str, Any]:
+    """Dotted keys of a YAML file, if there is one, under those that were given."""
+    return {**(read_yaml(file) if file else {}), **flat(given)}
+
+
 def names_once(key: str, names: Sequence[str], example: str) -> None:
     """Refuse a list of plugins that is empty or names one twice."""
     if not names:
@@ -59,10 +64,14 @@ def names_once(key: str, names: Sequence[str], example: str) -> None:
         raise UserError(f"{key}={','.join(names)} names one twice; name each once.")
 
 
+def plain_fields(options: Any) -> dict[str, Any]:
+    """Options by name, as plain values."""
+    return {f.name: plain_value(getattr(options, f.name)) for f in dataclasses.fields(options)}
+
+
 def plain_options(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:
     """All options of a plugin, those that were not given at their defaults, as plain values."""
-    options: Any = parse(entry.option_class(), given, f"{entry.name}.")
-    return {key: plain_value(value) for key, value in dataclasses.asdict(options).items()}
+    return plain_fields(parse(entry.option_class(), given, f"{entry.name}."))
 
 
 def deciding_options(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:

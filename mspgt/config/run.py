@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from mspgt.config.keys import flat, names_once, parted, plain_options, plain_value, read_yaml
+from mspgt.config.keys import gathered, names_once, parted, plain_fields, plain_options
 from mspgt.config.shared import Machine
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
-from mspgt.core.options import describe, option, parse
-
-T = TypeVar("T")
+from mspgt.core.options import describe, option, parse_some
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -72,7 +69,7 @@ class RunConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for config.yaml and result.json; live objects are named by their class."""
-        plain = {f.name: plain_value(getattr(self.options, f.name)) for f in dataclasses.fields(self.options)}
+        plain = plain_fields(self.options)
         for name in self.options.plugins:
             plain[name] = plain_options(registry.signal(name), self.signals.get(name, {}))
         return plain | ({"weights": dict(self.weights)} if self.weights else {})
@@ -89,10 +86,10 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> RunConfig
     ------
     UserError: unknown key or plugin (with a suggestion), or a value of the wrong type or out of range.
     """
-    keys = {**(read_yaml(file) if file else {}), **flat(given)}
-    preset = parse(RunOptions, {k: v for k, v in keys.items() if k == "preset"}).preset
+    keys = gathered(given, file)
+    preset = parse_some(RunOptions, keys, "preset").preset
     keys = {**PRESETS[preset], **keys}
-    plugins = parse(RunOptions, {k: v for k, v in keys.items() if k == "plugins"}).plugins
+    plugins = parse_some(RunOptions, keys, "plugins").plugins
     names_once("plugins", plugins, "cka,attn")
     weights = {}
     for name in plugins:
@@ -115,7 +112,7 @@ def given(config: RunConfig) -> dict[str, Any]:
 
 def from_dict(plain: Mapping[str, Any]) -> RunConfig:
     """The settings that `as_dict` wrote."""
-    return build(flat(plain))
+    return build(plain)
 
 
 def _weight(key: str, value: Any) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mspgt.core.options import option
 
@@ -34,3 +35,8 @@ class Machine(Place):
     strategy: str = option("auto", "Lightning strategy (auto, ddp, ...)")
     seed: int = option(0, "seed of everything random", low=0)
     offline: bool = option(False, "never ask the network")
+
+
+def resolved(directory: str) -> Path:
+    """A directory by its one absolute name."""
+    return Path(directory).expanduser().resolve()

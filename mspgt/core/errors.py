@@ -44,6 +44,11 @@ def unknown(kind: str, given: str, allowed: Iterable[str], hint: str = "") -> Us
     return UserError(f"unknown {kind} {given!r}.{guess}{' ' + hint if hint else ''} Available: {listed}.")
 
 
+def sentence(error: Exception) -> str:
+    """What an error says; one that was not written for users is named by its class."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+
 def left_out(name: str, error: Exception) -> str:
     """The sentence about a signal that a user error takes out of a run; its name stands in it once."""
     return f"{name} was left out: {str(error).removeprefix(f'{name}: ')}"

@@ -91,6 +91,11 @@ def parse(options: type[T], given: Mapping[str, Any], where: str = "") -> T:
     return options(**values)
 
 
+def parse_some(declared: type[T], keys: Mapping[str, Any], *names: str) -> T:
+    """A command's options, of which only some are looked at, the others at their defaults."""
+    return parse(declared, {key: value for key, value in keys.items() if key in names})
+
+
 def _type_name(hint: Any) -> str:
     args = typing.get_args(hint)
     if hint is Any:

@@ -89,6 +89,7 @@ def _date(seconds: float) -> str:
 
 
 def _version(package: str) -> str | None:
+    """The version of a package; None where it was installed without saying so."""
     try:
         return version(package)
     except PackageNotFoundError:

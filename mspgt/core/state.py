@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -85,7 +85,7 @@ def merge(states: Iterable[State], spill: Path | None = None) -> State:
     DuplicateSequence: a key stands in two states.
     """
     parts = list(states) if isinstance(states, Iterator) else states
-    outlines = [_Outline.of(s) for s in parts]
+    outlines = [_outline(state) for state in parts]
     keys = [k for o in outlines for k in o.keys]
     position = {k: i for i, k in enumerate(sorted(keys))}
     if len(position) != len(keys):
@@ -102,7 +102,7 @@ def merge(states: Iterable[State], spill: Path | None = None) -> State:
             totals[name] = totals[name] + value if name in totals else value
     tables = {
         name: _empty_table(name, outlines, position, spill)
-        for name in dict.fromkeys(n for o in outlines for n in o.rows)
+        for name in dict.fromkeys(n for o in outlines for n in o.tables)
     }
     for part in parts:
         for name, table in part.tables.items():
@@ -110,22 +110,20 @@ def merge(states: Iterable[State], spill: Path | None = None) -> State:
     return State(tuple(sorted(keys)), {name: t.table for name, t in tables.items()}, totals, names)
 
 
-@dataclass(frozen=True)
-class _Outline:
-    """What the first pass of a merge keeps of a state: everything but the columns."""
+def _outline(state: State) -> State:
+    """What the first pass of a merge keeps of a state: all but the rows of its columns."""
+    tables = {
+        name: Table(
+            table.sequence, {column: rows.new_empty(0, *rows.shape[1:]) for column, rows in table.columns.items()}
+        )
+        for name, table in state.tables.items()
+    }
+    return replace(state, tables=tables)
 
-    keys: tuple[Key, ...]
-    rows: Mapping[str, Tensor]
-    """table -> sequence of each row"""
-    columns: Mapping[str, Mapping[str, tuple[torch.dtype, tuple[int, ...]]]]
-    """table -> column -> type and shape of one row"""
-    totals: Mapping[str, Tensor]
-    names: Mapping[int, str]
 
-    @classmethod
-    def of(cls, state: State) -> _Outline:
-        columns = {n: {c: (v.dtype, tuple(v.shape[1:])) for c, v in t.columns.items()} for n, t in state.tables.items()}
-        return cls(state.keys, {n: t.sequence for n, t in state.tables.items()}, columns, state.totals, state.names)
+def _layout(table: Table) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+    """Column -> type and shape of one row."""
+    return {column: (rows.dtype, tuple(rows.shape[1:])) for column, rows in table.columns.items()}
 
 
 @dataclass
@@ -143,20 +141,18 @@ class _Filling:
         self.filled += len(part.sequence)
 
 
-def _empty_table(name: str, outlines: Sequence[_Outline], position: Mapping[Key, int], spill: Path | None) -> _Filling:
+def _empty_table(name: str, outlines: Sequence[State], position: Mapping[Key, int], spill: Path | None) -> _Filling:
     """Room for the rows of all parts in canonical order; rows of one sequence keep their order."""
-    mine = [o for o in outlines if name in o.rows]
-    owner = torch.cat([torch.tensor([position[k] for k in o.keys], dtype=torch.int64)[o.rows[name]] for o in mine])
+    mine = [(outline.keys, outline.tables[name]) for outline in outlines if name in outline.tables]
+    owner = torch.cat([torch.tensor([position[k] for k in keys], dtype=torch.int64)[t.sequence] for keys, t in mine])
     order = torch.argsort(owner, stable=True)
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order))
-    for other in mine[1:]:
-        if other.columns[name] != mine[0].columns[name]:
-            raise UserError(
-                f"the states of table {name!r} differ ({dict(mine[0].columns[name])} and {dict(other.columns[name])}): "
-                "they cannot be merged."
-            )
-    columns = {c: _allocate((len(order), *shape), dtype, spill) for c, (dtype, shape) in mine[0].columns[name].items()}
+    layout, *others = (_layout(table) for _, table in mine)
+    for other in others:
+        if other != layout:
+            raise UserError(f"the states of table {name!r} differ ({layout} and {other}): they cannot be merged.")
+    columns = {c: _allocate((len(order), *shape), dtype, spill) for c, (dtype, shape) in layout.items()}
     return _Filling(Table(owner[order], columns), place)
 
 

@@ -26,10 +26,10 @@ from mspgt.contracts import registry
 from mspgt.core.codec import plain, structure
 from mspgt.core.errors import MachineError, UserError
 from mspgt.core.files import write_json, writing
-from mspgt.core.provenance import Provenance, provenance
+from mspgt.core.provenance import Provenance
 from mspgt.experiments.directory import LOCK
 from mspgt.experiments.launch import rank
-from mspgt.experiments.measuring import Corpora, assess, begin, measure
+from mspgt.experiments.measuring import Corpora, assess, begin, measure, provenance_of
 from mspgt.experiments.run import name_of
 from mspgt.experiments.workspace import Workspace, workspace
 from mspgt.measure.corpora import CorpusFacts
@@ -239,15 +239,7 @@ class _Follow:
             notes=assessed.notes,
             left_out=assessed.left_out,
         )
-        made = provenance(
-            self.started,
-            device=device,
-            dtype=model.dtype,
-            seed=manifest.fingerprint["seed"],
-            data_sha256=manifest.data_sha256,
-            model_sha256=manifest.fingerprint["model_sha256"],
-            world_size=manifest.world_size,
-        )
+        made = provenance_of(manifest, self.started, device)
         self.facts = _Facts(model, assessed.data, common, made)
         self._keep(self.facts)
 

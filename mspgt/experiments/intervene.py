@@ -20,13 +20,13 @@ from mspgt.contracts.intervention import Intervention
 from mspgt.contracts.metric import Generated
 from mspgt.core.errors import UserError
 from mspgt.core.files import write_atomically
-from mspgt.core.provenance import Provenance, provenance
+from mspgt.core.provenance import Provenance
 from mspgt.experiments.conclude import Preliminaries, conclude
 from mspgt.experiments.directory import GENERATIONS
 from mspgt.experiments.generation import CORPUS, TEXTS, Continue, Design, Prompts, Written, dealt, named
 from mspgt.experiments.launch import rank
 from mspgt.experiments.loop import Observe
-from mspgt.experiments.measuring import begin, describe, pass_over
+from mspgt.experiments.measuring import begin, describe, pass_over, provenance_of
 from mspgt.experiments.metric_bar import MetricBar
 from mspgt.experiments.run import name_of
 from mspgt.experiments.subject import Subject
@@ -101,16 +101,8 @@ class _Experiment:
         if self.trainer.global_rank != 0:
             raise SystemExit(0)  # the first process concludes for all
         written = Written.of(read_state(self.w.store.folder(CORPUS, 0), TEXTS), self.plan.conditions)
-        made = provenance(
-            started,
-            device=self._device,
-            dtype=model.dtype,
-            seed=o.seed,
-            data_sha256=manifest.data_sha256,
-            model_sha256=weights,
-            world_size=self.trainer.world_size,
-            sequences_resumed=resumed,
-        )
+        manifest = replace(manifest, world_size=self.trainer.world_size)
+        made = provenance_of(manifest, started, self._device, resumed)
         behaviour = self._conclude(written, scales, made)
         if against is not None:
             behaviour = replace(behaviour, verdicts={**behaviour.verdicts, NAME: judged(behaviour, against)})

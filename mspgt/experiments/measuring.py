@@ -16,6 +16,7 @@ from mspgt.config.run import RunConfig, RunOptions
 from mspgt.config.shared import Machine
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
+from mspgt.core.provenance import Provenance, provenance
 from mspgt.experiments.launch import refuse_late_launch
 from mspgt.experiments.loop import Observe, make_trainer, predict, quiet_libraries
 from mspgt.experiments.workspace import Workspace
@@ -190,6 +191,24 @@ def _announce(w: Workspace, model: LoadedModel, corpora: Corpora, resumed: int, 
     say(f"estimated memory: {_size(model.nbytes)} of weights, {_size(rows)} of rows, on disk and in evaluation")
     if resumed:
         say(f"going on: {resumed:,} sequences are done already")
+
+
+def provenance_of(manifest: Manifest, started: float, device: str, resumed: int = 0) -> Provenance:
+    """Where a result comes from that was made of the states of a manifest.
+
+    Parameters
+    ----------
+    started: seconds since the epoch.
+    resumed: sequences that interrupted work had done.
+    """
+    return provenance(
+        started,
+        device=device,
+        **{key: manifest.fingerprint[key] for key in ("dtype", "seed", "model_sha256")},
+        data_sha256=manifest.data_sha256,
+        world_size=manifest.world_size,
+        sequences_resumed=resumed,
+    )
 
 
 def describe(model: LoadedModel) -> str:

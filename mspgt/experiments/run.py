@@ -11,9 +11,8 @@ from rich.console import Console
 from mspgt.config.keys import read_yaml
 from mspgt.config.run import RunConfig, from_dict
 from mspgt.core.errors import UserError
-from mspgt.core.provenance import provenance
 from mspgt.experiments.directory import CONFIG
-from mspgt.experiments.measuring import Corpora, assess, begin, load_model, measure
+from mspgt.experiments.measuring import Corpora, assess, begin, load_model, measure, provenance_of
 from mspgt.experiments.workspace import Workspace, workspace
 from mspgt.results.run import Run
 
@@ -56,16 +55,7 @@ def conclude(w: Workspace, config: RunConfig, started: float, device: str, resum
         signals=evaluation.signals,
         verdicts=evaluation.verdicts,
         bootstrap=evaluation.bootstrap,
-        provenance=provenance(
-            started,
-            device=device,
-            dtype=model.dtype,
-            seed=manifest.fingerprint["seed"],
-            data_sha256=manifest.data_sha256,
-            model_sha256=manifest.fingerprint["model_sha256"],
-            world_size=manifest.world_size,
-            sequences_resumed=resumed,
-        ),
+        provenance=provenance_of(manifest, started, device, resumed),
         notes=assessed.notes,
         left_out=assessed.left_out,
         settings=config.as_dict(),

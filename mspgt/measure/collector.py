@@ -6,7 +6,8 @@ raises from taking the others down, and halves a batch that does not fit on the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from mspgt.contracts.batch import Batch, Layer
 from mspgt.contracts.signal import Fitted, Recorder, Signal
-from mspgt.core.errors import UserError
+from mspgt.core.errors import UserError, sentence
 from mspgt.core.state import State, Table, merge
 from mspgt.models.capture import Capture
 
@@ -113,26 +114,17 @@ class Collector:
                 states[name] = merge(batch[name] for batch in observed if name in batch)
         return states
 
-    def _guard(self, name: str) -> _Guard:
-        return _Guard(name, self.failures)
-
-
-class _Guard:
-    """Turns what a plugin raises into a sentence in `failures`; lets memory and user errors through."""
-
-    def __init__(self, name: str, failures: dict[str, str]) -> None:
-        self._name, self._failures = name, failures
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if error is None or not isinstance(error, Exception) or isinstance(error, torch.OutOfMemoryError):
-            return False
-        said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        self._failures[self._name] = (
-            f"plugin {self._name!r} raised while it observed a batch ({said}); it was left out."
-        )
-        return True
+    @contextmanager
+    def _guard(self, name: str) -> Iterator[None]:
+        """Turns what a plugin raises into a sentence in `failures`; lets the end of memory through."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a plugin's own fault must not take the others down
+            self.failures[name] = (
+                f"plugin {name!r} raised while it observed a batch ({sentence(error)}); it was left out."
+            )
 
 
 def _checked(state: State, batch: Batch) -> State:
@@ -162,14 +154,18 @@ def _massive(rms: Tensor, batch: Batch) -> Tensor:
     return (rms > MASSIVE * median).any(0) & batch.content
 
 
+def sentences(batch: Batch) -> list[int]:
+    """How many sentences each sequence holds."""
+    return [len(set(row[row >= 0].tolist())) for row in batch.sentence.cpu()]
+
+
 def _census(batch: Batch, massive: Tensor) -> State:
     """Per sequence: tokens, those left out, sentences, and labelled instances of each task."""
-    sentences = [len(set(row[row >= 0].tolist())) for row in batch.sentence.cpu()]
     columns = {
         "tokens": batch.attention_mask.sum(1),
         "content": (batch.content & ~massive).sum(1),
         "massive": massive.sum(1),
-        "sentences": torch.tensor(sentences),
+        "sentences": torch.tensor(sentences(batch)),
     }
     for task, labels in batch.labels.items():
         columns[f"labels_{task}"] = torch.bincount(labels.sequence, minlength=len(batch.keys))

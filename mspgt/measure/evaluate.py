@@ -146,9 +146,7 @@ class _Log:
     say: Say
     notes: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("prepare", "replicates", "boundaries"), 0.0)
-    )
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
 
     def spent(self, what: str, since: float) -> None:
         self.seconds[what] += time.perf_counter() - since

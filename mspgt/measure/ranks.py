@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from mspgt.core.errors import UserError
+from mspgt.core.errors import UserError, sentence
 
 
 class Ranks(Protocol):
@@ -56,12 +56,8 @@ def agreed(ranks: Ranks) -> Iterator[None]:
         yield
     except Exception as raised:  # the others wait for an answer, whatever happened here
         error = raised
-    sentences = ranks.exchange(None if error is None else _sentence(error))
+    sentences = ranks.exchange(None if error is None else sentence(error))
     if why := next(filter(None, sentences), None):
         if isinstance(error, UserError) and str(error) == why:
             raise error
         raise UserError(why) from error
-
-
-def _sentence(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

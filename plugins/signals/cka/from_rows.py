@@ -40,8 +40,8 @@ def estimate(rows: CentredRows, distinct: bool) -> Estimates:
     with full_precision():
         whole = products(rows)
         gathered = _gather(rows, distinct)
-    reach = gathered.reach + gathered.own
-    series = {"row_debiased": _row_debiased(whole, reach, gathered.norms), "biased": _v_statistic(whole, reach)}
+    reach, norms = gathered.reach, gathered.norms
+    series = {"row_debiased": _row_debiased(whole, reach, norms), "biased": _v_statistic(whole, reach)}
     whole.diagonal(dim1=1, dim2=2)[:] *= not distinct
     sums = UnitSums(_counts(rows), whole, gathered.inner, gathered.shared, gathered.triples, distinct)
     if distinct:
@@ -58,9 +58,7 @@ class _Gathered:
     shared: Tensor
     """(pair, unit, unit); empty where pairs within a unit count"""
     reach: Tensor
-    """(layer, row): sums of the rows of the Gram matrix over the other units"""
-    own: Tensor
-    """(layer, row): the same over the row's own unit"""
+    """(layer, row): sums of the rows of the Gram matrix"""
     norms: Tensor
     """(layer, row): its diagonal"""
     triples: Triples
@@ -73,11 +71,12 @@ def _gather(rows: CentredRows, distinct: bool) -> _Gathered:
     triples = choose(rows, sums, distinct)
     inner = sums @ sums.mT
     shared = sums.new_zeros(2 * layers - 1 if distinct else 0, units, units)
-    reach, own, norms = (sums.new_empty(layers, n) for _ in range(3))
+    reach, norms = sums.new_empty(layers, n), sums.new_empty(layers, n)
     for tile, affinity in _affinities(rows, sums):
         unit = rows.unit[tile].to(rows.device)
         reach[:, tile] = affinity.sum(2)
-        own[:, tile] = _take_own(affinity, unit, zero=distinct)
+        if distinct:
+            _leave_out_own(affinity, unit)
         for layer in range(layers):
             norms[layer, tile] = rows.layer(layer, tile).double().square().sum(1)
         for pair, (a, b) in enumerate(pairs([*affinity]) if distinct else []):
@@ -85,7 +84,7 @@ def _gather(rows: CentredRows, distinct: bool) -> _Gathered:
         triples.add(tile, affinity)
     if distinct:
         inner.diagonal(dim1=1, dim2=2).zero_()
-    return _Gathered(inner, shared, reach - own, own, norms, triples)
+    return _Gathered(inner, shared, reach, norms, triples)
 
 
 def layer_matrix(rows: CentredRows) -> Tensor:
@@ -99,13 +98,13 @@ def layer_matrix(rows: CentredRows) -> Tensor:
     layers = len(sums)
     three, four = sums.new_zeros(layers, layers), sums.new_zeros(layers, layers)
     for tile, affinity in _affinities(rows, sums):
-        _take_own(affinity, rows.unit[tile].to(rows.device), zero=True)
+        _leave_out_own(affinity, rows.unit[tile].to(rows.device))
         reach, flat = affinity.sum(2), affinity.flatten(1)
         three += reach @ reach.T - flat @ flat.T
     total = sums.new_zeros(layers)
     for units in torch.split(torch.arange(rows.units, device=rows.device), SLICE):  # Gram matrices of the sums
         inner = sums[:, units] @ sums.mT
-        _take_own(inner, units, zero=True)
+        _leave_out_own(inner, units)
         by_unit, flat = inner.sum(2), inner.flatten(1)
         four += 2 * flat @ flat.T - 4 * by_unit @ by_unit.T
         total += by_unit.sum(1)
@@ -150,13 +149,9 @@ def _affinities(rows: CentredRows, sums: Tensor) -> Iterator[tuple[slice, Tensor
         yield tile, torch.stack([rows.layer(layer, tile).double() @ of.T for layer, of in enumerate(sums)])
 
 
-def _take_own(affinity: Tensor, unit: Tensor, zero: bool) -> Tensor:
-    """What stands at the rows' own units, (layer, row); there the affinity is set to zero if so asked."""
-    index = unit[None, :, None].expand(len(affinity), -1, 1)
-    own = affinity.gather(2, index)[:, :, 0]
-    if zero:
-        affinity.scatter_(2, index, 0.0)
-    return own
+def _leave_out_own(affinity: Tensor, unit: Tensor) -> None:
+    """Set the affinities of rows to their own units to zero: affinity (layer, row, unit), unit (row,)."""
+    affinity.scatter_(2, unit[None, :, None].expand(len(affinity), -1, 1), 0.0)
 
 
 def _v_statistic(products: Tensor, reach: Tensor) -> Tensor:

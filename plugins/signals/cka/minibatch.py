@@ -13,6 +13,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.state import State, Units
 from mspgt.plugins.signals.cka.estimator import MIN_CLUSTERS, Estimator, PreparedCKA, float64_device
 from mspgt.plugins.signals.cka.hsic import cka, hsic_debiased, linear_gram
+from mspgt.plugins.signals.cka.neighbours import NeighbourRecorder, stack
 from mspgt.plugins.signals.cka.selection import Selection, select
 
 
@@ -55,30 +56,23 @@ class Minibatch(Estimator):
         return PreparedCKA(lambda weights: point.expand(len(weights), -1), units.count, details, {"debiased": point})
 
 
-class _BatchRecorder:
+class _BatchRecorder(NeighbourRecorder[Tensor, Tensor]):
     def __init__(self, batch: Batch, selection: Selection) -> None:
+        super().__init__()
         self._batch, self._selection = batch, selection
-        self._own: list[Tensor] = []
-        self._between: list[Tensor] = []
-        self._below: Tensor | None = None
 
-    def layer(self, layer: Layer) -> None:
-        if layer.index == 0:
-            return
+    def block(self, layer: Layer) -> Tensor:
         rows = self._selection.take(layer.hidden.detach())
-        gram = linear_gram(rows.to(float64_device(rows.device)))
-        self._own.append(hsic_debiased(gram, gram).cpu())
-        if self._below is not None:
-            self._between.append(hsic_debiased(self._below.to(gram.device), gram).cpu())
-        self._below = gram
+        return linear_gram(rows.to(float64_device(rows.device)))
+
+    def pair(self, left: Tensor, right: Tensor, upper: int) -> Tensor:
+        return hsic_debiased(left.to(right.device), right).cpu()
 
     def rows(self) -> State:
         rows = len(self._selection.row_sequence)
         usable = rows >= MIN_CLUSTERS
-        own = torch.stack(self._own)
-        between = torch.stack(self._between) if self._between else own[:0]
         numbers = {"rows": rows * usable, "batches": usable, "batches_left_out": not usable}
         totals = {name: torch.tensor(float(number), dtype=torch.float64) for name, number in numbers.items()}
-        hsic = {"own": own, "between": between}
+        hsic = {"own": torch.stack(self._own), "between": stack(self._between, self._own[0])}
         totals |= {name: values if usable else torch.zeros_like(values) for name, values in hsic.items()}
         return State(self._batch.keys, totals=totals)
