@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mspgt.cli.verbs import Verb
 
-Lines = list[tuple[str, str, str, str]]
+KeyLines = list[tuple[str, str, str, str]]
 
 
 def show(names: Sequence[str], console: Console) -> None:
@@ -66,18 +66,18 @@ def explain(name: str, verb: Verb, console: Console) -> None:
     )
 
 
-def _drift_keys() -> Lines:
+def _drift_keys() -> KeyLines:
     model = ("model", "text", "–", MODEL)
     of_run = [model if line[0] == "model" else line for line in _run_keys() if line[0] != "revision"]
     return [*help_lines(DriftOptions), *of_run]
 
 
-def _run_keys() -> Lines:
+def _run_keys() -> KeyLines:
     weights = ("weights.<signal>", "number", "the signal's own", "weight of a signal in the fusion")
     return [*_keys(RunOptions, registry.SIGNAL), weights]
 
 
-def _keys(options: type, *kinds: PluginKind) -> Lines:
+def _keys(options: type, *kinds: PluginKind) -> KeyLines:
     lines = help_lines(options)
     lines.append(("config", "text", "–", "YAML file of these keys; keys on the command line go before it"))
     for kind in kinds:
@@ -86,7 +86,7 @@ def _keys(options: type, *kinds: PluginKind) -> Lines:
     return lines
 
 
-KEYS: dict[str, Callable[[], Lines]] = {
+KEYS: dict[str, Callable[[], KeyLines]] = {
     "run": _run_keys,
     "intervene": lambda: _keys(InterveneOptions, registry.INTERVENTION, registry.METRIC),
     "drift": _drift_keys,
@@ -94,7 +94,7 @@ KEYS: dict[str, Callable[[], Lines]] = {
 """verb -> what lists its keys"""
 
 
-def _options(lines: Lines) -> Table:
+def _options(lines: KeyLines) -> Table:
     from rich.markup import escape
     from rich.table import Column, Table
 

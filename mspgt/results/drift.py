@@ -71,7 +71,6 @@ class Drift(Result):
         what="a drift",
         maker="training with `BoundaryDrift`, or by `mspgt drift out=...`",
         shown="mspgt.show.drift:SHOWN",
-        settings="mspgt.config.drift:DriftOptions",
     )
 
     model: ModelFacts
@@ -108,9 +107,6 @@ class Drift(Result):
             self._run(point).verdict()
         except (ValueError, UserError) as error:
             raise ValueError(f"at step {point.step:,}, {error}") from error
-        for rule, verdict in point.verdicts.items():
-            if verdict.accepted and verdict.layers is None:
-                raise ValueError(f"at step {point.step:,}, verdicts.{rule} is accepted without two boundaries")
 
     @classmethod
     def from_history(cls, history: History, **others: Any) -> Drift:
