@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mspgt.cli.verbs import Verb
 
 KeyLines = list[tuple[str, str, str, str]]
 
@@ -54,9 +53,9 @@ def show(names: Sequence[str], console: Console) -> None:
         console.print("`mspgt ls NAME` lists a plugin's options, or shows a model's card.", highlight=False)
 
 
-def explain(name: str, verb: Verb, console: Console) -> None:
+def explain(name: str, usage: str, summary: str, console: Console) -> None:
     """Print the usage of a verb and all its keys."""
-    console.print(f"{verb.usage}\n\n{verb.summary}\n", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{usage}\n\n{summary}\n", highlight=False, markup=False, soft_wrap=True)
     if name not in KEYS:
         return
     console.print(_options(KEYS[name]()))

@@ -29,6 +29,8 @@ from mspgt.stats.distance import Apart
 from mspgt.stats.paired.answers import Prediction
 
 SAVING_TABLES = "mspgt.show.saving:save_tables"
+COMPARING = "mspgt.results.prediction_3_2:prediction_3_2"
+"""what compares several drifts: it stands on this module"""
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,8 @@ class Drift(Result):
         ------
         UserError: as `mspgt.prediction_3_2`.
         """
-        from mspgt.results.prediction_3_2 import prediction_3_2
-
-        return prediction_3_2([self, *others], rule=rule)
+        answer: Prediction = resolve(COMPARING)([self, *others], rule=rule)
+        return answer
 
     def save_data(self, directory: str | os.PathLike[str]) -> Path:
         """Write drift.json, drift.csv and boundaries.csv alone; returns the directory.
