@@ -126,7 +126,7 @@ def change_table(found: dict[str, Behaviour]) -> str:
 
 def cell(effect: Effect) -> str:
     """A change with its interval and stars, in per cent where that is defined."""
-    shown = effect.shown
+    shown = effect.reported
     ends = [f"{end:+.1f}" if effect.percent else f"{end:+.3g}" for end in (shown.low, shown.high)]
     interval = f" [{', '.join(ends)}]" if shown.has_interval else ""
     return f"{change(shown.value, percent=bool(effect.percent))}{effect.stars}{interval}"

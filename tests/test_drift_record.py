@@ -351,7 +351,11 @@ def _put(data: dict[str, Any], path: str, value: Any) -> None:
         ("points.2.signals", ..., r"points\[2\]: the field 'signals' is missing"),
         ("points.2.signals.cka.low", [1.0], r"points\[2\]\.signals.*cka.*a curve has 11 of transition"),
         ("points.2.verdicts.mspgt", ..., r"at step 200, .*no verdict of the rule 'mspgt'"),
-        ("points.8.verdicts.mspgt.intermediate_global", None, r"at step 2,850, .*accepted without two boundaries"),
+        (
+            "points.8.verdicts.mspgt.intermediate_global",
+            None,
+            r"points\[8\]\.verdicts.*accepted without two boundaries",
+        ),
         ("points.8.verdicts.mspgt.status", ..., r"points\[8\]\.verdicts.*mspgt.*the field 'status' is missing"),
         ("points.2.replicates.paper.local_intermediate", [4], r"points\[2\]\.replicates.*1 values .* and 200"),
         ("points.2.replicates.mspgt.local_intermediate.7", 4.5, "no list of whole numbers"),

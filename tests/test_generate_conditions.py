@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from mspgt.core.errors import UserError
-from mspgt.generate.conditions import Plan, drawn, paper_boundaries, plan, scales, thirds
+from mspgt.generate.conditions import ExperimentPlan, drawn, paper_boundaries, plan, scales, thirds
 from mspgt.stats.paired.conditions import Condition, Conditions, Group
 
 layered = st.integers(3, 40).flatmap(
@@ -20,7 +20,7 @@ layered = st.integers(3, 40).flatmap(
 
 def planned(
     boundaries: tuple[int, int], n: int, sigmas: list[float], dose: str = "paper", controls: bool = True
-) -> Plan:
+) -> ExperimentPlan:
     return plan(scales(boundaries, n), n, sigmas, intervention="gaussian", dose=dose, controls=controls)
 
 

@@ -195,7 +195,7 @@ def test_strength_zero_is_the_baseline_and_a_half_is_not(intervene: Intervene, t
             effect = found.effect(metric, f"{scale}@0")
             assert effect.difference.value == effect.difference.low == effect.difference.high == 0
             assert effect.undefined if effect.percent is None else effect.percent.value == 0
-        assert found.effect("perplexity", f"{scale}@0").shown.value == 0
+        assert found.effect("perplexity", f"{scale}@0").reported.value == 0
 
 
 def test_noise_is_as_large_as_was_asked_for(intervene: Intervene) -> None:

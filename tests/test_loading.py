@@ -64,6 +64,8 @@ def test_a_directory_that_holds_several_is_refused(run_folder: Path) -> None:
     [
         (None, "no result is in .*give a directory that holds result.json .* or count.json"),
         ("{", r"is not JSON \(line 1"),
+        ('{"model": NaN}', "NaN stands in it, which JSON does not have"),
+        ("[" * 100_000, "cannot read .*recursion"),
         ("[1]", "holds a list, not a result"),
         ("{}", "has schema None; this version of mspgt reads schema 2: make it again by `mspgt run"),
         (
@@ -143,3 +145,8 @@ def test_every_kind_there_is_declares_a_file_of_its_own() -> None:
     assert [kind.name for kind in found] == list(kinds.RECORDS)
     assert len({kind.file for kind in found}) == len(found)
     assert json.dumps([kind.maker for kind in found])
+
+
+def test_what_is_no_path_is_refused() -> None:
+    with pytest.raises(UserError, match="load\\(\\) was given None; give the path of a result"):
+        load(None)  # type: ignore[arg-type]

@@ -272,3 +272,26 @@ def test_plot_gives_a_figure_and_draws_into_given_axes(run: Run) -> None:
     assert isinstance(run.plot("probe-f1"), Figure)
     with pytest.raises(UserError, match=r"'evidense'.*Did you mean 'evidence'"):
         run.plot("evidense")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("signals", {}, "it has no signal"),
+        ("verdicts", {}, "no verdict of the rule 'mspgt'"),
+        ("verdicts.mspgt.intermediate_global", None, r"verdicts.*accepted without two boundaries"),
+        ("signals.cka.transition", [99] * 11, "signals.cka has transitions that do not count from 1"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(
+    saved: Path, tmp_path: Path, path: str, value: Any, message: str
+) -> None:
+    data = json.loads((saved / "result.json").read_text(encoding="utf-8"))
+    *folders, last = path.split(".")
+    place = data
+    for name in folders:
+        place = place[name]
+    place[last] = value
+    (tmp_path / "result.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        Run.load(tmp_path)

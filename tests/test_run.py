@@ -20,6 +20,7 @@ from stalling import stalled
 import mspgt
 from mspgt.cli.main import main
 from mspgt.core.errors import Interrupted
+from mspgt.core.files import locked
 from mspgt.grammar import documents
 
 Run = Callable[..., int]
@@ -130,6 +131,16 @@ def test_evaluate_recomputes_from_states_alone(mspgt_run: Run, tmp_path: Path) -
     assert after.bootstrap.replicates == 150
     assert after.verdicts["mspgt"].prominence == pytest.approx(0.01)
     np.testing.assert_array_equal(after.signals["attn"].value, before.signals["attn"].value)
+
+
+def test_evaluate_waits_for_no_other_process(
+    mspgt_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mspgt_run(f"out={tmp_path / 'r'}") == 0
+    with locked(tmp_path / "r/state/lock", ""):
+        assert main(["evaluate", str(tmp_path / "r"), "bootstrap=150"]) == 2
+    assert "another process is at work" in capsys.readouterr().err
+    assert mspgt.load(tmp_path / "r").bootstrap.replicates != 150
 
 
 def test_evaluate_refuses_keys_that_need_new_states(reference: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,13 +39,13 @@ def examine(console: Console) -> int:
     return int(missing > 0)
 
 
-Line = tuple[str, str, str | None]
+Finding = tuple[str, str, str | None]
 
 
-def _machine() -> list[Line]:
+def _machine() -> list[Finding]:
     import torch
 
-    lines: list[Line] = [
+    lines: list[Finding] = [
         ("python", platform.python_version(), None),
         ("processor", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads in use", None),
     ]
@@ -69,8 +69,8 @@ def _machine() -> list[Line]:
     return lines
 
 
-def _packages() -> list[Line]:
-    lines: list[Line] = []
+def _packages() -> list[Finding]:
+    lines: list[Finding] = []
     needed = [r.split(";")[0] for r in requires("mspgt") or () if "extra ==" not in r]
     for requirement in needed:
         name = requirement.split(">")[0].strip()
@@ -84,8 +84,8 @@ def _packages() -> list[Line]:
     return lines
 
 
-def _plugins() -> list[Line]:
-    lines: list[Line] = []
+def _plugins() -> list[Finding]:
+    lines: list[Finding] = []
     for kind in registry.KINDS:
         try:
             entries = registry.plugins(kind)

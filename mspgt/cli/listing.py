@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mspgt.cli.verbs import Verb
 
-Lines = list[tuple[str, str, str, str]]
+KeyLines = list[tuple[str, str, str, str]]
 
 
 def show(names: Sequence[str], console: Console) -> None:
@@ -54,9 +53,9 @@ def show(names: Sequence[str], console: Console) -> None:
         console.print("`mspgt ls NAME` lists a plugin's options, or shows a model's card.", highlight=False)
 
 
-def explain(name: str, verb: Verb, console: Console) -> None:
+def explain(name: str, usage: str, summary: str, console: Console) -> None:
     """Print the usage of a verb and all its keys."""
-    console.print(f"{verb.usage}\n\n{verb.summary}\n", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{usage}\n\n{summary}\n", highlight=False, markup=False, soft_wrap=True)
     if name not in KEYS:
         return
     console.print(_options(KEYS[name]()))
@@ -66,18 +65,18 @@ def explain(name: str, verb: Verb, console: Console) -> None:
     )
 
 
-def _drift_keys() -> Lines:
+def _drift_keys() -> KeyLines:
     model = ("model", "text", "–", MODEL)
     of_run = [model if line[0] == "model" else line for line in _run_keys() if line[0] != "revision"]
     return [*help_lines(DriftOptions), *of_run]
 
 
-def _run_keys() -> Lines:
+def _run_keys() -> KeyLines:
     weights = ("weights.<signal>", "number", "the signal's own", "weight of a signal in the fusion")
     return [*_keys(RunOptions, registry.SIGNAL), weights]
 
 
-def _keys(options: type, *kinds: PluginKind) -> Lines:
+def _keys(options: type, *kinds: PluginKind) -> KeyLines:
     lines = help_lines(options)
     lines.append(("config", "text", "–", "YAML file of these keys; keys on the command line go before it"))
     for kind in kinds:
@@ -86,7 +85,7 @@ def _keys(options: type, *kinds: PluginKind) -> Lines:
     return lines
 
 
-KEYS: dict[str, Callable[[], Lines]] = {
+KEYS: dict[str, Callable[[], KeyLines]] = {
     "run": _run_keys,
     "intervene": lambda: _keys(InterveneOptions, registry.INTERVENTION, registry.METRIC),
     "drift": _drift_keys,
@@ -94,7 +93,7 @@ KEYS: dict[str, Callable[[], Lines]] = {
 """verb -> what lists its keys"""
 
 
-def _options(lines: Lines) -> Table:
+def _options(lines: KeyLines) -> Table:
     from rich.markup import escape
     from rich.table import Column, Table
 

@@ -59,7 +59,7 @@ def _dispatch(arguments: list[str]) -> int:
     if "-h" in rest or "--help" in rest:
         from mspgt.cli import listing
 
-        listing.explain(name, VERBS[name], _console(stderr=False))
+        listing.explain(name, VERBS[name].usage, VERBS[name].summary, _console(stderr=False))
         return 0
     return VERBS[name].do(rest, _console(), _console(stderr=False))
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from mspgt.core.errors import UserError
 
-Row = Mapping[str, Any]
+Fields = Mapping[str, Any]
 
 
-def to_csv(rows: Iterable[Row], columns: Sequence[str]) -> str:
+def to_csv(rows: Iterable[Fields], columns: Sequence[str]) -> str:
     """Rows under a header, numbers in full precision; what is None is an empty field."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -22,7 +22,7 @@ def to_csv(rows: Iterable[Row], columns: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def to_dataframe(rows: Iterable[Row], columns: Sequence[str]) -> Any:
+def to_dataframe(rows: Iterable[Fields], columns: Sequence[str]) -> Any:
     """Rows as a pandas DataFrame; UserError if pandas is not installed."""
     try:
         pandas = importlib.import_module("pandas")

@@ -14,10 +14,10 @@ from mspgt.data.lines import Mark, place
 from mspgt.data.segment import check_text, sentences
 from mspgt.data.wikitext import detokenise
 
-Lines = Iterable[tuple[int, str]]
+NumberedLines = Iterable[tuple[int, str]]
 
 
-def read_txt(lines: Lines, *, marked: bool) -> Iterator[Mark | Sentence]:
+def read_txt(lines: NumberedLines, *, marked: bool) -> Iterator[Mark | Sentence]:
     """Read plain text, in which blank lines stand between documents.
 
     Parameters
@@ -35,14 +35,14 @@ def read_txt(lines: Lines, *, marked: bool) -> Iterator[Mark | Sentence]:
         yield from sentences(line)
 
 
-def has_blank_line_between(lines: Lines) -> bool:
+def has_blank_line_between(lines: NumberedLines) -> bool:
     """Tell whether a blank line stands between two lines of text."""
     blanks = (not line.strip() for _, line in lines)
     runs = [blank for blank, _ in itertools.islice(itertools.groupby(blanks), 4)]
     return runs[runs[:1] == [True] :][:3] == [False, True, False]
 
 
-def read_jsonl(lines: Lines, name: str) -> Iterator[Mark | Sentence]:
+def read_jsonl(lines: NumberedLines, name: str) -> Iterator[Mark | Sentence]:
     """Read one JSON object a line, ``{"id": ..., "text": ...}``; `id` may be missing, other keys are passed over."""
     for number, line in lines:
         if not line.strip():
@@ -82,7 +82,7 @@ _TITLE = re.compile(r"= [^=](?:.*[^=])? =")
 _HEADING = re.compile(r"= = .* = =")
 
 
-def read_wikitext(lines: Lines, prefix: str) -> Iterator[Mark | Sentence]:
+def read_wikitext(lines: NumberedLines, prefix: str) -> Iterator[Mark | Sentence]:
     """Read WikiText: ``= Title =`` between blank lines begins a document, deeper headings are dropped.
 
     A title may occur twice (rare words are ``<unk>``), so the identifier holds the article's number as well.

@@ -40,6 +40,6 @@ def evaluate(path: str | Path, changes: Mapping[str, Any], console: Console) -> 
             )
     w.store.complete_manifest()
     config = build({**given(config), **changes})
-    with writing(w.path / CONFIG) as temporary:
+    with w.locked(), writing(w.path / CONFIG) as temporary:
         write_yaml(config.as_dict(), temporary)
-    return conclude(w, config, time.time(), "cpu")
+        return conclude(w, config, time.time(), "cpu")

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,11 @@ class Workspace:
                 return
             folder.rmdir()
 
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the directory; UserError if another process is at work there."""
+        busy = f"another process is at work on the run in {self.path}; wait for it, or give another out."
+        return locked(self.store.path / LOCK, busy)
+
     # ------------------------------------------------------------------ other processes
 
     def write_stopped(self, sentence: str) -> None:
@@ -191,9 +196,7 @@ def workspace(place: Place, kind: Kind, stem: str, console: Console | None, temp
         made = _of_settings(place, kind, stem)
     if console is not None and rank() == 0:
         made.console = console
-    busy = f"another process is at work on the run in {made.path}; wait for it, or give another out."
-    lock = locked(made.store.path / LOCK, busy) if rank() == 0 else nullcontext()
-    with lock, launching(made.path):
+    with made.locked() if rank() == 0 else nullcontext(), launching(made.path):
         try:
             with _interruptible(made):
                 yield made

@@ -33,7 +33,7 @@ def drawn(condition: Condition, sample: int, seed: int) -> tuple[int, ...]:
     return windows[number % len(windows)]
 
 
-class Plan(NamedTuple):
+class ExperimentPlan(NamedTuple):
     """All conditions of an experiment, the baseline first and controls last."""
 
     conditions: tuple[Condition, ...]
@@ -84,7 +84,7 @@ def plan(
     intervention: str,
     dose: str = WHOLE,
     controls: bool = True,
-) -> Plan:
+) -> ExperimentPlan:
     """All conditions of an experiment.
 
     The baseline; for each strength the groups (``local``, and ``local@0.05`` from the second strength on); then the
@@ -132,7 +132,11 @@ def plan(
                     f"{wanted}: outside the scale there is no longer run of blocks."
                 )
     baseline = Condition(BASELINE)
-    return Plan((baseline, *disturbed, *control), tuple(notes)) if controls else Plan((baseline, *disturbed), ())
+    return (
+        ExperimentPlan((baseline, *disturbed, *control), tuple(notes))
+        if controls
+        else ExperimentPlan((baseline, *disturbed), ())
+    )
 
 
 def _relative(positions: tuple[float, float], n_layers: int, name: str) -> tuple[int, int]:

@@ -29,6 +29,8 @@ from mspgt.stats.distance import Apart
 from mspgt.stats.paired.answers import Prediction
 
 SAVING_TABLES = "mspgt.show.saving:save_tables"
+COMPARING = "mspgt.results.prediction_3_2:prediction_3_2"
+"""what compares several drifts: it stands on this module"""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,6 @@ class Drift(Result):
         what="a drift",
         maker="training with `BoundaryDrift`, or by `mspgt drift out=...`",
         shown="mspgt.show.drift:SHOWN",
-        settings="mspgt.config.drift:DriftOptions",
     )
 
     model: ModelFacts
@@ -108,9 +109,6 @@ class Drift(Result):
             self._run(point).verdict()
         except (ValueError, UserError) as error:
             raise ValueError(f"at step {point.step:,}, {error}") from error
-        for rule, verdict in point.verdicts.items():
-            if verdict.accepted and verdict.layers is None:
-                raise ValueError(f"at step {point.step:,}, verdicts.{rule} is accepted without two boundaries")
 
     @classmethod
     def from_history(cls, history: History, **others: Any) -> Drift:
@@ -204,9 +202,8 @@ class Drift(Result):
         ------
         UserError: as `mspgt.prediction_3_2`.
         """
-        from mspgt.results.prediction_3_2 import prediction_3_2
-
-        return prediction_3_2([self, *others], rule=rule)
+        answer: Prediction = resolve(COMPARING)([self, *others], rule=rule)
+        return answer
 
     def save_data(self, directory: str | os.PathLike[str]) -> Path:
         """Write drift.json, drift.csv and boundaries.csv alone; returns the directory.

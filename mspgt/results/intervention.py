@@ -106,7 +106,6 @@ class Behaviour(Result):
         what="an experiment",
         maker="`mspgt intervene out=...`",
         shown="mspgt.show.intervention:SHOWN",
-        settings="mspgt.config.intervene:InterveneOptions",
     )
 
     model: ModelFacts

@@ -29,7 +29,6 @@ class Kind:
     what: "a run", "an experiment": in sentences.
     maker: what makes it, in sentences.
     shown: "module:OBJECT" of its `mspgt.show.parts.Shown`: figures, tables, sections of the page, terminal.
-    settings: "module:Class" of the options of its verb; empty where it has no verb.
     """
 
     name: str
@@ -37,7 +36,6 @@ class Kind:
     what: str
     maker: str
     shown: str
-    settings: str = ""
 
     @property
     def noun(self) -> str:

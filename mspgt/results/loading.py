@@ -25,6 +25,8 @@ def load(path: str | os.PathLike[str]) -> Result:
     ------
     UserError: there is none, a directory holds several, the file is not JSON, of another schema, or damaged.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise UserError(f"load() was given {path!r}; give the path of a result: a directory or a file.")
     file = Path(path)
     if file.is_dir():
         present = [file / kind.kind.file for kind in _kinds() if (file / kind.kind.file).exists()]

@@ -162,7 +162,7 @@ class Result:
         return resolve(TABLES)(self, table).to_dataframe()
 
     def show(self, console: Console | None = None) -> None:
-        """Print what `mspgt show` prints, to the console that is given or to standard output."""
+        """Print what the verb that made it printed, to the console that is given or to standard output."""
         resolve(TERMINAL)(self, console)
 
     def __repr__(self) -> str:
@@ -188,13 +188,19 @@ def read_json(file: Path, what: str, give: str) -> Mapping[str, Any]:
     UserError: there is none, it cannot be read, or it is not a JSON mapping.
     """
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
         raise UserError(f"{what} is not at {file}; {give}.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"cannot read {file}: {error}.") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{file} is not JSON (line {error.lineno}: {error.msg}); {give}.") from None
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON ({error}); {give}.") from None
     if not isinstance(data, dict):
         raise UserError(f"{file} holds a {type(data).__name__}, not {what}; {give}.")
     return data
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} stands in it, which JSON does not have")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.core.provenance import Provenance
@@ -36,7 +38,6 @@ class Run(Result):
         what="a run",
         maker="`mspgt run out=...`",
         shown="mspgt.show.run:SHOWN",
-        settings="mspgt.config.run:RunOptions",
     )
 
     model: ModelFacts
@@ -50,11 +51,16 @@ class Run(Result):
     settings: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        if not self.signals:
+            raise ValueError("it has no signal")
+        self.verdict()
         curves: dict[str, Curve] = {f"signals.{name}": curve for name, curve in self.signals.items()}
         curves |= {f"verdicts.{rule}.evidence": verdict.evidence for rule, verdict in self.verdicts.items()}
         for name, curve in curves.items():
             if len(curve.transition) != self.n_layers - 1:
                 raise ValueError(f"{name} has {len(curve.transition)} transitions, the model {self.n_layers} blocks")
+            if not np.array_equal(curve.transition, np.arange(1, self.n_layers)):
+                raise ValueError(f"{name} has transitions that do not count from 1")
 
     @property
     def n_layers(self) -> int:

@@ -24,7 +24,7 @@ def series_tables(series: Mapping[str, SeriesValues], title: str) -> Iterator[Fo
     for axis, group in alike.items():
         whole = {name: values for name, values in group.items() if values.rows == next(iter(group.values())).rows}
         yield _folded(title, axis, whole)
-        for name in group.keys() - whole.keys():
+        for name in (name for name in group if name not in whole):
             yield _folded(name, axis, {name: group[name]})
     for name, values in series.items():
         if values.columns and not values.is_matrix:
@@ -32,8 +32,9 @@ def series_tables(series: Mapping[str, SeriesValues], title: str) -> Iterator[Fo
 
 
 def _folded(title: str, axis: str, group: Mapping[str, SeriesValues]) -> Folded:
-    made = series_table(axis, group)
-    return Folded(f"{words(title)} by {axis}", (made,), open=not all(values.folded for values in group.values()))
+    made, heading = series_table(axis, group), words(title)
+    heading = heading if " by " in f" {heading}" else f"{heading} by {axis}"
+    return Folded(heading, (made,), open=not all(values.folded for values in group.values()))
 
 
 def series_table(axis: str, group: Mapping[str, SeriesValues]) -> Grid:

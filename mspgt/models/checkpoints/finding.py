@@ -21,8 +21,8 @@ from mspgt.models.built_in import MODELS
 
 Note = Callable[[str], object]
 """takes a sentence about what was found"""
-Kind = Literal["transformers", "adapter", "lightning"]
-FORMATS: dict[Kind, str] = {
+Format = Literal["transformers", "adapter", "lightning"]
+FORMATS: dict[Format, str] = {
     "transformers": "a Hugging Face model",
     "adapter": "an adapter of peft",
     "lightning": "a file of Lightning",
@@ -44,7 +44,7 @@ class Checkpoint:
     path: Path | None
     revision: str | None
     """of the Hugging Face model, in place of a path"""
-    kind: Kind
+    kind: Format
     loss: float | None
     """mean training loss since the checkpoint before, where transformers' Trainer logged it"""
 
@@ -54,7 +54,7 @@ class _Candidate:
     """Where one checkpoint lies, and what it says of itself."""
 
     path: Path
-    kind: Kind
+    kind: Format
     step: int | None
     log: tuple[tuple[int, int, float], ...] = ()
     """(after step, up to step, mean loss), as logged"""
@@ -164,7 +164,7 @@ def _inside(folder: Path, note: Note) -> list[Path]:
     return found
 
 
-def kind_of(path: Path) -> Kind | Literal["parts"] | None:
+def kind_of(path: Path) -> Format | Literal["parts"] | None:
     """What a path holds: a checkpoint, a checkpoint in parts, or neither."""
     if not path.is_dir():
         return "lightning" if path.suffix == ".ckpt" and path.is_file() else None

@@ -105,7 +105,7 @@ def steps(drift: Drift, rule: str, *, brief: bool = False) -> Grid:
         beside.
     """
     every = list(zip(drift.points, (None, *(change.by(rule) for change in drift.changes)), strict=True))
-    shown = _shown(drift) if brief else range(len(every))
+    shown = _listed(drift) if brief else range(len(every))
     loss, beside = _losses(drift), "paper" if brief and rule != "paper" and "paper" in drift.rules else ""
     cells: dict[Column, Callable[[Point, Moves | None], Cell]] = {
         Column("step"): lambda p, _: Cell(f"{p.step:,}{' end' if p.end and not brief else ''}"),
@@ -219,7 +219,7 @@ def _losses(drift: Drift) -> dict[int, Cell]:
     return {point.step: Number(value=point.loss, show=f"{{:,.{decimals}f}}".format) for point in drift.points}
 
 
-def _shown(drift: Drift) -> list[int]:
+def _listed(drift: Drift) -> list[int]:
     """Which points have a row: all, or of many the first, the last, and some in between where something happens."""
     count = len(drift.points)
     if count <= FIRST + EVENTS + LAST:

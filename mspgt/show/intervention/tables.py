@@ -93,7 +93,7 @@ def _mean(value: MetricValue | None) -> Cell:
 
 def _change(effect: Effect, metric: MetricFacts, brief: bool = False) -> Cell:
     """A change with its stars, its interval, whether that is better, and the pairs if some are missing."""
-    found, percent = effect.shown, effect.percent is not None
+    found, percent = effect.reported, effect.percent is not None
     if not found:
         return missing()
     verdict = metric.judge(effect)

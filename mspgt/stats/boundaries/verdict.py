@@ -116,6 +116,8 @@ class Verdict:
         for what, name, known in (("rule", self.rule, RULES), ("status", self.status, SEVERITY)):
             if name not in known:
                 raise ValueError(f"{what} is {name!r}, not one of {', '.join(known)}")
+        if self.accepted and self.layers is None:
+            raise ValueError("it is accepted without two boundaries")
 
     @property
     def places(self) -> dict[str, Boundary]:

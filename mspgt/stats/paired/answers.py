@@ -49,6 +49,6 @@ def not_measured(metric: str, *conditions: str) -> Prediction:
     return undecided(f"{metric} was not measured under {listed(conditions)}", {"metric": metric})
 
 
-def shown(p: float) -> str:
+def p_text(p: float) -> str:
     """A p-value in a sentence."""
     return "undefined" if p != p else f"{p:.3g}"

@@ -15,7 +15,7 @@ from mspgt.stats.paired.records import ALPHA, Test
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Floats, Samples
 
-Units = NDArray[np.integer[Any]]
+Owners = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Changes:
     def __init__(self, metric: Samples, resampling: Resampling, scales: Mapping[str, str]) -> None:
         values = metric.columns((BASELINE, *(scales[scale] for scale in SCALES)))
         defined = np.isfinite(values).all(axis=1)
-        self.units: Units = resampling.units[defined]
+        self.units: Owners = resampling.units[defined]
         self.by = {s: values[defined, i] - values[defined, 0] for i, s in enumerate(SCALES, start=1)}
         self.n, self.lacking = len(self.units), resampling.lacking(self.units)
 
@@ -109,7 +109,7 @@ class Changes:
         return _compare(scale, lambda one, other: test(self.by[one] - self.by[other]), moves)
 
 
-def larger(one: Floats, other: Floats, units: Units) -> Test:
+def larger(one: Floats, other: Floats, units: Owners) -> Test:
     """Test that |mean of one| exceeds |mean of the other|.
 
     It does exactly where the means of `one - other` and `one + other` have the same sign, that of `one`: for each sign

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mspgt.core.phrases import listed
-from mspgt.stats.paired.answers import Prediction, answer, not_measured, shown, undecided
+from mspgt.stats.paired.answers import Prediction, answer, not_measured, p_text, undecided
 from mspgt.stats.paired.conditions import SCALES
 from mspgt.stats.paired.greatest import Changes, Comparison
 from mspgt.stats.paired.resampling import Resampling
@@ -68,16 +68,16 @@ def changes_most(
     numbers["selection"] = selected
     if selected:
         shares = listed([f"{share:.0%} under {s}" for s, share in gone.items()])
-        p = shown(min(selected.values()))
+        p = p_text(min(selected.values()))
         reason = f"selection: {name} is undefined for {shares} of the texts (p = {p}): the comparison is of the rest"
         return undecided(reason, numbers)
     main = signed or absolute
     means = ", ".join(f"{s} {changes.mean(s):+.4g}" for s in SCALES)
     counted = f"n = {changes.n}" + (f" of {metric.count}" if changes.n < metric.count else "")
-    told = f"{_told(statement, main, changes)} ({means}; {counted}; p = {shown(main.deciding)})"
+    told = f"{_told(statement, main, changes)} ({means}; {counted}; p = {p_text(main.deciding)})"
     reasons = [f"{main.verdict}: {told}. {statement.source}."]
     if signed and absolute.verdict != signed.verdict:
-        reasons.append(f"By absolute changes it is {absolute.verdict} (p = {shown(absolute.deciding)}).")
+        reasons.append(f"By absolute changes it is {absolute.verdict} (p = {p_text(absolute.deciding)}).")
     if signed and ranks and ranks.verdict != signed.verdict:
         reasons.append(f"By ranks, which a few extreme texts cannot decide, it is {ranks.verdict}.")
     return answer(main.verdict, reasons, numbers)

@@ -120,7 +120,7 @@ class Effect:
         return stars(self.p)
 
     @property
-    def shown(self) -> Estimate:
+    def reported(self) -> Estimate:
         """The percentage, or where that is undefined the difference."""
         return self.percent or self.difference
 

@@ -22,7 +22,7 @@ GROUPS = 20
 """of the delete-a-group jackknife; each costs one measurement of all conditions"""
 
 
-class Estimator(Protocol):
+class Inference(Protocol):
     """One metric together with what it would be on other samples."""
 
     def estimate(self, conditions: tuple[str, ...], statistic: Statistic) -> Estimate:
@@ -72,7 +72,7 @@ class Resampling:
                 self.unit, self.reason, self.units = "document", came, units
         self.count = int(self.units.max(initial=-1)) + 1
         self._weights: Floats | None = None
-        self._known: dict[int, tuple[Samples, Estimator]] = {}
+        self._known: dict[int, tuple[Samples, Inference]] = {}
 
     @property
     def weights(self) -> Floats:
@@ -103,7 +103,7 @@ class Resampling:
         counted = f"only {pairs} {'pair' if pairs == 1 else 'pairs'}"
         return counted if pairs < MINIMUM else f"{counted}, of {different} documents"
 
-    def of(self, metric: Samples) -> Estimator:
+    def of(self, metric: Samples) -> Inference:
         """The resampled metric; a corpus-level one is measured anew once, however often this is asked for."""
         if metric.count != self.samples:
             raise UserError(f"{metric.name} has {metric.count} samples; this comparison is of {self.samples}.")

@@ -8,7 +8,7 @@ from math import nan
 from typing import Any
 
 from mspgt.core.codec import plain
-from mspgt.stats.paired.answers import Prediction, answer, not_measured, shown, undecided
+from mspgt.stats.paired.answers import Prediction, answer, not_measured, p_text, undecided
 from mspgt.stats.paired.brittleness import local_brittleness
 from mspgt.stats.paired.conditions import Conditions
 from mspgt.stats.paired.most import Statement, changes_most
@@ -17,7 +17,7 @@ from mspgt.stats.paired.records import ALPHA, Effect, Test
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
 
-Scales = Mapping[str, str]
+ByScale = Mapping[str, str]
 """scale -> the condition that disturbs it"""
 STATEMENTS = {
     # Tier 2, section 3.3.2: the intermediate scale degrades structure more than the local and the global one.
@@ -78,7 +78,7 @@ def verdicts(
     return {name: replace(one, note=PAPER_NOTES.get(name, "")) for name, one in found.items()}
 
 
-def global_diversity(effects: Sequence[Effect], scales: Scales) -> Prediction:
+def global_diversity(effects: Sequence[Effect], scales: ByScale) -> Prediction:
     """Section 4.2.2: global perturbations "increase diversity", which is a fall of Self-BLEU by section 4.2.1.
 
     Decided where the swap test rejects *and* the jackknife interval of the difference leaves out 0: the test alone
@@ -109,7 +109,7 @@ def global_diversity(effects: Sequence[Effect], scales: Scales) -> Prediction:
 
 
 def _statements(
-    by_name: Mapping[str, Samples], effects: Sequence[Effect], resampling: Resampling, scales: Scales
+    by_name: Mapping[str, Samples], effects: Sequence[Effect], resampling: Resampling, scales: ByScale
 ) -> dict[str, Prediction]:
     found = {name: changes_most(one, by_name.get(one.metric), resampling, scales) for name, one in STATEMENTS.items()}
     return {**found, "global_diversity": global_diversity(effects, scales)}
@@ -136,7 +136,7 @@ def _went(effect: Effect) -> str:
     change = effect.difference.value
     way = {1: "rises", -1: "falls", 0: "does not change"}[_sign(change)]
     p = effect.tests[effect.primary].p if effect.primary else nan
-    return f"{way} ({change:+.4g}, n = {effect.difference.n}, p = {shown(p)})"
+    return f"{way} ({change:+.4g}, n = {effect.difference.n}, p = {p_text(p)})"
 
 
 def _sign(value: float) -> int:
