@@ -55,7 +55,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with torch.no_grad():
             for mine, other in zip(model.parameters(), goal.parameters(), strict=True):
                 mine.lerp_(other, share)
-        save(t, model, folder / f"checkpoint-{step}")
+        save(model, folder / f"checkpoint-{step}")
     return folder
 
 
@@ -454,7 +454,7 @@ def test_a_model_that_has_come_to_nothing_is_left_out(
     folder = some(checkpoints, tmp_path, 0)
     model = AutoModelForCausalLM.from_pretrained(folder / "checkpoint-0")
     torch.nn.init.constant_(model.model.layers[3].mlp.up_proj.weight, math.nan)
-    save(t, model, folder / "checkpoint-100")
+    save(model, folder / "checkpoint-100")
     assert follow() == 3
     assert "checkpoint-100 was left out" in said(capsys)
     assert [path.name for path in (tmp_path / "d/state").glob("step-*")] == []
@@ -478,7 +478,7 @@ def test_a_checkpoint_of_another_kind_is_left_out(
     config = t.llama().config
     config.num_hidden_layers += other == "blocks"
     config.hidden_size *= 2 if other == "width" else 1
-    save(t, LlamaForCausalLM(config), folder / "checkpoint-100")
+    save(LlamaForCausalLM(config), folder / "checkpoint-100")
     if other == "vocabulary":
         path = folder / "checkpoint-100/tokenizer.json"
         kept = json.loads(path.read_text())
@@ -524,7 +524,7 @@ def test_a_training_that_cannot_be_compared_costs_no_drift(
 ) -> None:
     assert follow(against=tmp_path / "nowhere") == 2
     assert not (tmp_path / "d").exists()
-    save(t, t.llama(13), tmp_path / "c/step5")
+    save(t.llama(13), tmp_path / "c/step5")
     assert follow(against=whole) == 3
     found = load(tmp_path / "d")
     assert found.prediction_3_2 is None
