@@ -22,6 +22,7 @@ EVIL = "<script>alert('x' & \"y\")</script>"
 PREDICTION: dict[str, Any] = {
     "verdict": "supported",
     "reasons": ["supported: these lie 41.7 % apart.", "The replicates are paired."],
+    "note": "",
     "numbers": {
         "rule": "mspgt",
         "threshold": 0.3,
@@ -274,6 +275,7 @@ def test_texts_from_elsewhere_are_escaped(where: str) -> None:
             prediction_3_2={
                 "verdict": EVIL,
                 "reasons": [EVIL],
+                "note": "",
                 "numbers": PREDICTION["numbers"]
                 | {"runs": [PREDICTION["numbers"]["runs"][0] | {"name": EVIL}], "chance": {EVIL: 0.5}},
             }

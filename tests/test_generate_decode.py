@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mspgt.contracts.intervention import Block, Intervention, LayerStatistics
 from mspgt.core.errors import UserError
 from mspgt.core.random import gumbel
-from mspgt.generate.decode import Continuation, Decoding, _Batch, generate
+from mspgt.generate.decode import Continuation, Decoding, _Running, generate
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.draw import Draw
 from mspgt.generate.prompts import Prompt
@@ -344,14 +344,14 @@ def test_a_text_that_has_ended_may_overflow(monkeypatch: pytest.MonkeyPatch) -> 
     whole = write(model, given, Decoding(12, "greedy"), BASE)
     with ending(model, [whole[0].ids[0]]):
         truth = write(model, given, Decoding(12, "greedy"), BASE)
-        logits, broken = _Batch.logits, []
+        logits, broken = _Running.logits, []
 
-        def overflow(batch: _Batch) -> Tensor:
+        def overflow(batch: _Running) -> Tensor:
             ended = batch.positions[:, -1] < 0
             broken.append(int(ended.sum()))
             return logits(batch).masked_fill(ended[:, None], float("nan"))
 
-        monkeypatch.setattr(_Batch, "logits", overflow)
+        monkeypatch.setattr(_Running, "logits", overflow)
         assert write(model, given, Decoding(12, "greedy"), BASE) == truth
     assert max(broken) > 0
 

@@ -39,5 +39,4 @@ def answer_line(name: str, answer: Prediction, why: str) -> Line:
 
 def reasons(answer: Prediction) -> tuple[str, ...]:
     """Why, without the verdict, which stands before it."""
-    bare = (reason.removeprefix(f"{answer.verdict}: ") for reason in answer.reasons)
-    return tuple(reason[:1].upper() + reason[1:] for reason in bare)
+    return tuple(reason.removeprefix(f"{answer.verdict}: ") for reason in answer.reasons)

@@ -23,7 +23,7 @@ from mspgt.show.parts import (
     Section,
     VerdictCard,
 )
-from mspgt.show.sections import answer_line, how, reasons, sentences
+from mspgt.show.sections import answer_line, how, sentences
 from mspgt.stats.paired.answers import Prediction
 from mspgt.stats.paired.conditions import BASELINE
 
@@ -92,7 +92,7 @@ def _answer(title: str, answer: Prediction) -> VerdictCard:
         title=title[:1].upper() + title[1:],
         badge=answer.verdict,
         good=wording.GOOD.get(answer.verdict),
-        reasons=reasons(answer),
+        reasons=words.reasons(answer),
         facts={name: value for name, value in known.items() if name not in nested},
         note=answer.note,
         parts=(Folded("all numbers", (Facts(nested),)),) if nested else (),

@@ -8,8 +8,7 @@ from math import isfinite
 
 from mspgt.core.phrases import amount, listed, runs
 from mspgt.results.intervention import Behaviour, MetricFacts
-from mspgt.show import wording
-from mspgt.show.sections import reasons
+from mspgt.show import sections, wording
 from mspgt.stats.paired.answers import Prediction
 from mspgt.stats.paired.records import Effect
 
@@ -150,6 +149,11 @@ def spoken(name: str) -> str:
     words, digits = re.fullmatch(r"(.*?)((?:_\d+)*)", name).groups()  # type: ignore[union-attr]
     number = digits.strip("_").replace("_", ".")
     return f"{words.replace('_', ' ')} {number}".strip()
+
+
+def reasons(answer: Prediction) -> tuple[str, ...]:
+    """Why, as sentences."""
+    return tuple(reason[:1].upper() + reason[1:] for reason in sections.reasons(answer))
 
 
 def first_reason(answer: Prediction) -> str:
