@@ -174,12 +174,12 @@ def test_descriptions_say_scales_settings_and_dtype(behaviour: Behaviour) -> Non
     assert words.describe_scales(behaviour) == (
         "local 1–5, intermediate 6–9, global 10–12 of 12 blocks; boundaries accepted by the run (runs/example-12)"
     )
-    greedy = replace(behaviour, settings={**behaviour.settings, "decoding": "greedy"})
+    greedy = replace(behaviour, settings=replace(behaviour.settings, decoding="greedy"))
     assert "decoding greedy, float32" in words.describe_settings(greedy)
 
 
 def test_answers_say_their_verdict_once() -> None:
-    answer = Prediction("supported", ("supported: the scale does (p = 0.0004). Section 3.", "By ranks too."), {})
+    answer = Prediction("supported", ("supported: the scale does (p = 0.0004). Section 3.", "By ranks too."), None)
     assert words.reasons(answer) == ("The scale does (p = 0.0004). Section 3.", "By ranks too.")
     assert words.first_reason(answer) == "The scale does (p = 0.0004)."
     names = {"prediction_2_1": "prediction 2.1", "global_diversity": "global diversity", "a2": "a2"}
@@ -222,7 +222,7 @@ def test_the_file_has_the_fields_of_the_schema(saved: Path) -> None:
     assert data["run"]["groups"][2] == {"name": "global", "blocks": [10, 11, 12]}
     assert {"mean", "low", "high", "n"} == data["metrics"]["ttr"]["values"]["local"].keys()
     assert {"statistic", "p", "p_holm"} == data["effects"][0]["tests"]["swap"].keys()
-    assert {"verdict", "reasons", "numbers", "note"} == data["verdicts"]["prediction_2_1"].keys()
+    assert {"verdict", "reasons", "numbers", "note", "matched"} == data["verdicts"]["prediction_2_1"].keys()
     assert data["examples"][0].keys() == {"sample", "prompt", "texts"}
 
 
@@ -258,6 +258,28 @@ def test_a_bad_file_is_refused_in_one_sentence(tmp_path: Path, text: str, messag
         (("effects", 0, "metric"), "other", "effects holds other under local"),
         (("conditions", 1, "sigma"), "weak", r"conditions\[1\].sigma: it is 'weak', not a number"),
         (("run", "layers"), {}, "run: unknown field 'layers'"),
+        (("metrics", "ttr", "direction"), "up", "direction: it is 'up', not one of 'higher', 'lower', 'none'"),
+        (("metrics", "ttr", "level"), "", "level: it is '', not one of 'sample', 'corpus'"),
+        (
+            ("verdicts", "local_lexical", "verdict"),
+            "yes",
+            "verdict: it is 'yes', not one of 'supported', 'contradicted'",
+        ),
+        (("verdicts", "local_lexical", "reasons"), [], r"verdicts\['local_lexical'\]: an answer gives no reasons"),
+        (
+            ("verdicts", "local_lexical", "numbers", "record"),
+            "More",
+            "numbers: record is 'More', not one of Most, Diver",
+        ),
+        (("verdicts", "local_lexical", "numbers", "changes"), 1, "numbers.changes: it is int, not a mapping"),
+        (("verdicts", "local_lexical", "numbers", "n"), "many", "numbers.n: it is 'many', not a whole number"),
+        (("settings", "dose"), "large", "settings.dose: it is 'large', not one of 'paper', 'matched', 'both'"),
+        (("settings", "sigma"), 0.1, "settings.sigma: it is 0.1, not a list"),
+        (("bootstrap", "confidence"), 95.0, "bootstrap: confidence is 95, not a share between 0 and 1"),
+        (("conditions", 1, "group"), "lokal", "condition local is of the group 'lokal', which is not there"),
+        (("conditions", 1, "control"), "none", "condition local controls 'none', which is not there"),
+        (("conditions", 1, "blocks"), [0, 1], "local has blocks that a model of 12 does not have"),
+        (("run", "groups", 2, "blocks"), [12, 13], "global has blocks that a model of 12 does not have"),
     ],
 )
 def test_a_damaged_file_names_the_field(

@@ -18,9 +18,12 @@ from mspgt.results.intervention import Behaviour, Example
 from mspgt.show.drawing import BACKGROUND, INK, MUTED, SIGNAL_COLOURS
 from mspgt.show.html import page
 from mspgt.stats.paired.answers import Prediction
+from mspgt.stats.paired.kappa import Brittleness
+from mspgt.stats.paired.numbers import Coefficients
 from mspgt.stats.paired.records import Estimate, MetricValue, Test
 
 EVIL = "<script>alert('x' & \"y\")</script>"
+BARE = Brittleness((), (), None, EVIL, None)
 example = cache(example_behaviour)
 
 
@@ -176,16 +179,17 @@ def _evil_metric(b: Behaviour) -> Behaviour:
 def _evil_condition(b: Behaviour) -> Behaviour:
     one = replace(b.conditions[1], name=EVIL, group=EVIL)
     effects = tuple(replace(e, condition=EVIL) if e.condition == "local" else e for e in b.effects)
-    return replace(b, conditions=(b.conditions[0], one, *b.conditions[2:]), effects=effects)
+    run = replace(b.run, groups=(replace(b.run.groups[0], name=EVIL), *b.run.groups[1:]))
+    return replace(b, run=run, conditions=(b.conditions[0], one, *b.conditions[2:]), effects=effects)
 
 
 EVILS: dict[str, Callable[[Behaviour], Behaviour]] = {
     "model": lambda b: replace(b, model=ModelFacts(EVIL, EVIL, 12, 1, 1, 1, EVIL)),
     "run": lambda b: replace(b, run=replace(b.run, path=EVIL, source=EVIL)),
-    "settings": lambda b: replace(b, settings={EVIL: {EVIL: EVIL}, "apply": EVIL, "dtype": EVIL}),
+    "settings": lambda b: replace(b, settings=replace(b.settings, dtype=EVIL, further={EVIL: {EVIL: EVIL}})),
     "metric": _evil_metric,
     "condition": _evil_condition,
-    "verdict": lambda b: replace(b, verdicts={EVIL: Prediction(EVIL, (EVIL,), {EVIL: EVIL, "of": {EVIL: EVIL}}, EVIL)}),
+    "verdict": lambda b: replace(b, verdicts={EVIL: Prediction(EVIL, (EVIL,), Coefficients({EVIL: BARE}), EVIL)}),
     "left out": lambda b: replace(b, not_measured={EVIL: EVIL}, notes=(EVIL,)),
     "text": lambda b: replace(b, examples=(Example(0, EVIL, {"baseline": EVIL, "local": EVIL, EVIL: EVIL}),)),
     "provenance": lambda b: replace(b, provenance=replace(b.provenance, command=EVIL, started=EVIL, mspgt=EVIL)),

@@ -11,11 +11,11 @@ import pytest
 from example_behaviour import METRICS, example_behaviour
 
 import mspgt
-from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.results.intervention import Behaviour
 from mspgt.results.prediction_3_1 import NAME, prediction_3_1
 from mspgt.stats.paired.kappa import Brittleness, Slope, SlopeAt
+from mspgt.stats.paired.numbers import Coefficients
 from mspgt.stats.paired.records import Estimate
 
 example = cache(example_behaviour)
@@ -35,7 +35,7 @@ def experiment(name: str, gamma: float, *, se: float = 1.0, kappa: float | None 
         lack_of_fit=None,
     )
     behaviour = example(controls=False, without=tuple(METRICS)[2:])
-    answer = replace(behaviour.verdicts[NAME], numbers=plain({"metrics": {"length_variance": planted}}))
+    answer = replace(behaviour.verdicts[NAME], numbers=Coefficients({"length_variance": planted}))
     known = replace(behaviour.model, **({"name": name, "family": name} | model))
     return replace(behaviour, model=known, verdicts={**behaviour.verdicts, NAME: answer})
 
@@ -47,15 +47,15 @@ def test_the_verdict_follows_the_planted_factor(one: float, other: float, verdic
     found = prediction_3_1([experiment("llama", one), experiment("qwen2", other)])
     assert found.verdict == verdict
     assert str(found).startswith(f"{verdict}: ")
-    ratio = found.numbers["gamma"]["ratio"]
-    assert ratio["value"] == pytest.approx(one / other)
-    assert ratio["low"] < one / other < ratio["high"]
-    assert found.numbers["kappa"] is None
+    ratio = found.numbers.gamma.ratio
+    assert ratio.value == pytest.approx(one / other)
+    assert ratio.low < one / other < ratio.high
+    assert found.numbers.kappa is None
 
 
 def test_kappa_is_judged_beside_gamma() -> None:
     found = prediction_3_1([experiment("llama", 30, kappa=400), experiment("qwen2", 20, kappa=20)])
-    assert (found.verdict, found.numbers["kappa"]["verdict"]) == ("contradicted", "supported")
+    assert (found.verdict, found.numbers.kappa.verdict) == ("contradicted", "supported")
     assert any(reason.startswith("By kappa, llama over qwen2: 20 (") for reason in found.reasons)
 
 
@@ -64,7 +64,7 @@ def test_what_limits_the_comparison_is_said() -> None:
         replace(each, run=replace(each.run, accepted=False))
         for each in (experiment("llama", 40), experiment("llama", 4))
     )
-    other = replace(other, settings={**other.settings, "new_tokens": 7})
+    other = replace(other, settings=replace(other.settings, new_tokens=7))
     said = " ".join(prediction_3_1([one, other], names=["a", "b"]).reasons)
     assert "Both models are of the family llama" in said
     assert "The boundaries of a and b were not accepted." in said
@@ -115,7 +115,7 @@ def test_an_experiment_answers_against_another_and_keeps_its_own_coefficients(
     assert (tmp_path / "e" / "generations.jsonl").read_bytes() == before
     expected = prediction_3_1([alone, other])
     answer, mine = (each.verdicts[NAME] for each in (found, alone))
-    assert answer.numbers == {"metrics": mine.numbers["metrics"], "against": expected.numbers}
+    assert answer.numbers == Coefficients(mine.numbers.metrics, expected.numbers)
     assert answer.reasons == expected.reasons
     assert answer.note == mine.note
     assert Behaviour.load(tmp_path / "e").verdicts[NAME] == answer

@@ -65,7 +65,7 @@ def test_a_verdict_that_a_matched_dose_changes_says_so() -> None:
     verdicts = dict(example().verdicts)
     for name, matched in (("prediction_2_1", "undecided"), ("global_diversity", "contradicted")):
         one = verdicts[name]
-        verdicts[name] = replace(one, numbers={**one.numbers, "matched": {"verdict": matched}})
+        verdicts[name] = replace(one, matched=replace(one, verdict=matched))
     assert (verdicts["prediction_2_1"].verdict, verdicts["global_diversity"].verdict) == ("supported", "contradicted")
     text = " ".join(_shown(replace(example(), verdicts=verdicts)).split())
     assert text.count("At a matched dose it is undecided.") == 1

@@ -23,7 +23,9 @@ PREDICTION: dict[str, Any] = {
     "verdict": "supported",
     "reasons": ["supported: these lie 41.7 % apart.", "The replicates are paired."],
     "note": "",
+    "matched": None,
     "numbers": {
+        "record": "Apart",
         "rule": "mspgt",
         "threshold": 0.3,
         "difference": 5 / 12,
@@ -273,9 +275,10 @@ def test_texts_from_elsewhere_are_escaped(where: str) -> None:
         "reason": lambda: point["verdicts"]["mspgt"].update(reasons=[EVIL], meaning=EVIL, weights={EVIL: 1.0}),
         "prediction": lambda: data.update(
             prediction_3_2={
-                "verdict": EVIL,
+                "verdict": "undecided",
                 "reasons": [EVIL],
-                "note": "",
+                "note": EVIL,
+                "matched": None,
                 "numbers": PREDICTION["numbers"]
                 | {"runs": [PREDICTION["numbers"]["runs"][0] | {"name": EVIL}], "chance": {EVIL: 0.5}},
             }

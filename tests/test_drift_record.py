@@ -90,8 +90,8 @@ def test_runs_are_compared_at_their_ends(drift: Drift, tmp_path: Path) -> None:
     other = example_drift(seed=1)
     answer = drift.against(other)
     assert answer.verdict == "contradicted"
-    assert answer.numbers["rule"] == "mspgt"
-    assert drift.against(other.save_data(tmp_path), rule="paper").numbers["rule"] == "paper"
+    assert answer.numbers.rule == "mspgt"
+    assert drift.against(other.save_data(tmp_path), rule="paper").numbers.rule == "paper"
     with pytest.raises(UserError, match="needs 2 or more"):
         drift.against()
 

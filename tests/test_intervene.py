@@ -234,7 +234,7 @@ def test_doses_controls_and_strengths_are_conditions(intervene: Intervene) -> No
     controls = [f"{s}{k}-control{at}" for at in ("", "@0.2", "@0.05") for k in kinds for s in SCALES]
     assert [c.name for c in found.conditions] == ["baseline", *disturbed, *controls]
     assert set(figures(found)) == {"changes", "dose-response", "doses"}
-    answer = found.verdicts["prediction_3_1"].numbers["metrics"]["perplexity"]
+    answer = found.verdicts["prediction_3_1"].numbers.metrics["perplexity"]
     assert [entry["sigma"] for entry in answer["gamma"]] == [0.05, 0.1, 0.2]
     assert answer["kappa"]["change"]["value"] is not None
     baseline, disturbed = (found.metrics["perplexity"].values[name].mean for name in ("baseline", "local@0.2"))
@@ -243,7 +243,7 @@ def test_doses_controls_and_strengths_are_conditions(intervene: Intervene) -> No
 
 def test_a_slope_on_the_square_needs_three_strengths(intervene: Intervene) -> None:
     found = intervene(sigma=(0.1, 0.05), dose="matched")
-    answer = found.verdicts["prediction_3_1"].numbers["metrics"]["ttr"]
+    answer = found.verdicts["prediction_3_1"].numbers.metrics["ttr"]
     assert answer["kappa"] is None
     assert "3 strengths" in answer["kappa_reason"]
     assert [c.name for c in found.conditions] == ["baseline", *SCALES, *(f"{s}@0.05" for s in SCALES)]
@@ -302,7 +302,7 @@ def test_the_model_is_loaded_as_the_run_loaded_it(tiny_llama: Path, intervene: I
     mspgt.run(model=str(tiny_llama), dtype="bfloat16", limit=60, bootstrap=100, accelerator="cpu", plugins=("attn",),
               out=tmp_path / "bf16")  # fmt: skip
     found = intervene(run=tmp_path / "bf16", samples=4)
-    assert found.settings["dtype"] == found.model.dtype == "bfloat16"
+    assert found.settings.dtype == found.model.dtype == "bfloat16"
     assert intervene(run=tmp_path / "bf16", samples=4, dtype="float32").model.dtype == "float32"
 
 

@@ -160,3 +160,9 @@ def test_a_metric_is_closed_once(pytester):
     path = pytester.makepyfile(SOUND + classes)
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-s", f"{path}::Test_held")
     assert result.stdout.str().count("let go") == 1
+
+
+@pytest.mark.parametrize(("field", "allowed"), [("level", "sample, corpus"), ("direction", "higher, lower, none")])
+def test_a_level_or_direction_that_does_not_exist_is_refused_where_the_metric_is_written(field, allowed):
+    with pytest.raises(TypeError, match=f"{field} of Odd is 'sentence', not one of {allowed}"):
+        type("Odd", (Metric,), {field: "sentence"})

@@ -10,7 +10,7 @@ import pytest
 from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.stats.paired import brittleness
-from mspgt.stats.paired.brittleness import coefficients, local_brittleness
+from mspgt.stats.paired.brittleness import local_brittleness
 from mspgt.stats.paired.conditions import Condition, Conditions
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
@@ -49,7 +49,7 @@ def judged(metric, conditions, *, noise=True, **options):
 
 
 def response(metric, conditions, **options):
-    return coefficients(judged(metric, conditions, **options), "it")[metric.name]
+    return judged(metric, conditions, **options).numbers.metrics[metric.name]
 
 
 def test_kappa_is_the_planted_slope_and_gamma_changes_with_sigma():
@@ -91,7 +91,7 @@ def test_kappa_is_the_weighted_fit_of_three_powers():
 def test_a_response_that_is_no_square_law_is_flagged():
     bent, names = responding(RESPONSES["hyperbolic"], seed=1, noise=0.002)
     found = judged(bent, names)
-    lack = coefficients(found, "it")["ttr"].lack_of_fit
+    lack = found.numbers.metrics["ttr"].lack_of_fit
     assert lack.flag
     assert lack.change.value == pytest.approx(2 / 3 - 2 / 1.02, abs=0.4)
     assert "not the same at the smallest and the largest strength for ttr" in found.reasons[1]
@@ -111,7 +111,7 @@ def test_kappa_is_of_noise_alone():
 def test_kappa_needs_three_strengths_and_says_so():
     metric, names = dosed(30.0, (0.1, 0.2))
     found = judged(metric, names)
-    numbers = coefficients(found, "it")["length_variance"]
+    numbers = found.numbers.metrics["length_variance"]
     assert numbers.kappa is None
     assert "needs 3 strengths or more; there are 2" in numbers.kappa_reason
     assert found.verdict == "undecided"
@@ -131,15 +131,15 @@ def compared(one, other, **options):
     models = {}
     for i, (name, kappa) in enumerate({"llama": one, "qwen": other}.items()):
         metric, names = dosed(kappa, (0.1,), seed=i, **options)
-        models[name] = coefficients(judged(metric, names, seed=i), name)
+        models[name] = judged(metric, names, seed=i).numbers.metrics
     return brittleness(models)
 
 
 def test_two_models_are_compared_by_the_planted_factor():
     strong = compared(-400.0, 20.0)
     assert strong.verdict == "supported"
-    ratio = strong.numbers["gamma"]["ratio"]
-    assert ratio["low"] < -20 < ratio["high"]
+    ratio = strong.numbers.gamma.ratio
+    assert ratio.low < -20 < ratio.high
     assert compared(60.0, 30.0).verdict == "contradicted"
     assert compared(150.0, 30.0).verdict == "undecided"
 
@@ -148,7 +148,7 @@ def test_a_model_that_does_not_change_gives_an_unbounded_ratio_and_still_a_verdi
     found = compared(400.0, 0.0)
     assert found.verdict == "supported"
     assert any("ratio unbounded" in r for r in found.reasons)
-    assert found.numbers["gamma"]["ratio"]["low"] is None
+    assert np.isnan(found.numbers.gamma.ratio.low)
     nothing = compared(0.0, 0.0)
     assert nothing.verdict == "undecided"
 
@@ -157,7 +157,7 @@ def test_brittleness_without_a_common_strength_is_undecided():
     models = {}
     for name, strength in (("one", 0.1), ("other", 0.2)):
         metric, names = dosed(30.0, (strength,))
-        models[name] = coefficients(judged(metric, names), name)
+        models[name] = judged(metric, names).numbers.metrics
     assert "no percentage of length_variance at a common sigma" in brittleness(models).reasons[0]
     with pytest.raises(UserError, match="two models; got 1: one"):
         brittleness({"one": models["one"]})
@@ -166,7 +166,7 @@ def test_brittleness_without_a_common_strength_is_undecided():
 def test_gamma_and_kappa_stand_in_the_first_sentence():
     metric, names = dosed(30.0, (0.1, 0.05, 0.2))
     found = judged(metric, names)
-    numbers = coefficients(found, "it")["length_variance"]
+    numbers = found.numbers.metrics["length_variance"]
     gamma = next(g.percent for g in numbers.gamma if g.sigma == 0.1)
     said = found.reasons[0]
     assert f"gamma of length_variance at sigma=0.1 is {gamma.value:+.3g}% [{gamma.low:.3g}, " in said
@@ -177,18 +177,18 @@ def doses(one, other):
     models = {}
     for i, (name, kappa) in enumerate({"llama": one, "qwen": other}.items()):
         metric, names = dosed(kappa, (0.1, 0.2, 0.4), seed=i)
-        models[name] = coefficients(judged(metric, names, seed=i), name)
+        models[name] = judged(metric, names, seed=i).numbers.metrics
     return models
 
 
 def test_gamma_is_compared_at_the_strength_asked_for_and_kappa_beside_it():
     models = doses(400.0, 20.0)
     at = {sigma: brittleness(models, sigma=sigma).numbers for sigma in (None, 0.1, 0.3)}
-    assert [at[sigma]["sigma"] for sigma in at] == [0.4, 0.1, 0.4]  # the largest where none is known
-    assert at[0.1]["gamma"]["verdict"] == at[0.1]["kappa"]["verdict"] == "supported"
-    ratio = at[0.1]["kappa"]["ratio"]
-    assert ratio["low"] < 20 < ratio["high"]
+    assert [at[sigma].sigma for sigma in at] == [0.4, 0.1, 0.4]  # the largest where none is known
+    assert at[0.1].gamma.verdict == at[0.1].kappa.verdict == "supported"
+    ratio = at[0.1].kappa.ratio
+    assert ratio.low < 20 < ratio.high
     assert any("By kappa, llama over qwen" in reason for reason in brittleness(models).reasons)
     first = compared(400.0, 20.0)
-    assert first.numbers["kappa"] is None
+    assert first.numbers.kappa is None
     assert "kappa is not compared: llama has none (needs 3 strengths" in first.reasons[-1]

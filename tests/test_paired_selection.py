@@ -39,13 +39,13 @@ def test_scales_that_leave_different_texts_undefined_decide_nothing():
     found = judged_by("prediction_2_1", missing(0.3, 0.3, 0.3, 0.6), resampling, MAIN)
     assert found.verdict == "undecided"
     assert found.reasons[0].startswith("undecided: selection: length_variance is undefined for ")
-    assert set(found.numbers["selection"]) == {"local, global", "intermediate, global"}
-    assert found.numbers["signed"]["verdict"] == "supported"
+    assert set(found.numbers.selection) == {"local, global", "intermediate, global"}
+    assert found.numbers.signed.verdict == "supported"
     assert judged_by("local_lexical", missing(0, 0, 0, 0.3, name="ttr"), resampling, MAIN).verdict == "undecided"
     equal = judged_by("prediction_2_1", missing(0.3, 0.3, 0.3, 0.3), resampling, MAIN)
     assert equal.verdict == "supported"
-    assert f"n = {equal.numbers['n']} of 400" in equal.reasons[0]
-    assert equal.numbers["n"] < 140
+    assert f"n = {equal.numbers.n} of 400" in equal.reasons[0]
+    assert equal.numbers.n < 140
 
 
 def test_equal_shares_are_called_different_at_most_at_the_level():

@@ -54,8 +54,8 @@ def judge(*shift, **options):
 )
 def test_prediction_2_1_judges_the_planted_order(shift, signed, absolute):
     found = judge(*shift)
-    assert found.verdict == found.numbers["signed"]["verdict"] == signed
-    assert found.numbers["absolute"]["verdict"] == absolute
+    assert found.verdict == found.numbers.signed.verdict == signed
+    assert found.numbers.absolute.verdict == absolute
     assert found.reasons[0].startswith(signed)
     assert any("absolute" in r for r in found.reasons) == (signed != absolute)
 
@@ -63,9 +63,9 @@ def test_prediction_2_1_judges_the_planted_order(shift, signed, absolute):
 @pytest.mark.parametrize("middle", [0.0, -0.5])
 def test_falling_least_is_no_degradation(middle):
     found = judge(-2.0, middle, -2.0)
-    assert found.verdict == found.numbers["signed"]["verdict"] == "undecided"
-    assert max(found.numbers["signed"]["p_over"].values()) < 0.001
-    assert found.numbers["signed"]["p_moves"]["intermediate"] > 0.05
+    assert found.verdict == found.numbers.signed.verdict == "undecided"
+    assert max(found.numbers.signed.p_over.values()) < 0.001
+    assert found.numbers.signed.p_moves["intermediate"] > 0.05
     assert "no scale degrades length_variance" in found.reasons[0]
 
 
@@ -90,7 +90,7 @@ def test_a_few_run_on_texts_do_not_decide_unnoticed():
     metric.values["intermediate"][:8] += np.random.default_rng(1).uniform(200, 300, 8)
     found = judged_by("prediction_2_1", metric, Resampling(500), MAIN)
     assert found.verdict == "supported"
-    assert found.numbers["ranks"]["verdict"] == "undecided"
+    assert found.numbers.ranks.verdict == "undecided"
     assert any("ranks" in r for r in found.reasons)
 
 
@@ -131,8 +131,8 @@ def test_documents_of_like_prompts_widen_the_judgement():
 def test_the_p_that_is_told_is_that_of_the_verdict():
     for shift, part in (((0.1, 1.0, 0.2), "p"), ((1.0, 0.1, 0.2), "p_more")):
         found = judge(*shift)
-        signed = found.numbers["signed"]
-        deciding = signed["p"] if part == "p" else min(signed["p_more"].values())
+        signed = found.numbers.signed
+        deciding = signed.p if part == "p" else min(signed.p_more.values())
         assert f"p = {deciding:.3g})" in found.reasons[0]
         assert deciding < 0.05
 
@@ -141,7 +141,7 @@ def test_samples_count_where_all_scales_are_defined():
     metric = planted(0, 1, 0, samples=50)
     metric.values["local"][:4] = np.nan
     metric.values["baseline"][2:6] = np.nan
-    assert judged_by("prediction_2_1", metric, Resampling(50), MAIN).numbers["n"] == 44
+    assert judged_by("prediction_2_1", metric, Resampling(50), MAIN).numbers.n == 44
 
 
 def test_coherence_must_fall_and_lexical_choice_may_move_either_way():
@@ -215,11 +215,11 @@ def judged(metric, sizes, dose="paper"):
 
 def test_verdicts_are_given_at_a_matched_dose_too():
     same = judged(matched((0, 1, 0), (0, 0.8, 0)), (13, 3, 16), "both")
-    assert same.verdict == same.numbers["matched"]["verdict"] == "supported"
-    assert same.numbers["matched"]["changes"]["intermediate"] == pytest.approx(0.8, abs=0.2)
+    assert same.verdict == same.matched.verdict == "supported"
+    assert same.matched.numbers.changes["intermediate"] == pytest.approx(0.8, abs=0.2)
     assert not any("dose" in r for r in same.reasons)
     other = judged(matched((0, 1, 0), (1, 0, 0)), (2, 18, 8), "both")
-    assert (other.verdict, other.numbers["matched"]["verdict"]) == ("supported", "contradicted")
+    assert (other.verdict, other.matched.verdict) == ("supported", "contradicted")
     assert "At a matched dose, as many blocks in every scale, it is contradicted: the local scale" in other.reasons[-1]
 
 

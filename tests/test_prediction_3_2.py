@@ -17,7 +17,7 @@ from mspgt.core.codec import dumps, plain, structure
 from mspgt.core.errors import UserError
 from mspgt.results.prediction_3_2 import POTENTIALLY, Apart, prediction_3_2
 from mspgt.stats.chance import chance, exceeds
-from mspgt.stats.distance import distance
+from mspgt.stats.distance import Ended, distance
 from mspgt.stats.paired.answers import Prediction
 
 L = 28
@@ -64,8 +64,8 @@ def said(prediction):
 def test_runs_far_apart_support():
     found = prediction_3_2([run(8, spread=0.4, seed=1), run(20, spread=0.4, seed=2)], names=["a", "b"])
     assert found.verdict == "supported"
-    assert found.numbers["difference"] == 12 / 28
-    assert 0.3 < found.numbers["low"] <= 12 / 28 <= found.numbers["high"]
+    assert found.numbers.difference == 12 / 28
+    assert 0.3 < found.numbers.low <= 12 / 28 <= found.numbers.high
     assert found.reasons[0].startswith("supported: Prediction 3.2")
     assert "42.9 % apart (95 % interval " in found.reasons[0]
     assert "a after block 8 and b after block 20 of 28" in found.reasons[0]
@@ -75,13 +75,13 @@ def test_runs_near_each_other_contradict():
     found = prediction_3_2([run(18, spread=0.4, seed=1), run(20, spread=0.4, seed=2)])
     assert found.verdict == "contradicted"
     assert found.reasons[0].startswith("contradicted: ")
-    assert 0 <= found.numbers["low"] <= 2 / 28 <= found.numbers["high"] <= 0.3
+    assert 0 <= found.numbers.low <= 2 / 28 <= found.numbers.high <= 0.3
 
 
 @pytest.mark.parametrize("upper", [8, 11, 14])
 def test_an_interval_on_both_sides_of_the_threshold_is_undecided(upper):
     found = prediction_3_2([run(upper, spread=3, seed=1), run(20, spread=3, seed=2)])
-    assert found.numbers["low"] <= 0.3 < found.numbers["high"]
+    assert found.numbers.low <= 0.3 < found.numbers.high
     assert found.verdict == "undecided"
     assert "neither shown nor excluded" in found.reasons[0]
 
@@ -91,13 +91,13 @@ def test_the_order_of_the_runs_does_not_matter():
     keys = ("difference", "low", "high", "share", "paired")
     one, other = prediction_3_2(runs), prediction_3_2(runs[::-1])
     assert one.verdict == other.verdict
-    assert [one.numbers[key] for key in keys] == [other.numbers[key] for key in keys]
+    assert [getattr(one.numbers, key) for key in keys] == [getattr(other.numbers, key) for key in keys]
 
 
 @pytest.mark.parametrize(("n_layers", "at", "verdict"), [(20, (6, 12), "contradicted"), (20, (6, 13), "supported")])
 def test_exactly_thirty_per_cent_is_not_more(n_layers, at, verdict):
     found = prediction_3_2([run(upper, n_layers=n_layers, seed=upper) for upper in at])
-    assert found.numbers["low"] == found.numbers["high"] == (at[1] - at[0]) / n_layers
+    assert found.numbers.low == found.numbers.high == (at[1] - at[0]) / n_layers
     assert found.verdict == verdict
 
 
@@ -107,9 +107,9 @@ def test_of_three_runs_the_farthest_two_count():
     assert prediction_3_2(runs).verdict == "contradicted"
     found = prediction_3_2([*runs, far])
     assert found.verdict == "supported"
-    assert found.numbers["difference"] == 12 / 28
-    assert [one["layer"] for one in found.numbers["runs"]] == [20, 19, 18, 8]
-    assert found.numbers["chance"] == chance(28, 4)
+    assert found.numbers.difference == 12 / 28
+    assert [one.layer for one in found.numbers.runs] == [20, 19, 18, 8]
+    assert found.numbers.chance == chance(28, 4)
     assert "the farthest two of 4 runs" in said(found)
 
 
@@ -118,21 +118,21 @@ def test_the_point_estimates_must_lie_on_the_side_of_the_interval(at, drawn):
     data = run(at, seed=1).as_dict()
     data["points"][-1]["replicates"]["mspgt"]["intermediate_global"] = [drawn] * 400
     found = prediction_3_2([run(12, seed=2), read(data)])
-    assert (found.numbers["low"], found.numbers["difference"]) == ((drawn - 12) / 28, (at - 12) / 28)
+    assert (found.numbers.low, found.numbers.difference) == ((drawn - 12) / 28, (at - 12) / 28)
     assert found.verdict == "undecided"
 
 
 def test_runs_that_may_have_the_same_boundary_lie_no_distance_apart_at_least():
     found = prediction_3_2([run(20, spread=1, seed=1), run(20, spread=1, seed=2)])
-    assert found.numbers["low"] == 0
-    assert found.numbers["high"] > 0
+    assert found.numbers.low == 0
+    assert found.numbers.high > 0
 
 
 def test_the_interval_has_the_highest_confidence_of_the_runs():
     runs = [run(8, spread=2, seed=1, confidence=0.8), run(20, spread=2, seed=2)]
     found, strict = prediction_3_2(runs), prediction_3_2([run(8, spread=2, seed=1), runs[1]])
-    assert found.numbers["confidence"] == 0.95
-    assert found.numbers["high"] == strict.numbers["high"]
+    assert found.numbers.confidence == 0.95
+    assert found.numbers.high == strict.numbers.high
 
 
 # --------------------------------------------------------------------------------------------------- undecided
@@ -157,21 +157,12 @@ def test_what_cannot_be_judged_is_undecided_and_keeps_its_numbers(case):
     assert found.verdict == "undecided"
     assert found.reasons[0].startswith("undecided: ")
     assert reason in found.reasons[0]
-    assert found.numbers["runs"][0] == {
-        "name": "a",
-        "step": 50,
-        "layer": 8,
-        "relative": 8 / 28,
-        "ci": found.numbers["runs"][0]["ci"],
-        "accepted": True,
-    }
+    assert found.numbers.runs[0] == Ended("a", 50, 8, 8 / 28, found.numbers.runs[0].ci, True)
     if case == "no boundary":
-        assert found.numbers["runs"][1] == {
-            "name": "b", "step": 50, "layer": None, "relative": None, "ci": None, "accepted": False
-        }  # fmt: skip
-        assert found.numbers["difference"] is found.numbers["low"] is found.numbers["high"] is None
+        assert found.numbers.runs[1] == Ended("b", 50, None, None, None, False)
+        assert found.numbers.difference is found.numbers.low is found.numbers.high is None
     else:
-        assert found.numbers["difference"] == 12 / 28
+        assert found.numbers.difference == 12 / 28
         assert "the I-G boundaries lie 42.9 % apart" in found.reasons[0]
     dumps(plain(found))
 
@@ -194,7 +185,8 @@ def test_an_interval_of_many_runs_needs_more_replicates():
 
 def test_shallow_models_have_numbers_without_a_baseline():
     found = prediction_3_2([run(None, n_layers=5, seed=seed, status="too_shallow") for seed in (1, 2)])
-    assert found.numbers["chance"] == {"uniform": 0.0, "two_peaks": None}
+    assert found.numbers.chance["uniform"] == 0
+    assert math.isnan(found.numbers.chance["two_peaks"])
     assert "too few for two peaks" in said(found)
 
 
@@ -203,8 +195,8 @@ def test_shallow_models_have_numbers_without_a_baseline():
 
 def test_replicates_of_the_same_documents_are_paired():
     found = prediction_3_2([run(8, spread=2, seed=1), run(20, spread=2, seed=1, name="other")])
-    assert found.numbers["paired"] is True
-    assert found.numbers["low"] == found.numbers["high"] == 12 / 28  # the same draws shift both boundaries
+    assert found.numbers.paired is True
+    assert found.numbers.low == found.numbers.high == 12 / 28  # the same draws shift both boundaries
     assert "The replicates are paired" in said(found)
 
 
@@ -222,31 +214,31 @@ def test_replicates_of_the_same_documents_are_paired():
 def test_replicates_of_other_documents_are_drawn_independently(other):
     runs = [run(8, spread=2, seed=1), run(20, spread=2, seed=1, **other)]
     found = prediction_3_2(runs)
-    assert found.numbers["paired"] is False
+    assert found.numbers.paired is False
     assert "drawn independently" in said(found)
     assert ("different corpora" in said(found)) == (other.get("data_sha256", {"data": None})["data"] is not None)
     one, two = (r.points[-1].replicates["mspgt"].intermediate_global for r in runs)
     every = sorted(b - a for a in one.tolist() for b in two.tolist())
     k = math.ceil(0.025 * len(every))
-    assert (found.numbers["low"], found.numbers["high"]) == (every[k - 1] / 28, every[-k] / 28)
+    assert (found.numbers.low, found.numbers.high) == (every[k - 1] / 28, every[-k] / 28)
 
 
 def test_replicates_of_unknown_corpora_are_drawn_independently():
     runs = [run(upper, seed=1, data_sha256={"data": None}) for upper in (8, 20)]
-    assert prediction_3_2(runs).numbers["paired"] is False
+    assert prediction_3_2(runs).numbers.paired is False
 
 
 def test_other_seeds_of_the_bootstrap_are_drawn_independently():
     other = run(20, spread=2, seed=1)
     data = other.as_dict()
     data["bootstrap"]["seed"] = 99
-    assert prediction_3_2([run(8, spread=2, seed=1), read(data)]).numbers["paired"] is False
+    assert prediction_3_2([run(8, spread=2, seed=1), read(data)]).numbers.paired is False
 
 
 def test_independent_draws_multiply_their_shares():
     one, other = run(8, seed=1, lacking=0.03), run(20, seed=1, lacking=0.04, data_sha256={"data": "0" * 64})
     found = prediction_3_2([one, other])
-    assert found.numbers["share"] == pytest.approx(0.97 * 0.96)
+    assert found.numbers.share == pytest.approx(0.97 * 0.96)
     assert found.verdict == "undecided"
 
 
@@ -302,19 +294,19 @@ def test_folders_and_files_are_loaded(tmp_path):
         run(upper, seed=upper).save_data(tmp_path / name)
     found = prediction_3_2([tmp_path / "a", str(tmp_path / "b" / "drift.json")])
     assert found.verdict == "supported"
-    assert [one["name"] for one in found.numbers["runs"]] == [str(tmp_path / "a"), str(tmp_path / "b" / "drift.json")]
+    assert [one.name for one in found.numbers.runs] == [str(tmp_path / "a"), str(tmp_path / "b" / "drift.json")]
 
 
 def test_runs_of_one_model_are_numbered():
-    names = [one["name"] for one in prediction_3_2([run(8, seed=1), run(20, seed=2)]).numbers["runs"]]
+    names = [one.name for one in prediction_3_2([run(8, seed=1), run(20, seed=2)]).numbers.runs]
     assert names == ["example-12 (1)", "example-12 (2)"]
 
 
 def test_the_papers_rule_has_its_own_boundaries():
     runs = [run(8, seed=1, rule="paper"), run(20, seed=2, rule="paper")]
     found = prediction_3_2(runs, rule="paper")
-    assert (found.verdict, found.numbers["rule"], found.numbers["difference"]) == ("supported", "paper", 12 / 28)
-    assert prediction_3_2(runs).numbers["difference"] == 0
+    assert (found.verdict, found.numbers.rule, found.numbers.difference) == ("supported", "paper", 12 / 28)
+    assert prediction_3_2(runs).numbers.difference == 0
 
 
 def test_runs_that_ended_at_other_steps_are_said_to():
@@ -372,7 +364,7 @@ def test_an_answer_is_plain_json_and_reads_in_one_line():
     found = prediction_3_2([run(8, spread=1, seed=1), run(20, spread=1, seed=2)])
     block = json.loads(dumps(plain(found)))
     assert structure(block, Prediction, "f") == found
-    assert plain(structure(found.numbers, Apart, "f")) == found.numbers
+    assert isinstance(found.numbers, Apart)
     assert str(found) == found.reasons[0]
     assert repr(found) == f"<{found}>"
     assert "\n" not in repr(found)

@@ -160,7 +160,7 @@ def test_an_experiment_with_plugins_of_others(
     assert found.metrics["letters"].values["local"].mean == pytest.approx(sum(shares) / len(shares))
     assert any(written["local", sample] != written["baseline", sample] for sample in range(4))
     assert all(written["local@0", sample] == written["baseline", sample] for sample in range(4))
-    assert found.settings["letters"] == {"counted": "e"}
+    assert found.settings.further["letters"] == {"counted": "e"}
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mspgt.core.options import NoOptions, parse
 
+Level = Literal["sample", "corpus"]
+Direction = Literal["higher", "lower", "none"]
 Values = NDArray[np.float64]
 Swapped = Callable[[NDArray[np.bool_]], tuple[float, float]]
 """(sample,) which samples change sides -> the corpus values of both sides"""
@@ -41,9 +43,9 @@ class Metric:
 
     summary: ClassVar[str] = ""
     """one line for `mspgt ls`"""
-    level: ClassVar[str] = "sample"
+    level: ClassVar[Level] = "sample"
     """"sample": a value depends on its own text alone; "corpus": on all texts of the condition"""
-    direction: ClassVar[str] = "none"
+    direction: ClassVar[Direction] = "none"
     """which way is better: "higher", "lower" or "none" """
     means: ClassVar[tuple[str, str] | None] = None
     """what more and less of a metric without a better side is, such as ("longer", "shorter") """
@@ -54,6 +56,11 @@ class Metric:
     """a frozen dataclass of `mspgt.core.options.option` fields"""
     exceptions: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """law of the conformance suite -> the reason why this metric does not obey it"""
+
+    def __init_subclass__(cls) -> None:
+        for what, word, known in (("level", cls.level, Level), ("direction", cls.direction, Direction)):
+            if word not in get_args(known):
+                raise TypeError(f"{what} of {cls.__name__} is {word!r}, not one of {', '.join(get_args(known))}")
 
     def __init__(self, *, seed: int = 0, device: str = "cpu", offline: bool = False, **options: Any) -> None:
         self.seed, self.device, self.offline = seed, device, offline

@@ -13,11 +13,12 @@ import json
 import math
 from collections.abc import Mapping
 from functools import cache
-from types import GenericAlias, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import GenericAlias, NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from cattrs import Converter, transform_error
+from cattrs.cols import mapping_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from mspgt.core.errors import UserError
@@ -91,11 +92,12 @@ def _converter() -> Converter:
         made.register_structure_hook(kind, _scalar)
     made.register_structure_hook_func(_is_array, _array)
     made.register_structure_hook_factory(_is_tuple, lambda kind: _tuple(kind, made))
-    made.register_structure_hook_func(_is_free, lambda value, _: value if isinstance(value, dict) else _refuse(value))
+    made.register_structure_hook_factory(_is_mapping, lambda kind: _mapping(kind, made))
     made.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
     made.register_unstructure_hook_func(lambda kind: isinstance(kind, type) and issubclass(kind, np.ndarray), _listed)
     made.register_structure_hook_factory(dataclasses.is_dataclass, lambda kind: _reader(kind, made))
     made.register_unstructure_hook_factory(dataclasses.is_dataclass, lambda kind: _writer(kind, made))
+    made.register_structure_hook_func(lambda kind: getattr(kind, "__origin__", None) is Literal, _word)
     made.register_structure_hook_factory(_is_choice, lambda kind: _chosen(kind, made))
     made.register_unstructure_hook_factory(_is_choice, lambda _: lambda value: _tagged(value, made))
     return made
@@ -124,13 +126,15 @@ def _writer(kind: Any, converter: Converter) -> Any:
 def _is_choice(kind: Any) -> bool:
     """Whether it is one of several records."""
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else ()
-    return len(kinds) > 1 and all(map(dataclasses.is_dataclass, kinds))
+    return len(set(kinds) - {NoneType}) > 1 and all(dataclasses.is_dataclass(one) or one is NoneType for one in kinds)
 
 
 def _chosen(kind: Any, converter: Converter) -> Any:
-    records = {record.__name__: record for record in get_args(kind)}
+    records = {record.__name__: record for record in get_args(kind) if record is not NoneType}
 
     def read(value: Any, _: Any) -> Any:
+        if value is None and NoneType in get_args(kind):
+            return None
         if not isinstance(value, dict):
             _refuse(value)
         if value.get(TAG) not in records:
@@ -140,8 +144,14 @@ def _chosen(kind: Any, converter: Converter) -> Any:
     return read
 
 
-def _tagged(value: Any, converter: Converter) -> dict[str, Any]:
-    return {TAG: type(value).__name__, **converter.unstructure(value)}
+def _tagged(value: Any, converter: Converter) -> dict[str, Any] | None:
+    return None if value is None else {TAG: type(value).__name__, **converter.unstructure(value)}
+
+
+def _word(value: Any, kind: Any) -> Any:
+    if value not in get_args(kind):
+        raise ValueError(f"it is {value!r}, not one of {', '.join(map(repr, get_args(kind)))}")
+    return value
 
 
 def _names(kind: Any) -> dict[str, Any]:
@@ -204,8 +214,13 @@ def _filled(value: list[Any]) -> list[Any]:
     return [_filled(v) if isinstance(v, list) else math.nan if v is None else v for v in value]
 
 
-def _is_free(kind: Any) -> bool:
-    return get_origin(kind) in (Mapping, dict) and get_args(kind) == (str, Any)
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) in (Mapping, dict)
+
+
+def _mapping(kind: Any, converter: Converter) -> Any:
+    read = mapping_structure_factory(kind, converter)
+    return lambda value, _: read(value if isinstance(value, dict) else _refuse(value), kind)
 
 
 def _refuse(value: Any) -> Any:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from mspgt.config.intervene import InterveneConfig
-from mspgt.core.codec import plain
 from mspgt.core.provenance import Provenance
 from mspgt.generate.metrics import NotMeasured, TextMetrics
 from mspgt.generate.statistics import Spread
 from mspgt.measure.evaluate import Bootstrap
 from mspgt.models.facts import ModelFacts
-from mspgt.results.intervention import Behaviour, Example, MetricFacts, Scales
+from mspgt.results.intervention import Behaviour, Example, MetricFacts, Scales, Settings
 from mspgt.stats.paired import (
     PAPER_NOTES,
     Conditions,
@@ -63,7 +62,7 @@ def conclude(config: InterveneConfig, facts: Preliminaries, metrics: TextMetrics
     return Behaviour(
         model=facts.model,
         run=facts.run,
-        settings=plain(config.as_dict() | {"sigma": o.sigma, "dtype": facts.model.dtype}),
+        settings=_settings(config, facts.model.dtype),
         bootstrap=Bootstrap(
             o.bootstrap, resampling.unit, {"prompts": resampling.count}, resampling.seed, resampling.confidence
         ),
@@ -77,6 +76,12 @@ def conclude(config: InterveneConfig, facts: Preliminaries, metrics: TextMetrics
         examples=_examples(metrics, (BASELINE, *conditions.main.values())),
         provenance=facts.provenance,
     )
+
+
+def _settings(config: InterveneConfig, dtype: str) -> Settings:
+    named = {f.name for f in fields(Settings)} - {"dtype", "further"}
+    further = {key: value for key, value in config.as_dict().items() if key not in {*named, "dtype"}}
+    return Settings(**{name: getattr(config.options, name) for name in named}, dtype=dtype, further=further)
 
 
 def _compared(

@@ -100,6 +100,10 @@ class Bootstrap:
     seed: int
     confidence: float
 
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence is {self.confidence:g}, not a share between 0 and 1")
+
 
 @dataclass(frozen=True)
 class Replicates:

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mspgt.core.codec import structure
 from mspgt.core.errors import UserError
 from mspgt.core.provenance import Provenance
 from mspgt.measure.corpora import CorpusFacts
@@ -101,7 +100,8 @@ class Drift(Result):
             raise ValueError("overall does not lead from the first point to the last")
         for point in self.points:
             self._check(point)
-        _ = self.apart
+        if self.prediction_3_2 is not None and self.apart is None:
+            raise ValueError("prediction_3_2 holds other numbers than how far apart runs lie")
 
     def _check(self, point: Point) -> None:
         """A point must hold what a run does."""
@@ -158,11 +158,11 @@ class Drift(Result):
         """The rules that could be applied at any point, mspgt's first."""
         return tuple(rule for rule in RULES if any(rule in point.verdicts for point in self.points))
 
-    @cached_property
+    @property
     def apart(self) -> Apart | None:
         """The numbers of the answer on prediction 3.2; None where it was not asked."""
-        answer = self.prediction_3_2
-        return None if answer is None else structure(answer.numbers, Apart, "prediction_3_2.numbers")
+        numbers = self.prediction_3_2 and self.prediction_3_2.numbers
+        return numbers if isinstance(numbers, Apart) else None
 
     def at(self, step: int) -> Run:
         """What a run shows at a step.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+from mspgt.contracts.metric import Direction, Level
 from mspgt.core.errors import unknown
 from mspgt.core.provenance import Provenance
 from mspgt.generate.statistics import Spread
@@ -38,6 +39,32 @@ class Scales:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What was done to the groups, and to which texts.
+
+    Attributes
+    ----------
+    sigma: strengths, the main one first.
+    dtype: of the model that generated.
+    further: the other keys of `mspgt intervene`, and the options of the intervention and of each metric by its name.
+    """
+
+    intervention: str
+    sigma: tuple[float, ...]
+    apply: Literal["all", "generated"]
+    dose: Literal["paper", "matched", "both"]
+    samples: int
+    prompt_tokens: int
+    new_tokens: int
+    decoding: Literal["sample", "greedy"]
+    temperature: float
+    top_p: float
+    dtype: str
+    seed: int
+    further: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class MetricFacts:
     """A metric, and what it was under each condition.
 
@@ -50,8 +77,8 @@ class MetricFacts:
     note: one line to be read with its numbers.
     """
 
-    level: str
-    direction: str
+    level: Level
+    direction: Direction
     means: tuple[str, str] | None
     unit: str
     summary: str
@@ -110,7 +137,7 @@ class Behaviour(Result):
 
     model: ModelFacts
     run: Scales
-    settings: Mapping[str, Any]
+    settings: Settings
     bootstrap: Bootstrap
     noise: tuple[Spread, ...]
     conditions: tuple[Condition, ...]
@@ -124,6 +151,16 @@ class Behaviour(Result):
 
     def __post_init__(self) -> None:
         names = {condition.name for condition in self.conditions}
+        groups = {"", *(group.name for group in self.run.groups)}
+        for condition in self.conditions:
+            if condition.group not in groups:
+                raise ValueError(f"condition {condition.name} is of the group {condition.group!r}, which is not there")
+            if condition.control and condition.control not in names:
+                raise ValueError(f"condition {condition.name} controls {condition.control!r}, which is not there")
+        disturbed = [*((g.name, g.blocks) for g in self.run.groups), *((c.name, c.blocks) for c in self.conditions)]
+        for name, blocks in disturbed:
+            if not all(1 <= block <= self.model.n_layers for block in blocks):
+                raise ValueError(f"{name} has blocks that a model of {self.model.n_layers} does not have")
         for effect in self.effects:
             if effect.metric not in self.metrics or effect.condition not in names:
                 raise ValueError(f"effects holds {effect.metric} under {effect.condition}, one of which is not there")

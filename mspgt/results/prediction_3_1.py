@@ -11,8 +11,8 @@ from mspgt.results.intervention import Behaviour
 from mspgt.results.loading import Given, load_several
 from mspgt.stats.paired import brittleness
 from mspgt.stats.paired.answers import Prediction
-from mspgt.stats.paired.brittleness import coefficients
 from mspgt.stats.paired.kappa import Brittleness
+from mspgt.stats.paired.numbers import Coefficients, Versus
 
 NAME = "prediction_3_1"
 ALIKE = ("apply", "decoding", "temperature", "top_p", "prompt_tokens", "new_tokens", "dose")
@@ -37,26 +37,27 @@ def prediction_3_1(
 
     Returns
     -------
-    Prediction; its numbers are {metric, sigma, gamma, kappa}, the last two {verdict, ratio, smaller_over_larger}.
+    Prediction; its numbers are `mspgt.stats.paired.numbers.Versus`, None where there is no common sigma.
 
     Raises
     ------
     UserError: not two experiments, the same one twice, different interventions, no common strength, or no such file.
     """
-    found = load_several(experiments, names, Behaviour)
-    if len(found) != 2:
-        raise UserError(f"prediction 3.1 compares two experiments; got {len(found)}: give two.")
-    one, other = found.values()
+    by_name = load_several(experiments, names, Behaviour)
+    if len(by_name) != 2:
+        raise UserError(f"prediction 3.1 compares two experiments; got {len(by_name)}: give two.")
+    one, other = by_name.values()
     interventions, strengths = _done(one)
     check_comparable(interventions, strengths, other)
-    compared = brittleness({name: _numbers(each) for name, each in found.items()}, metric, strengths[0])
-    return replace(compared, reasons=(*compared.reasons, *_circumstances(found)))
+    compared = brittleness({name: _coefficients(each) for name, each in by_name.items()}, metric, strengths[0])
+    return replace(compared, reasons=(*compared.reasons, *_circumstances(by_name)))
 
 
 def judged(experiment: Behaviour, other: Behaviour) -> Prediction:
     """The answer that an experiment keeps: the comparison, beside the coefficients of the model itself."""
-    found, own = prediction_3_1([experiment, other]), experiment.verdicts[NAME]
-    return replace(found, numbers={**own.numbers, "against": dict(found.numbers)}, note=own.note)
+    compared, own = prediction_3_1([experiment, other]), experiment.verdicts[NAME]
+    against = compared.numbers if isinstance(compared.numbers, Versus) else None
+    return replace(compared, numbers=Coefficients(_coefficients(experiment), against), note=own.note)
 
 
 def check_comparable(interventions: Sequence[str], strengths: Sequence[float], other: Behaviour) -> None:
@@ -70,7 +71,7 @@ def check_comparable(interventions: Sequence[str], strengths: Sequence[float], o
     ------
     UserError: another intervention, no common strength, or the other has no coefficients.
     """
-    _numbers(other)
+    _coefficients(other)
     others, there = _done(other)
     if list(interventions) != others:
         raise UserError(
@@ -91,23 +92,23 @@ def _done(experiment: Behaviour) -> tuple[list[str], list[float]]:
     return list(dict.fromkeys(c.intervention for c in disturbed)), list(dict.fromkeys(c.sigma for c in disturbed))
 
 
-def _numbers(experiment: Behaviour) -> dict[str, Brittleness]:
-    """gamma and kappa of an experiment."""
-    if NAME not in experiment.verdicts:
-        raise UserError(f"the experiment on {experiment.model.name} holds no {NAME}: run `mspgt intervene` anew.")
-    return coefficients(experiment.verdicts[NAME], f"{NAME} of the experiment on {experiment.model.name}")
+def _coefficients(experiment: Behaviour) -> Mapping[str, Brittleness]:
+    """gamma and kappa of an experiment, by metric."""
+    if NAME in experiment.verdicts and isinstance(numbers := experiment.verdicts[NAME].numbers, Coefficients):
+        return numbers.metrics
+    raise UserError(f"the experiment on {experiment.model.name} holds no {NAME}: run `mspgt intervene` anew.")
 
 
-def _circumstances(found: Mapping[str, Behaviour]) -> list[str]:
+def _circumstances(by_name: Mapping[str, Behaviour]) -> list[str]:
     """What should be known of the comparison."""
     reasons = []
-    families = {one.model.family for one in found.values()}
+    families = {one.model.family for one in by_name.values()}
     if len(families) == 1:
         reasons.append(f"Both models are of the family {families.pop()}; the paper speaks of different families.")
-    unsure = [name for name, one in found.items() if not one.accepted]
+    unsure = [name for name, one in by_name.items() if not one.accepted]
     if unsure:
         reasons.append(f"The boundaries of {listed(unsure)} were not accepted.")
-    one, other = (each.settings for each in found.values())
-    if differing := [key for key in ALIKE if one.get(key) != other.get(key)]:
+    one, other = (each.settings for each in by_name.values())
+    if differing := [key for key in ALIKE if getattr(one, key) != getattr(other, key)]:
         reasons.append(f"The experiments differ in {listed(differing)}.")
     return reasons

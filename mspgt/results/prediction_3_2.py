@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.core.phrases import listed
 from mspgt.results.drift import Drift
@@ -18,6 +17,7 @@ from mspgt.stats.boundaries.acceptance import MINIMUM_SHARE
 from mspgt.stats.chance import THRESHOLD, chance, exceeds
 from mspgt.stats.distance import Apart, Distance, Ended, Ints, distance
 from mspgt.stats.paired.answers import Prediction
+from mspgt.stats.paired.numbers import Answer
 
 ARCHITECTURE = ("family", "n_layers", "hidden_size", "n_heads")
 """facts of models in which runs of one architecture agree"""
@@ -57,7 +57,7 @@ def prediction_3_2(runs: Sequence[Training], rule: str = "mspgt", names: Sequenc
 
     Returns
     -------
-    Prediction; its numbers are those of `mspgt.stats.distance.Apart` as plain values.
+    Prediction; its numbers are `mspgt.stats.distance.Apart`.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def prediction_3_2(runs: Sequence[Training], rule: str = "mspgt", names: Sequenc
     compared = _Comparison(tuple(_End(name, drift, rule) for name, drift in drifts.items()))
     verdict, first = compared.judged()
     reasons = (f"{verdict}: {first}.", *compared.circumstances())
-    return Prediction(verdict, reasons, plain(compared.numbers()))
+    return Prediction(verdict, reasons, compared.apart())
 
 
 # -------------------------------------------------------------------------------------------------------- runs
@@ -157,16 +157,16 @@ class _Comparison:
             self.distance = distance(drawn, self.confidence, paired=self.paired)
         self.chance = chance(self.blocks, len(ends))
 
-    def judged(self) -> tuple[str, str]:
+    def judged(self) -> tuple[Answer, str]:
         """The verdict and its first reason; distances are compared in layers, as whole numbers."""
         obstacles = [*(o for end in self.ends for o in end.obstacles()), *self._weaknesses()]
         lie = self._lie()
-        found, difference = self.distance, self.difference
-        if obstacles or found is None or found.low is None or found.high is None or difference is None:
+        drawn, difference = self.distance, self.difference
+        if obstacles or drawn is None or drawn.low is None or drawn.high is None or difference is None:
             return "undecided", "; ".join([*obstacles, *([f"the I-G boundaries lie {lie}"] if lie else [])])
-        if exceeds(found.low, self.blocks) and exceeds(difference, self.blocks):
+        if exceeds(drawn.low, self.blocks) and exceeds(difference, self.blocks):
             return "supported", f"{SAYS}; these lie {lie}"
-        if not exceeds(found.high, self.blocks) and not exceeds(difference, self.blocks):
+        if not exceeds(drawn.high, self.blocks) and not exceeds(difference, self.blocks):
             return "contradicted", f"{SAYS}; these do not, they lie {lie}"
         return "undecided", f"{SAYS}; that is neither shown nor excluded for these, they lie {lie}"
 
@@ -187,10 +187,10 @@ class _Comparison:
         yield self._by_chance()
         yield POTENTIALLY
 
-    def numbers(self) -> Apart:
-        """As they stand in drift.json."""
-        found = self.distance
-        known = found if self.difference is not None else None  # an interval of nothing would be misread
+    def apart(self) -> Apart:
+        """What the answer rests on."""
+        drawn = self.distance
+        known = drawn if self.difference is not None else None  # an interval of nothing would be misread
         return Apart(
             rule=self.ends[0].verdict.rule,
             threshold=float(THRESHOLD),
@@ -198,8 +198,8 @@ class _Comparison:
             low=self._relative(known.low if known else None),
             high=self._relative(known.high if known else None),
             confidence=self.confidence,
-            paired=self.paired if found else None,
-            share=found.share if found else None,
+            paired=self.paired if drawn else None,
+            share=drawn.share if drawn else None,
             runs=tuple(end.ended() for end in self.ends),
             chance=self.chance,
         )
@@ -208,21 +208,21 @@ class _Comparison:
         """Why the runs cannot be judged together."""
         if any(end.evidence != self.ends[0].evidence for end in self.ends):
             yield "the rule was given different signals, weights or prominence, which moves boundaries by itself"
-        found = self.distance
-        if found is not None and found.share < MINIMUM_SHARE:
-            share, needed = f"{100 * found.share:.1f} %", f"{100 * MINIMUM_SHARE:g} %"
+        drawn = self.distance
+        if drawn is not None and drawn.share < MINIMUM_SHARE:
+            share, needed = f"{100 * drawn.share:.1f} %", f"{100 * MINIMUM_SHARE:g} %"
             yield f"{share} of the draws have two peaks in every run; {needed} are needed"
-        elif found is not None and not found.resolved:
+        elif drawn is not None and not drawn.resolved:
             yield f"{100 * self.confidence:g} % intervals of {len(self.ends)} runs need more replicates"
 
     def _lie(self) -> str:
         """How far apart and where, in words; nothing where a run has no boundary."""
         if self.difference is None:
             return ""
-        found = self.distance
+        drawn = self.distance
         span = "no interval"
-        if found is not None and found.low is not None and found.high is not None:
-            span = f"{100 * self.confidence:g} % interval {self._percent(found.low)} to {self._percent(found.high)} %"
+        if drawn is not None and drawn.low is not None and drawn.high is not None:
+            span = f"{100 * self.confidence:g} % interval {self._percent(drawn.low)} to {self._percent(drawn.high)} %"
         places = [f"{end.name} after block {end.boundary.layer}" for end in self.ends if end.boundary]
         return f"{self._percent(self.difference)} % apart ({span}): {listed(places)} of {self.blocks}"
 

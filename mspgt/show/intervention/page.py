@@ -74,7 +74,8 @@ def sections(behaviour: Behaviour, drawn: Mapping[str, Drawing]) -> Iterator[Sec
     beside = "Further numbers of each condition; none of them are tested."
     yield Section("companions", "Beside the means", _card(beside, _companions(behaviour)))
     yield Section("examples", "What the model wrote", tuple(_examples(behaviour)))
-    blocks = {"Settings": _known(behaviour.settings), "Scales": _known(plain(behaviour.run))}
+    settings = plain(behaviour.settings)
+    blocks = {"Settings": _known(settings.pop("further") | settings), "Scales": _known(plain(behaviour.run))}
     disturbed = [Card("Disturbance by block", (tables.noise(behaviour),))] if behaviour.noise else []
     yield how({**blocks, "Intervals": behaviour.bootstrap, "Model": behaviour.model}, behaviour.provenance, *disturbed)
     yield sentences("notes", "Notes", behaviour.notes)
@@ -86,7 +87,9 @@ def _card(about: str, parts: Iterator[Part]) -> tuple[Card, ...]:
 
 
 def _answer(title: str, answer: Prediction) -> VerdictCard:
-    known = _known(answer.numbers)
+    known = _known(plain(answer.numbers or {}))
+    if answer.matched:
+        known["matched"] = _known({"verdict": answer.matched.verdict, **plain(answer.matched.numbers or {})})
     nested = {name: value for name, value in known.items() if isinstance(value, (Mapping, list))}
     return VerdictCard(
         title=title[:1].upper() + title[1:],

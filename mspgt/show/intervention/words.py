@@ -122,9 +122,9 @@ def describe_settings(behaviour: Behaviour) -> str:
     settings, disturbed = behaviour.settings, [c for c in behaviour.conditions if c.group]
     strengths = ", ".join(amount(s) for s in dict.fromkeys(c.sigma for c in disturbed))
     parts = [f"{listed(list(dict.fromkeys(c.intervention for c in disturbed)))} of sigma {strengths}"]
-    left_out = ("temperature", "top_p") if settings.get("decoding") == "greedy" else ()
-    known = {key: settings[key] for key in SETTINGS if settings.get(key) is not None and key not in left_out}
-    parts += [SETTINGS[key].format(f"{v:,}" if isinstance(v, int) else v) for key, v in known.items()]
+    left_out = ("temperature", "top_p") if settings.decoding == "greedy" else ()
+    known = {text: getattr(settings, key) for key, text in SETTINGS.items() if key not in left_out}
+    parts += [text.format(f"{v:,}" if isinstance(v, int) else v) for text, v in known.items()]
     return ", ".join(parts)
 
 
@@ -159,6 +159,6 @@ def reasons(answer: Prediction) -> tuple[str, ...]:
 def first_reason(answer: Prediction) -> str:
     """The first sentence of the first reason, and the verdict at a matched dose where it is another."""
     first = re.split(r"(?<=[\w)]\.) (?=[A-Z])", next(iter(reasons(answer)), ""))[0]
-    matched = answer.numbers.get("matched", {}).get("verdict", answer.verdict)
+    matched = answer.matched.verdict if answer.matched else answer.verdict
     other = "" if matched == answer.verdict else f"At a matched dose it is {matched}."
     return " ".join(filter(None, (first, other)))

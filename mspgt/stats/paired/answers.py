@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from mspgt.core.codec import plain
 from mspgt.core.phrases import listed
+from mspgt.stats.distance import Apart
+from mspgt.stats.paired.numbers import Answer, Coefficients, Diversity, Most, Versus
+
+Numbers = Most | Diversity | Coefficients | Versus | Apart
+"""what an answer may rest on"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -17,15 +19,25 @@ class Prediction:
     Attributes
     ----------
     verdict: supported, contradicted or undecided.
-    reasons: sentences; the first begins with the verdict.
-    numbers: plain JSON values, None where there is none.
+    reasons: sentences, one at least; the first begins with the verdict.
+    numbers: None where nothing was measured.
     note: one line to be read with it, or nothing.
+    matched: the answer at a matched dose; None where there is none beside this one.
+
+    Raises
+    ------
+    ValueError: there are no reasons.
     """
 
-    verdict: str
+    verdict: Answer
     reasons: tuple[str, ...]
-    numbers: Mapping[str, Any]
+    numbers: Numbers | None
     note: str = ""
+    matched: Prediction | None = None
+
+    def __post_init__(self) -> None:
+        if not self.reasons:
+            raise ValueError("an answer gives no reasons")
 
     def __str__(self) -> str:
         return self.reasons[0]
@@ -34,19 +46,14 @@ class Prediction:
         return f"<{self}>"
 
 
-def answer(verdict: str, reasons: list[str], numbers: Mapping[str, Any]) -> Prediction:
-    """An answer; records among the numbers become plain values."""
-    return Prediction(verdict, tuple(reasons), plain(numbers))
-
-
-def undecided(reason: str, numbers: Mapping[str, Any]) -> Prediction:
+def undecided(reason: str, numbers: Numbers | None = None) -> Prediction:
     """What cannot be judged, and why."""
-    return answer("undecided", [f"undecided: {reason}."], numbers)
+    return Prediction("undecided", (f"undecided: {reason}.",), numbers)
 
 
 def not_measured(metric: str, *conditions: str) -> Prediction:
     """A statement about a metric or conditions that are not there."""
-    return undecided(f"{metric} was not measured under {listed(conditions)}", {"metric": metric})
+    return undecided(f"{metric} was not measured under {listed(conditions)}")
 
 
 def p_text(p: float) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from mspgt.core.codec import structure
 from mspgt.core.errors import UserError
 from mspgt.core.phrases import listed
-from mspgt.stats.paired.answers import Prediction, answer, undecided
+from mspgt.stats.paired.answers import Prediction, undecided
 from mspgt.stats.paired.conditions import Conditions
-from mspgt.stats.paired.intervals import Ratio, fieller
+from mspgt.stats.paired.intervals import fieller
 from mspgt.stats.paired.kappa import Brittleness, Response, brittleness_of
+from mspgt.stats.paired.numbers import Answer, Coefficients, Compared, Versus
 from mspgt.stats.paired.records import Estimate
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Samples
@@ -22,15 +21,6 @@ LOCAL = "local"
 """the group that is disturbed"""
 FACTOR = 5.0
 """by which, the paper says, gamma can vary between families (section 3.3.2, Tier 3)"""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Whether one coefficient of two models differs by more than the factor."""
-
-    verdict: str
-    ratio: Ratio
-    smaller_over_larger: Ratio
 
 
 def local_brittleness(
@@ -47,33 +37,17 @@ def local_brittleness(
 
     Returns
     -------
-    The answer, whose numbers are `{"metrics": {name: Brittleness}}`; `coefficients` reads them.
+    The answer, whose numbers are `Coefficients`.
     """
     strengths = conditions.strengths(LOCAL)
-    found = {m.name: brittleness_of(Response(m, resampling, strengths), noise) for m in metrics}
-    known = _coefficients(found, next(iter(strengths), None))
-    reasons = [
-        f"undecided: {known}one model alone decides nothing, give against= an experiment on another family.",
-    ]
-    if bent := [name for name, one in found.items() if one.lack_of_fit and one.lack_of_fit.flag]:
+    by_metric = {m.name: brittleness_of(Response(m, resampling, strengths), noise) for m in metrics}
+    known = _coefficients(by_metric, next(iter(strengths), None))
+    reasons = [f"undecided: {known}one model alone decides nothing, give against= an experiment on another family."]
+    if bent := [name for name, one in by_metric.items() if one.lack_of_fit and one.lack_of_fit.flag]:
         reasons.append(
             f"change / sigma squared is not the same at the smallest and the largest strength for {', '.join(bent)}."
         )
-    return answer("undecided", reasons, {"metrics": found})
-
-
-def coefficients(found: Prediction, where: str) -> dict[str, Brittleness]:
-    """The numbers of `local_brittleness` by metric, as records.
-
-    Parameters
-    ----------
-    where: what the answer is of, for the message.
-
-    Raises
-    ------
-    UserError: the answer holds no such numbers.
-    """
-    return structure(found.numbers.get("metrics"), dict[str, Brittleness], where)
+    return Prediction("undecided", tuple(reasons), Coefficients(by_metric))
 
 
 def brittleness(
@@ -94,7 +68,7 @@ def brittleness(
 
     Returns
     -------
-    The answer, whose numbers are {metric, sigma, gamma, kappa}; gamma and kappa are `Compared` or None.
+    The answer, whose numbers are `Versus`.
 
     Raises
     ------
@@ -102,11 +76,11 @@ def brittleness(
     """
     if len(models) != 2:
         raise UserError(f"brittleness compares two models; got {len(models)}: {', '.join(models) or 'none'}.")
-    (one, first), (other, second) = ((name, found.get(metric)) for name, found in models.items())
-    at = [{g.sigma: g.comparable for g in found.gamma if g.comparable} if found else {} for found in (first, second)]
+    (one, first), (other, second) = ((name, metrics.get(metric)) for name, metrics in models.items())
+    at = [{g.sigma: g.comparable for g in model.gamma if g.comparable} if model else {} for model in (first, second)]
     common = sorted(set(at[0]) & set(at[1]))
     if not (first and second and common):
-        return undecided(f"{one} and {other} have no percentage of {metric} at a common sigma", {"metric": metric})
+        return undecided(f"{one} and {other} have no percentage of {metric} at a common sigma")
     sigma = sigma if sigma in common else common[-1]
     gamma = _compared(at[0][sigma], at[1][sigma])
     reasons = [
@@ -114,15 +88,15 @@ def brittleness(
         f"gamma of {metric}, {one} over {other} at sigma={sigma:g}: {_ratio(gamma, other)}.",
     ]
     kappa = None
-    limits = [found.kappa.comparable for found in (first, second) if found.kappa and found.kappa.comparable]
+    limits = [model.kappa.comparable for model in (first, second) if model.kappa and model.kappa.comparable]
     if len(limits) == 2:
         kappa = _compared(*limits)
         reasons.append(f"By kappa, {one} over {other}: {_ratio(kappa, other)}, it is {kappa.verdict}.")
     else:
         both = {one: first, other: second}
-        without = [f"{name} has none ({found.kappa_reason})" for name, found in both.items() if not found.kappa]
+        without = [f"{name} has none ({model.kappa_reason})" for name, model in both.items() if not model.kappa]
         reasons.append(f"kappa is not compared: {listed(without) or 'it has no percentage'}.")
-    return answer(gamma.verdict, reasons, {"metric": metric, "sigma": sigma, "gamma": gamma, "kappa": kappa})
+    return Prediction(gamma.verdict, tuple(reasons), Versus(metric, sigma, gamma, kappa))
 
 
 _MEANING = {
@@ -134,9 +108,10 @@ _MEANING = {
 
 def _compared(a: Estimate, b: Estimate) -> Compared:
     """Whether two coefficients differ by more than the factor."""
-    small, large = sorted((a, b), key=lambda found: abs(found.value))
+    small, large = sorted((a, b), key=lambda estimate: abs(estimate.value))
     inverse = fieller(small.value, large.value, small.se, large.se)
-    edge, verdict = 1 / FACTOR, "undecided"
+    edge = 1 / FACTOR
+    verdict: Answer = "undecided"
     if inverse.bounded and -edge < inverse.low and inverse.high < edge:
         verdict = "supported"
     elif inverse.bounded and (inverse.low > edge or inverse.high < -edge):
@@ -144,19 +119,19 @@ def _compared(a: Estimate, b: Estimate) -> Compared:
     return Compared(verdict, fieller(a.value, b.value, a.se, b.se), inverse)
 
 
-def _ratio(found: Compared, divisor: str) -> str:
-    ratio = found.ratio
+def _ratio(compared: Compared, divisor: str) -> str:
+    ratio = compared.ratio
     if not ratio.bounded:
         return f"ratio unbounded, as the interval of {divisor} contains 0"
     return f"{ratio.value:.3g} ({ratio.low:.3g} to {ratio.high:.3g})"
 
 
-def _coefficients(found: Mapping[str, Brittleness], main: float | None) -> str:
+def _coefficients(metrics: Mapping[str, Brittleness], main: float | None) -> str:
     """gamma at the main strength, and kappa, of the metric of structure, or of the first there is."""
-    name = STRUCTURE if STRUCTURE in found else next(iter(found), "")
-    gamma = next((g for g in found[name].gamma if g.sigma == main), None) if name else None
+    name = STRUCTURE if STRUCTURE in metrics else next(iter(metrics), "")
+    gamma = next((g for g in metrics[name].gamma if g.sigma == main), None) if name else None
     if gamma is None:
         return ""
-    kappa, why = found[name].kappa, found[name].kappa_reason
-    said = f"kappa {kappa}" if kappa else f"there is no kappa ({why})"
-    return f"gamma of {name} at sigma={main:g} is {gamma}, {said}; "
+    kappa, why = metrics[name].kappa, metrics[name].kappa_reason
+    limit = f"kappa {kappa}" if kappa else f"there is no kappa ({why})"
+    return f"gamma of {name} at sigma={main:g} is {gamma}, {limit}; "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,66 +10,12 @@ from numpy.typing import NDArray
 
 from mspgt.stats.paired.conditions import BASELINE, SCALES
 from mspgt.stats.paired.hypothesis_tests import holm, paired_t, wilcoxon
+from mspgt.stats.paired.numbers import Answer, Comparison
 from mspgt.stats.paired.records import ALPHA, Test
 from mspgt.stats.paired.resampling import Resampling
 from mspgt.stats.paired.samples import Floats, Samples
 
 Owners = NDArray[np.integer[Any]]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One scale against the two others, of which it must be shown that the scale changes the metric more than both.
-
-    All of its parts must hold, so no correction is due (an intersection-union test, Berger 1982), and `p` is the
-    largest of them: one-sided against each other scale, and, where the change has a direction, that the scale moves the
-    metric that way at all. NaN where undefined.
-    """
-
-    scale: str
-    p_over: dict[str, float]
-    """other scale -> p that this one changes the metric more"""
-    p_more: dict[str, float]
-    """other scale -> p that it changes the metric more, with Holm's correction for looking at two"""
-    p_moves: dict[str, float]
-    """any scale -> p that it moves the metric in the direction in question; empty where there is none"""
-
-    @property
-    def p(self) -> float:
-        """That the scale changes the metric most."""
-        return float(np.max([*self.p_over.values(), *([self.p_moves[self.scale]] if self.p_moves else [])]))
-
-    @property
-    def deciding(self) -> float:
-        """The p of the verdict: where contradicted, the least that another scale changes the metric more."""
-        return min(self.p_more.values()) if self.verdict == "contradicted" else self.p
-
-    @property
-    def above(self) -> bool:
-        """Whether the scale is above both others, wherever zero is."""
-        return all(p < ALPHA for p in self.p_over.values())
-
-    @property
-    def stronger(self) -> tuple[str, ...]:
-        """The scales that change the metric more."""
-        return tuple(s for s, p in self.p_more.items() if p < ALPHA)
-
-    @property
-    def moving(self) -> bool:
-        """Whether the scale or a stronger one moves the metric in the direction in question."""
-        return not self.p_moves or any(self.p_moves[s] < ALPHA for s in (self.scale, *self.stronger))
-
-    @property
-    def verdict(self) -> str:
-        """At 0.05: "supported", "contradicted" by a scale that changes the metric more, or "undecided"."""
-        if self.p < ALPHA:
-            return "supported"
-        return "contradicted" if self.stronger and self.moving else "undecided"
-
-    def numbers(self) -> dict[str, Any]:
-        """`verdict`, `p`, `p_over`, `p_more` and `p_moves`."""
-        parts = {"p_over": self.p_over, "p_more": self.p_more, "p_moves": self.p_moves}
-        return {"verdict": self.verdict, "p": self.p, **parts}
 
 
 class Changes:
@@ -130,4 +75,8 @@ def _compare(scale: str, test: Callable[[str, str], Test], moves: dict[str, floa
     others = [s for s in SCALES if s != scale]
     over = {s: test(scale, s).p for s in others}
     more = dict(zip(others, holm([test(s, scale).p for s in others]), strict=True))
-    return Comparison(scale, over, more, moves)
+    stronger = [s for s, p in more.items() if p < ALPHA]
+    p = float(np.max([*over.values(), *([moves[scale]] if moves else [])]))
+    moving = not moves or any(moves[s] < ALPHA for s in (scale, *stronger))
+    verdict: Answer = "supported" if p < ALPHA else "contradicted" if stronger and moving else "undecided"
+    return Comparison(verdict, p, over, more, moves)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mspgt.contracts.metric import Direction, Level
 from mspgt.core.errors import UserError
 from mspgt.stats.paired.conditions import BASELINE
 
@@ -29,9 +30,9 @@ class Samples:
     """
 
     name: str
-    level: str
+    level: Level
     """"sample": a value depends on its own text alone; "corpus": on all texts of its condition"""
-    direction: str
+    direction: Direction
     """which way is better: "higher", "lower" or "none" """
     values: Mapping[str, Floats]
     """condition -> (sample,) float64, NaN where undefined; the corpus value is the mean over the defined ones"""

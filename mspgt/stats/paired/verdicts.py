@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import nan
-from typing import Any
 
-from mspgt.core.codec import plain
-from mspgt.stats.paired.answers import Prediction, answer, not_measured, p_text, undecided
+from mspgt.stats.paired.answers import Prediction, not_measured, p_text, undecided
 from mspgt.stats.paired.brittleness import local_brittleness
 from mspgt.stats.paired.conditions import Conditions
 from mspgt.stats.paired.most import Statement, changes_most
+from mspgt.stats.paired.numbers import Answer, Diversity
 from mspgt.stats.paired.paper import PAPER_NOTES
 from mspgt.stats.paired.records import ALPHA, Effect, Test
 from mspgt.stats.paired.resampling import Resampling
@@ -55,8 +54,8 @@ def verdicts(
     * `prediction_3_1`: local brittleness varies over a factor of 5 between families (section 3.3.2, Tier 3).
 
     The statements are of groups called local, intermediate and global, disturbed as they were asked for; where there
-    are none, the answers say so. Where there are conditions of matched dose too, `numbers` has the verdict of these as
-    `matched`, and a reason says so if it is another; where there are none and the groups have unequal numbers of
+    are none, the answers say so. Where there are conditions of matched dose too, the answer on these is `matched`,
+    and a reason says so if it is another; where there are none and the groups have unequal numbers of
     blocks, a reason says that scale and dose are confounded.
 
     Parameters
@@ -65,17 +64,17 @@ def verdicts(
     noise: whether the intervention adds noise, sigma being its standard deviation; kappa has a meaning only then.
     """
     by_name, sizes = {m.name: m for m in metrics}, conditions.sizes
-    found = _statements(by_name, effects, resampling, conditions.main)
+    answers = _statements(by_name, effects, resampling, conditions.main)
     matched = _statements(by_name, effects, resampling, conditions.matched) if conditions.matched else {}
-    for name, one in found.items():
+    for name, one in answers.items():
         if name in matched:
-            found[name] = _beside(one, matched[name])
-        elif len(set(sizes.values())) > 1 and one.numbers.keys() - {"metric"}:
+            answers[name] = _beside(one, matched[name])
+        elif len(set(sizes.values())) > 1 and one.numbers is not None:
             listed = ", ".join(f"{count} in the {group} scale" for group, count in sizes.items())
             confounded = f"Scale and dose are confounded: the disturbed blocks are {listed}."
-            found[name] = replace(one, reasons=(*one.reasons, confounded))
-    found["prediction_3_1"] = local_brittleness(metrics, resampling, conditions, noise=noise)
-    return {name: replace(one, note=PAPER_NOTES.get(name, "")) for name, one in found.items()}
+            answers[name] = replace(one, reasons=(*one.reasons, confounded))
+    answers["prediction_3_1"] = local_brittleness(metrics, resampling, conditions, noise=noise)
+    return {name: replace(one, note=PAPER_NOTES.get(name, "")) for name, one in answers.items()}
 
 
 def global_diversity(effects: Sequence[Effect], scales: ByScale) -> Prediction:
@@ -85,16 +84,18 @@ def global_diversity(effects: Sequence[Effect], scales: ByScale) -> Prediction:
     rejects that the texts are exchangeable, which other changes than one of Self-BLEU can make false. TTR, which the
     paper counts as lexical richness, stands beside it.
     """
-    found = {e.metric: e for e in effects if e.condition == scales.get("global")}
-    if "self_bleu" not in found:
+    by_metric = {e.metric: e for e in effects if e.condition == scales.get("global")}
+    if "self_bleu" not in by_metric:
         return not_measured("self_bleu", "global")
-    effect = found["self_bleu"]
+    effect, ttr = by_metric["self_bleu"], by_metric.get("ttr")
     change, p = effect.difference, effect.tests.get("swap", Test()).p
-    numbers = {e.metric: _summary(e) for e in map(found.get, ("self_bleu", "ttr")) if e}
+    numbers = Diversity(effect, ttr)
     if not change or p != p:
         return undecided(f"Self-BLEU was not tested under the global scale; n = {change.n}", numbers)
     clear = change.leaves_out_zero
-    verdict = "undecided" if p >= ALPHA or not clear else "supported" if change.value < 0 else "contradicted"
+    verdict: Answer = "undecided"
+    if p < ALPHA and clear:
+        verdict = "supported" if change.value < 0 else "contradicted"
     moved = {1: "rises, less diverse", -1: "falls, more diverse", 0: "does not change"}[_sign(change.value)]
     interval = f"{change.low:+.4g} to {change.high:+.4g}" if change.has_interval else "no interval"
     about = f"{change.value:+.4g}, {interval}; n = {change.n}; p = {p:.3g}"
@@ -103,33 +104,23 @@ def global_diversity(effects: Sequence[Effect], scales: ByScale) -> Prediction:
         reasons.append(
             "The texts differ by the swap test, but the interval does not leave out that Self-BLEU is equal."
         )
-    if "ttr" in found and found["ttr"].difference:
-        reasons.append(f"The type-token ratio, not the paper's measure of it, {_went(found['ttr'])}.")
-    return answer(verdict, reasons, numbers)
+    if ttr and ttr.difference:
+        reasons.append(f"The type-token ratio, not the paper's measure of it, {_went(ttr)}.")
+    return Prediction(verdict, tuple(reasons), numbers)
 
 
 def _statements(
     by_name: Mapping[str, Samples], effects: Sequence[Effect], resampling: Resampling, scales: ByScale
 ) -> dict[str, Prediction]:
-    found = {name: changes_most(one, by_name.get(one.metric), resampling, scales) for name, one in STATEMENTS.items()}
-    return {**found, "global_diversity": global_diversity(effects, scales)}
+    most = {name: changes_most(one, by_name.get(one.metric), resampling, scales) for name, one in STATEMENTS.items()}
+    return {**most, "global_diversity": global_diversity(effects, scales)}
 
 
 def _beside(one: Prediction, matched: Prediction) -> Prediction:
     """An answer with that of the conditions of matched dose."""
-    reasons = list(one.reasons)
-    if matched.verdict != one.verdict:
-        reasons.append(f"At a matched dose, as many blocks in every scale, it is {matched}")
-    return replace(
-        one,
-        reasons=tuple(reasons),
-        numbers={**one.numbers, "matched": {"verdict": matched.verdict, **matched.numbers}},
-    )
-
-
-def _summary(effect: Effect) -> dict[str, Any]:
-    whole = plain(effect)
-    return {"n": effect.difference.n, **{key: whole[key] for key in ("difference", "percent", "primary", "tests")}}
+    other = f"At a matched dose, as many blocks in every scale, it is {matched}"
+    reasons = one.reasons if matched.verdict == one.verdict else (*one.reasons, other)
+    return replace(one, reasons=reasons, matched=matched)
 
 
 def _went(effect: Effect) -> str:
