@@ -32,7 +32,7 @@ check: $(VENV)/ready-dev
 # the packages that CKA is compared with stand apart, so that they cannot change what is tested
 bench: $(VENV)/ready-dev
 	$(PIP) --no-deps --upgrade --target $(VENV)/compared torch_cka==0.21 ckatorch==1.0.3
-	set -e; for script in $(filter-out benchmarks/train_reference.py benchmarks/reference_recipe.py benchmarks/gallery.py benchmarks/drift.py benchmarks/same_numbers.py benchmarks/same_numbers_jobs.py,$(wildcard benchmarks/*.py)); do PYTHONPATH=$(VENV)/compared $(BIN)/python $$script; done
+	set -e; for script in $(filter-out benchmarks/train_reference.py benchmarks/reference_recipe.py benchmarks/gallery.py benchmarks/drift.py benchmarks/drift_multiples.py benchmarks/same_numbers.py benchmarks/same_numbers_jobs.py,$(wildcard benchmarks/*.py)); do PYTHONPATH=$(VENV)/compared $(BIN)/python $$script; done
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("mspgt needs Python 3.11 or newer: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'

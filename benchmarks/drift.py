@@ -15,6 +15,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from drift_multiples import compare
 from reference_models import asks_for_help, explain, script
 from reference_recipe import EVERYDAY, PROFESSIONAL, Member, make_tokenizer
 from rich.console import Console
@@ -30,7 +31,6 @@ from mspgt.experiments.loop import quiet_libraries
 from mspgt.results.drift import Drift
 from mspgt.results.prediction_3_2 import prediction_3_2
 from mspgt.show import wording
-from mspgt.show.drift.multiples import compare
 from mspgt.show.figures import svg
 
 TRAININGS = {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from grammar_exact import cross_entropy, entropies, recognise
+
 from mspgt.contracts.document import Document
-from mspgt.grammar import cross_entropy, documents, entropies, recognise
+from mspgt.grammar import documents
 
 
 def _rate(sentences: int, work: Callable[[], object]) -> float:

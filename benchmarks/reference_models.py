@@ -16,8 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import grammar_exact
 import numpy as np
 import torch
+from grammar_exact.automaton import split_sentences
 from reference_recipe import MEMBERS, Member, document_text
 from rich.console import Console
 from rich.progress import track
@@ -29,7 +31,6 @@ from mspgt.config.keys import help_lines, key_values
 from mspgt.contracts.document import Document
 from mspgt.core.errors import UserError
 from mspgt.core.options import option, parse
-from mspgt.grammar.automaton import split_sentences
 
 LARGEST_GAP, LEAST_ACCEPTED = 0.20, 0.90
 """what a reference model must reach: nats per token above the grammar, share of accepted sentences"""
@@ -97,7 +98,7 @@ def quality(
     tokens = count.sum(axis=1)
     plain = [k for k, kind in enumerate(KINDS) if kind != "repeated name"]
     sentences = list(itertools.chain.from_iterable(sample(loaded, samples, seed)))
-    read = [grammar.recognise(sentence) for sentence in sentences]
+    read = [grammar_exact.recognise(sentence) for sentence in sentences]
     accepted = [r for r in read if r.accepted]
     return Quality(
         documents=documents,
@@ -130,7 +131,7 @@ def nats(
     loaded: models.LoadedModel, document: Document, mixture: grammar.Mixture
 ) -> dict[str, tuple[float, float, int]]:
     """Score one document under model and grammar: kind of token -> nats of the model, of the grammar, tokens."""
-    scored = grammar.score(document, mixture)
+    scored = grammar_exact.score(document, mixture)
     kinds = [kind for sentence in scored for kind in sentence.kinds] + [END]
     floor = dict.fromkeys(KINDS, 0.0)
     for number, sentence in enumerate(scored):

@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from drift_multiples import compare
 from example_drift import example_drift, read
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,6 @@ from mspgt.show.drawing import BACKGROUND, BOUNDARY_COLOURS
 from mspgt.show.drift import series
 from mspgt.show.drift.drawing import COLOUR_MAP
 from mspgt.show.drift.heat import heat_map
-from mspgt.show.drift.multiples import compare
 from mspgt.show.drift.steps import StepAxis, step_text
 from mspgt.show.figures import draw, png, svg
 from mspgt.show.figures import figures as drawings

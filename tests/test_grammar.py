@@ -11,32 +11,20 @@ from functools import cache
 import numpy as np
 import pytest
 from conllu_writer import write
+from grammar_exact import cross_entropy, entropies, log_probabilities, log_probability, recognise, score
+from grammar_exact.automaton import automaton, split_sentences, split_words
+from grammar_exact.probability import _Belief, _score
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mspgt.contracts.document import Document, Sentence
 from mspgt.core.errors import UserError
 from mspgt.data.corpus import load
-from mspgt.grammar import (
-    SCHEMATA,
-    TOPICS,
-    Mixture,
-    annotate,
-    cross_entropy,
-    derivations,
-    documents,
-    entropies,
-    log_probabilities,
-    log_probability,
-    recognise,
-    score,
-)
-from mspgt.grammar.automaton import automaton, split_sentences, split_words
+from mspgt.grammar import SCHEMATA, TOPICS, Mixture, annotate, derivations, documents
 from mspgt.grammar.lexicon import distribution, symbols
 from mspgt.grammar.mixture import emission, tables
 from mspgt.grammar.morphology import noun_forms, takes_an, verb_forms
 from mspgt.grammar.names import NAMES, gender
-from mspgt.grammar.probability import _Belief, _score
 from mspgt.grammar.reference import CONCENTRATION, Urn, mentions, named, pronoun
 from mspgt.grammar.schemata import plans
 

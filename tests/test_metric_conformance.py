@@ -1,5 +1,8 @@
 """The text metrics obey every law of the suite, with each of their main options; and the suite sees a law broken."""
 
+import pytest
+
+from mspgt import Metric
 from mspgt.testing.metrics import MetricConformance
 
 pytest_plugins = ["pytester"]

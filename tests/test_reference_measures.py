@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import grammar_exact
 import numpy as np
 import pytest
 import reference_models as measure
@@ -56,7 +57,7 @@ def test_the_floor_is_the_grammars_cross_entropy_and_the_length(
     untrained: models.LoadedModel, documents: list[Document]
 ) -> None:
     rows = [measure.nats(untrained, document, MEMBER.mixture) for document in documents]
-    exact = grammar.cross_entropy(documents, MEMBER.mixture)
+    exact = grammar_exact.cross_entropy(documents, MEMBER.mixture)
     total = math.fsum(floor for row in rows for _, floor, _ in row.values())
     assert total == pytest.approx(exact.nats_per_word * exact.words + len(documents) * math.log(21))
     for kind in ("new name", "repeated name"):
@@ -97,7 +98,7 @@ def test_tokens_belong_to_the_kind_of_their_word(untrained: models.LoadedModel, 
     document, tokenizer = documents[0], untrained.tokenizer
     counts, nats, ids = Counter[str](), Counter[str](), [tokenizer.bos_token_id]
     kinds = []
-    for scored, sentence in zip(grammar.score(document, MEMBER.mixture), document.sentences, strict=True):
+    for scored, sentence in zip(grammar_exact.score(document, MEMBER.mixture), document.sentences, strict=True):
         for kind, word, start in zip(scored.kinds, sentence.words, sentence.starts, strict=True):
             first = len(ids) == 1
             space = "" if first or (start and sentence.text[start - 1] != " ") else " "

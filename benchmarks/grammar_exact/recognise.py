@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from grammar_exact.automaton import Parses, automaton, split_words
 from mspgt.grammar.annotate import join_words
-from mspgt.grammar.automaton import Parses, automaton, split_words
 from mspgt.grammar.mixture import Mixture
 from mspgt.grammar.topics import TOPICS
 

@@ -10,8 +10,8 @@ from functools import cache
 import numpy as np
 from scipy.special import betaln, gammaln
 
+from grammar_exact.counts import plan_counts
 from mspgt.grammar.annotate import Derivation
-from mspgt.grammar.counts import plan_counts
 from mspgt.grammar.generate import LONGEST, SHORTEST
 from mspgt.grammar.mixture import Array, Mixture, emission, tables
 from mspgt.grammar.names import KINDS, NAMES

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from grammar_exact.automaton import Mentioned, Parses, add, automaton, split_sentences, split_words
+from grammar_exact.counts import mentioned_before
 from mspgt.contracts.document import Document, Sentence
 from mspgt.core.errors import UserError
-from mspgt.grammar.automaton import Mentioned, Parses, add, automaton, split_sentences, split_words
-from mspgt.grammar.counts import mentioned_before
 from mspgt.grammar.mixture import Array, Mixture, tables
 from mspgt.grammar.names import KINDS
 from mspgt.grammar.reference import Mention, Urn
