@@ -25,7 +25,8 @@ from mspgt.results.run import Run
 from mspgt.show import wording
 from mspgt.show.drawing import STYLE
 from mspgt.show.figures import svg
-from mspgt.show.intervention.words import spoken
+from mspgt.show.intervention.prose import spoken
+from mspgt.stats.boundaries import SHORT
 from mspgt.stats.paired.conditions import SCALES
 from mspgt.stats.paired.records import Effect
 
@@ -100,7 +101,7 @@ def verdict_table(results: dict[str, Run]) -> str:
     for name, result in results.items():
         for verdict in result.rules:
             cuts = {place: wording.with_interval(boundary) for place, boundary in verdict.places.items()}
-            places = [cuts.get(key, NONE) for key in wording.SHORT]
+            places = [cuts.get(key, NONE) for key in SHORT]
             status = "accepted" if verdict.accepted else f"not accepted: `{verdict.status}`"
             why = "; ".join(reason.rstrip(".") for reason in verdict.reasons) or NONE
             lines.append(f"| `{name}` | {wording.title(verdict.rule)} | {places[0]} | {places[1]} | {status} | {why} |")

@@ -69,6 +69,7 @@ MOVED: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
     (r"(.*signals\.probe)\.details\.tasks\.(\w+)\.(\w+)", r"\1.series.\3.values.\2"),
     (r"(.*signals\.attn)\.details\.value_by_position", r"\1.series.value_by_position.values"),
     (r"(.*signals\.attn)\.details\.unit", r"\1.unit"),
+    (r"(.*signals\.probe)\.details\.noise_share", r"\1.noise_share"),
     (r"(.*signals\.\w+)\.details\.(\w+)", r"\1.series.\2.values.\2"),
 )
 """(old pattern, new): the first whose new path exists counts; where none does, the value is looked for where it was"""

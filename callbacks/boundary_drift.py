@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from mspgt.callbacks.ledger import Ledger
-from mspgt.callbacks.loggers import OnBar, attempted, log_figure, log_scalars, said, words
+from mspgt.callbacks.loggers import OnBar, attempted, in_brief, log_figure, log_scalars, one_line
 from mspgt.callbacks.losses import Losses
 from mspgt.callbacks.pace import Pace
 from mspgt.callbacks.settings import plain, settings
@@ -262,7 +262,7 @@ class BoundaryDrift(L.Callback):
             try:
                 self._add(trainer, step, began, end)
             except Exception as error:  # a fault of the analysis must not end the training
-                failed = said(error)
+                failed = one_line(error)
                 self._ledger.left_out.append(f"step {step:,} was left out: {failed}")
                 rank_zero_warn(f"boundaries at {self._ledger.left_out[-1]}")
             else:
@@ -297,11 +297,11 @@ class BoundaryDrift(L.Callback):
 
     def _words(self) -> str:
         points = self._ledger.history.points
-        return words(points[-1]) if points else ""
+        return in_brief(points[-1]) if points else ""
 
     def _close(self, pl_module: L.LightningModule) -> None:
         """Draw what was found and say where it is; the Trainer's bar as it was, the corpus forgotten."""
-        from mspgt.show.drift.words import describe_overhead, headline  # matplotlib is paid for when something is shown
+        from mspgt.show.drift.prose import describe_overhead, headline  # matplotlib is paid for when something is shown
 
         if self._watch is None:
             return

@@ -1,4 +1,4 @@
-"""Where a training shows what was found: its loggers, and its progress bar."""
+"""Where a training shows what was logged: its loggers, and its progress bar."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from mspgt.core.errors import sentence
 from mspgt.measure.history import Point
-from mspgt.stats.boundaries import BOUNDARIES, SEVERITY
-
-SHORT = dict(zip(BOUNDARIES.values(), ("li", "ig"), strict=True))
-"""name of a boundary -> what its scalars are called"""
+from mspgt.stats.boundaries import SEVERITY, SHORT
 
 
 def scalars(point: Point, name: str = "mspgt", rule: str = "mspgt") -> dict[str, float]:
@@ -28,18 +25,18 @@ def scalars(point: Point, name: str = "mspgt", rule: str = "mspgt") -> dict[str,
     * ``mspgt/max/<signal>``: the largest value of the signal over depth, in its own unit.
     """
     verdict = point.verdicts[rule]
-    found = {"accepted": float(verdict.accepted), "status": float(SEVERITY.index(verdict.status))}
+    logged = {"accepted": float(verdict.accepted), "status": float(SEVERITY.index(verdict.status))}
     for boundary_name, boundary in verdict.places.items():
-        short = SHORT[boundary_name]
-        found[short], found[f"{short}_relative"] = float(boundary.layer), float(boundary.relative)
+        short = SHORT[boundary_name].replace("-", "").lower()
+        logged[short], logged[f"{short}_relative"] = float(boundary.layer), float(boundary.relative)
         if boundary.ci_width is not None:
-            found[f"{short}_ci_width"] = float(boundary.ci_width)
+            logged[f"{short}_ci_width"] = float(boundary.ci_width)
     for signal, curve in point.signals.items():
-        found[f"max/{signal}"] = float(np.nanmax(curve.value))
-    return {f"{name}/{key}": value for key, value in found.items()}
+        logged[f"max/{signal}"] = float(np.nanmax(curve.value))
+    return {f"{name}/{key}": value for key, value in logged.items()}
 
 
-def words(point: Point, rule: str = "mspgt") -> str:
+def in_brief(point: Point, rule: str = "mspgt") -> str:
     """The verdict in as few words as a progress bar has room for: "3|8 ok", "one_peak"."""
     verdict = point.verdicts[rule]
     return " ".join(["|".join(str(boundary.layer) for boundary in verdict.boundaries), verdict.status]).strip()
@@ -73,10 +70,10 @@ def attempted(failed: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        rank_zero_warn(f"{failed}: {said(error)}")
+        rank_zero_warn(f"{failed}: {one_line(error)}")
 
 
-def said(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """What an error says, on one line."""
     return " ".join(sentence(error).split())
 
@@ -87,16 +84,16 @@ class OnBar:
     Parameters
     ----------
     name: what the words stand under.
-    words: gives them whenever the bar is drawn; empty for none.
+    text: gives them whenever the bar is drawn; empty for none.
     """
 
-    def __init__(self, trainer: L.Trainer, name: str, words: Callable[[], str]) -> None:
+    def __init__(self, trainer: L.Trainer, name: str, text: Callable[[], str]) -> None:
         self._name = name
         self._on: _Metrics | None = None
         bar: Any = trainer.progress_bar_callback
         if bar is not None:
             self._on = bar.get_metrics if isinstance(bar.get_metrics, _Metrics) else _Metrics(bar)
-            self._on.words[name] = words
+            self._on.texts[name] = text
 
     def close(self) -> None:
         """Take the words away; after the last ones the bar is as it was."""
@@ -109,18 +106,18 @@ class _Metrics:
     """Stands in for a bar's `get_metrics` while some callback has words on it."""
 
     def __init__(self, bar: Any) -> None:
-        self.words: dict[str, Callable[[], str]] = {}
+        self.texts: dict[str, Callable[[], str]] = {}
         self._bar, self._own = bar, "get_metrics" in vars(bar)
         self._metrics = bar.get_metrics
         bar.get_metrics = self
 
     def __call__(self, *arguments: Any, **named: Any) -> dict[str, Any]:
-        added = {name: text for name, words in self.words.items() if (text := words())}
+        added = {name: words for name, text in self.texts.items() if (words := text())}
         return {**self._metrics(*arguments, **named), **added}
 
     def remove(self, name: str) -> None:
-        del self.words[name]
-        if not self.words:
+        del self.texts[name]
+        if not self.texts:
             del self._bar.get_metrics
             if self._own:
                 self._bar.get_metrics = self._metrics

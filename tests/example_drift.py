@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from mspgt.measure.evaluate import Bootstrap, Evaluation, Replicates, SignalCurve
 from mspgt.measure.history import History
 from mspgt.results.drift import Drift, Overhead
-from mspgt.stats.boundaries import RULES, Boundary, Verdict
+from mspgt.stats.boundaries import RULES, STATUS, Boundary, Verdict
 from mspgt.stats.boundaries.fusion import fuse
-from mspgt.stats.boundaries.verdict import MEANING
 from mspgt.stats.curve import Curve
 
 Ints = NDArray[np.int64]
@@ -149,7 +148,7 @@ def _verdict(rule: str, status: str, signals: Mapping[str, SignalCurve], peaks: 
         accepted=status == "ok",
         status=status,
         reasons=() if status == "ok" else (f"the evidence gives the status {status}.",),
-        meaning=MEANING.get(status, "Two places stand out and stay put when other documents are drawn."),
+        meaning=STATUS[status].meaning or "Two places stand out and stay put when other documents are drawn.",
         p_two_peaks=None if drawn is None else float(np.mean(drawn[:, 0] > 0)),
         null_p=None if drawn is None else 0.004,
         evidence=Curve.of(evidence, *((None, None) if drawn is None else (evidence - spread, evidence + spread))),

@@ -17,8 +17,7 @@ from mspgt.measure.corpora import CorpusFacts
 from mspgt.measure.evaluate import Measured, Rule, evaluate
 from mspgt.models.facts import ModelFacts
 from mspgt.results.run import Run
-from mspgt.stats.boundaries import Boundary, Verdict
-from mspgt.stats.boundaries.verdict import MEANING
+from mspgt.stats.boundaries import STATUS, Boundary, Verdict
 
 MODEL = ModelFacts("example-7b", "llama", 32, 4096, 32, 6_738_415_616, "bfloat16")
 DATA = CorpusFacts(
@@ -78,7 +77,7 @@ class Probe(Ratio):
         blocks = np.arange(prepared.shape[1] + 1) / prepared.shape[1]
         f1 = {task: top * (0.7 + 0.3 * blocks) for task, top in (("pos", 0.92), ("dep", 0.81), ("ner", 0.74))}
         tasks = {task: {"converged": True, "instances": {"train": 6_000, "test": 2_500}} for task in f1}
-        return Report((), {"noise_share": 0.04, "tasks": tasks}, {"f1": f1, "loss": [1.0, 0.5, 0.25]})
+        return Report((), {"tasks": tasks}, {"f1": f1, "loss": [1.0, 0.5, 0.25]}, 0.04)
 
 
 class Attn(Ratio):
@@ -146,7 +145,7 @@ def refused(verdict: Verdict) -> Verdict:
         accepted=False,
         status="unstable",
         reasons=("the interval is 8 layers wide.",),
-        meaning=MEANING["unstable"],
+        meaning=STATUS["unstable"].meaning,
         local_intermediate=lower,
         intermediate_global=upper,
     )

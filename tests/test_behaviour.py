@@ -16,7 +16,7 @@ from example_behaviour import METRICS, example_behaviour, renamed, with_effect, 
 import mspgt
 from mspgt.core.errors import UserError
 from mspgt.results.intervention import Behaviour
-from mspgt.show.intervention import words
+from mspgt.show.intervention import prose
 from mspgt.stats.paired.answers import Prediction
 from mspgt.stats.paired.conditions import SCALES
 from mspgt.stats.paired.records import Estimate, MetricValue, Test
@@ -131,14 +131,14 @@ def test_the_headline_names_what_changes() -> None:
         return {"tests": {name: replace(test, p_holm=p) for name, test in effect.tests.items()}}
 
     found = with_effects(example_behaviour(controls=False), changed)
-    assert words.headline(found) == (
+    assert prose.headline(found) == (
         "Disturbing blocks 1–5 (local) changes self_bleu and length_variance; blocks 6–9 (intermediate) changes no "
         "tested metric; blocks 10–12 (global) changes all 7 tested metrics but grammaticality. Not tested: divergence "
         "(0 in every text of the baseline)."
     )
     unsure = replace(found, run=replace(found.run, accepted=False))
-    assert "; these boundaries were not accepted. Not tested" in words.headline(unsure)
-    assert "boundaries not accepted" in words.describe_scales(unsure)
+    assert "; the boundaries between the scales were not accepted. Not tested" in prose.headline(unsure)
+    assert "boundaries not accepted" in prose.describe_scales(unsure)
 
 
 def test_what_was_not_tested_under_some_scales_says_under_which(small: Behaviour) -> None:
@@ -150,47 +150,47 @@ def test_what_was_not_tested_under_some_scales_says_under_which(small: Behaviour
             else {}
         ),
     )
-    assert "length_variance under intermediate and global (fewer than 10 pairs)" in words.untested(found)
+    assert "length_variance under intermediate and global (fewer than 10 pairs)" in prose.untested(found)
     assert found.effect("length_variance", "local").why_untested == ""
 
 
 def test_nothing_tested_is_said(small: Behaviour) -> None:
     nothing = replace(small, metrics={}, effects=())
-    assert words.headline(nothing) == "No change was tested."
+    assert prose.headline(nothing) == "No change was tested."
 
 
 def test_the_stars_say_which_test_decides(small: Behaviour) -> None:
-    assert "(paired t, or swaps" in words.stars(small)
+    assert "(paired t, or swaps" in prose.stars(small)
     tests = {"t": Test(p_holm=0.001), "t_document": Test(p_holm=0.2)}
     found = with_effect(small, "ttr", "local", primary="t_document", tests=tests)
     assert found.effect("ttr", "local").p == 0.2
-    assert "(paired t of whole documents, or swaps" in words.stars(found)
+    assert "(paired t of whole documents, or swaps" in prose.stars(found)
 
 
 def test_descriptions_say_scales_settings_and_dtype(behaviour: Behaviour) -> None:
-    said = words.describe_settings(behaviour)
+    said = prose.describe_settings(behaviour)
     assert "gaussian of sigma 0.1, 0.02, 0.2" in said
     assert "temperature 1.0, top-p 0.95, float32" in said
-    assert words.describe_scales(behaviour) == (
+    assert prose.describe_scales(behaviour) == (
         "local 1–5, intermediate 6–9, global 10–12 of 12 blocks; boundaries accepted by the run (runs/example-12)"
     )
     greedy = replace(behaviour, settings=replace(behaviour.settings, decoding="greedy"))
-    assert "decoding greedy, float32" in words.describe_settings(greedy)
+    assert "decoding greedy, float32" in prose.describe_settings(greedy)
 
 
 def test_answers_say_their_verdict_once() -> None:
     answer = Prediction("supported", ("supported: the scale does (p = 0.0004). Section 3.", "By ranks too."), None)
-    assert words.reasons(answer) == ("The scale does (p = 0.0004). Section 3.", "By ranks too.")
-    assert words.first_reason(answer) == "The scale does (p = 0.0004)."
+    assert prose.reasons(answer) == ("The scale does (p = 0.0004). Section 3.", "By ranks too.")
+    assert prose.first_reason(answer) == "The scale does (p = 0.0004)."
     names = {"prediction_2_1": "prediction 2.1", "global_diversity": "global diversity", "a2": "a2"}
-    assert {name: words.spoken(name) for name in names} == names
+    assert {name: prose.spoken(name) for name in names} == names
 
 
 def test_repr_says_what_was_done_and_found(small: Behaviour) -> None:
     lines = repr(small).splitlines()
     assert [line.split()[0] for line in lines] == ["mspgt.Behaviour", "model", "scales", "done", "verdicts", "found"]
     assert "prediction 2.1 supported" in lines[4]
-    assert words.headline(small) in lines[5]
+    assert prose.headline(small) in lines[5]
 
 
 def test_a_notebook_shows_the_table_of_changes(small: Behaviour) -> None:

@@ -160,7 +160,7 @@ def test_texts_stand_side_by_side_under_their_prompt(behaviour: Behaviour) -> No
 def test_boundaries_that_were_not_accepted_are_marked_wherever_they_are_shown(accepted: bool) -> None:
     text = Page(page(_small(accepted))).text
     said = [
-        "these boundaries were not accepted",
+        "; the boundaries between the scales were not accepted",
         "boundaries not accepted (given by hand",
         "local (?)",
         "(?) the boundaries between the scales were not accepted",

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from mspgt.results.intervention import Behaviour
-from mspgt.show.intervention import words
+from mspgt.show.intervention import prose
 from mspgt.stats.paired.records import Estimate, Test
 
 example = cache(example_behaviour)
@@ -136,7 +136,7 @@ def test_pairs_are_counted_where_some_texts_have_no_value() -> None:
 
 def test_verdicts_notes_and_headline_are_shown() -> None:
     text = " ".join(_shown(example()).split())
-    assert words.headline(example()) in text
+    assert prose.headline(example()) in text
     assert "prediction 2.1 supported: The intermediate scale raises length_variance most" in text
     assert "global diversity contradicted: Section 4.2.2 says diversity increases; Self-BLEU rises" in text
     assert "The type-token ratio" not in text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 from scipy.stats import median_abs_deviation
 
-from mspgt.stats.boundaries import MSPGT, PAPER, SEVERITY, Curves, decide
+from mspgt.stats.boundaries import MSPGT, PAPER, SEVERITY, STATUS, Curves, decide
 from mspgt.stats.boundaries.acceptance import default_prominence
 from mspgt.stats.boundaries.fusion import (
     NORMALISATIONS,
@@ -25,7 +25,7 @@ from mspgt.stats.boundaries.fusion import (
 )
 from mspgt.stats.boundaries.peaks import prominent_peaks, two_of_each
 from mspgt.stats.boundaries.support import locate, summarise
-from mspgt.stats.boundaries.verdict import MEANING, meaning, verdict_of
+from mspgt.stats.boundaries.verdict import meaning, verdict_of
 
 NAMES = ("cka", "probe", "attn")
 WEIGHTS = np.array([1.0, 0.8, 0.6])
@@ -294,7 +294,7 @@ def test_every_status_is_reached_and_said_in_words(status):
     else:
         assert decision.findings
         if not decision.accepted:
-            assert meaning(decision) == MEANING[status]
+            assert meaning(decision) == STATUS[status].meaning
 
 
 def test_the_most_severe_status_is_shown_and_all_reasons_are_listed():

@@ -23,7 +23,7 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 
 import mspgt
 from mspgt.callbacks import BoundaryDrift
-from mspgt.callbacks.loggers import scalars, words
+from mspgt.callbacks.loggers import in_brief, scalars
 from mspgt.config.run import RunConfig
 from mspgt.contracts import registry
 from mspgt.core.codec import plain
@@ -346,7 +346,7 @@ def test_progress_bars_show_the_verdict_and_are_left_as_they_were(
     before = vars(bar).keys() - {"get_metrics"}
     t.train(tmp_path, drift, bar, module=short, steps=3, enable_progress_bar=True)
     text = shown.getvalue() + "".join(capsys.readouterr())
-    verdict = words(drift.drift.points[0])
+    verdict = in_brief(drift.drift.points[0])
     assert verdict.split()[-1] == "too_shallow"
     assert f"mspgt: {verdict}" in text or f"mspgt={verdict}" in text
     assert before <= vars(bar).keys()
@@ -363,7 +363,7 @@ def test_a_bar_that_was_changed_by_somebody_else_stays_changed(tmp_path: Path) -
 
 def test_words_are_few() -> None:
     points = example_drift().points
-    assert [words(points[i]) for i in (0, 2, 4, 8)] == ["no_peak", "one_peak", "4|10 unstable", "4|8 ok"]
+    assert [in_brief(points[i]) for i in (0, 2, 4, 8)] == ["no_peak", "one_peak", "4|10 unstable", "4|8 ok"]
 
 
 # ------------------------------------------------------------------------------------ trainings that end early

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mspgt.config.keys import key_values, read_yaml, write_yaml
-from mspgt.config.run import PRESETS, build, from_dict
+from mspgt.config.run import PRESETS, build
 from mspgt.core.errors import UserError
 
 
@@ -31,7 +31,7 @@ def test_a_preset_skips_options_of_signals_that_are_not_asked_for() -> None:
 def test_written_settings_read_back_the_same(tmp_path: Path) -> None:
     settings = build({"plugins": "cka,attn", "cka.estimator": "biased", "weights.cka": 2, "data": "a: b.txt"})
     write_yaml(settings.as_dict(), tmp_path / "c.yaml")
-    again = from_dict(read_yaml(tmp_path / "c.yaml"))
+    again = build(read_yaml(tmp_path / "c.yaml"))
     assert again.as_dict() == settings.as_dict()
     assert again.weights == {"cka": 2.0}
 

@@ -10,7 +10,7 @@ import pytest
 
 from mspgt.cli.main import main
 from mspgt.config import drift as drift_config
-from mspgt.config.drift import DriftOptions, build, from_dict
+from mspgt.config.drift import DriftOptions, build
 from mspgt.config.keys import write_yaml
 from mspgt.config.run import RunOptions
 from mspgt.core.errors import UserError
@@ -50,8 +50,8 @@ def test_a_preset_sets_what_it_sets_for_a_run() -> None:
 def test_what_is_written_down_can_be_given_again(given: dict[str, Any], tmp_path: Path) -> None:
     config = build(given)
     write_yaml(config.as_dict(), tmp_path / "config.yaml")
-    assert build({}, tmp_path / "config.yaml") == from_dict(config.as_dict())
-    assert from_dict(config.as_dict()).as_dict() == config.as_dict()
+    assert build({}, tmp_path / "config.yaml") == build(config.as_dict())
+    assert build(config.as_dict()).as_dict() == config.as_dict()
 
 
 def test_keys_go_before_a_file(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from example_drift import example_drift, read
 
 from mspgt.show import wording
 from mspgt.show.drawing import BACKGROUND, BOUNDARY_COLOURS, INK, MUTED
-from mspgt.show.drift import words
+from mspgt.show.drift import prose
 from mspgt.show.html import page
 
 VOID = {"meta", "br", "link", "img", "hr"}
@@ -128,7 +128,7 @@ def test_figures_take_the_colours_of_the_page_and_say_what_they_show(html: str, 
 
 def test_the_page_answers_first(data: dict[str, Any], shown: Page) -> None:
     parts = [
-        *(words.headline(read(data)), "example-12 (llama): 12 blocks", "wiki.valid.tokens: 60 documents", "9 steps"),
+        *(prose.headline(read(data)), "example-12 (llama): 12 blocks", "wiki.valid.tokens: 60 documents", "9 steps"),
         *("Evidence over training", "Verdict at step 2,850", "mspgt's rule", "the paper's rule", "Left out"),
         *("Every step", "From the first step to the last", "Prediction 3.2", "How to read this", "Further figures"),
         *("How this was made", "Notes", "Made by mspgt 0.1.0"),
@@ -160,7 +160,7 @@ def test_real_moves_are_told_from_others(data: dict[str, Any], shown: Page) -> N
     at = shown.rows.index(["step", "loss", "L-I", "I-G", "verdict", "L-I moved", "I-G moved"])
     cells = [cell for row in shown.rows[at + 1 : at + 10] for cell in row[5:]]
     assert [cell for cell in cells if "real" in cell] == [
-        f"−{-m.moved} real{words.interval(m).replace('-', '−')}" for m in real
+        f"−{-m.moved} real{prose.interval(m).replace('-', '−')}" for m in real
     ]
     assert sum(cell != "–" for cell in cells) == len(moves) > len(real) > 0
 
@@ -172,7 +172,7 @@ def test_moves_from_first_to_last_are_read_for_the_reader() -> None:
     move = drift.overall.paper.found["intermediate-global"]
     assert move.real
     row = shown.row("intermediate-global, the paper's rule")
-    assert row[1:] == [f"−4 real{words.interval(move).replace('-', '−')}", f"{move.share:.1%}", "real"]
+    assert row[1:] == [f"−4 real{prose.interval(move).replace('-', '−')}", f"{move.share:.1%}", "real"]
     assert shown.row("intermediate-global, mspgt's rule")[-1] == "too few samples have both"
     assert shown.row("local-intermediate, mspgt's rule")[-1] == "did not move"
     assert "loss" not in [cell for row in shown.rows for cell in row]  # checkpoints know none
@@ -244,7 +244,7 @@ def test_notes_and_what_was_left_out_say_which_step(data: dict[str, Any], shown:
 
 def test_settings_cost_and_provenance_are_there(data: dict[str, Any], shown: Page) -> None:
     for expected in (
-        words.describe_overhead(read(data).overhead),
+        prose.describe_overhead(read(data).overhead),
         "due every100 steps",
         data["provenance"]["command"],
         data["provenance"]["data_sha256"]["data"],

@@ -24,7 +24,7 @@ from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.results.drift import Drift, Overhead
 from mspgt.results.run import Run
-from mspgt.show.drift import words
+from mspgt.show.drift import prose
 from mspgt.stats.boundaries import BOUNDARIES, RULES
 from mspgt.stats.changes import Move
 
@@ -105,7 +105,7 @@ def test_repr_says_what_was_followed_and_found(drift: Drift) -> None:
         *("mspgt.Drift", "model", "data", "steps", "signals", "mspgt", "paper", "found")
     ]
     assert "9 steps (0 to 2,850)" in lines[3]
-    assert lines[-1].endswith(words.headline(drift))
+    assert lines[-1].endswith(prose.headline(drift))
     later = example_drift(source="checkpoints")
     assert "intermediate-global moved by -2 blocks [-3, -1]" in repr(later).splitlines()[-2]
     assert len(repr(example_drift(points=1)).splitlines()) == 6
@@ -115,7 +115,7 @@ def test_repr_says_what_was_followed_and_found(drift: Drift) -> None:
 def test_a_notebook_shows_the_end_and_a_figure(options: dict[str, Any]) -> None:
     drift = example_drift(**options)
     shown = drift._repr_html_()
-    assert words.headline(drift) in shown
+    assert prose.headline(drift) in shown
     for boundary in drift.points[-1].verdicts["mspgt"].boundaries:
         assert f"block {boundary.layer}" in shown
     assert shown.count("<svg") == 1
@@ -136,7 +136,7 @@ def test_a_notebook_shows_the_end_and_a_figure(options: dict[str, Any]) -> None:
     ],
 )
 def test_a_move_in_words(move: Move, said: str) -> None:
-    assert words.move(move) == said
+    assert prose.move(move) == said
 
 
 def _headline(accepted: list[bool]) -> str:
@@ -144,7 +144,7 @@ def _headline(accepted: list[bool]) -> str:
     data = example_drift().as_dict()
     for point, is_accepted in zip(data["points"][3:], accepted, strict=True):
         point["verdicts"]["mspgt"] |= {"accepted": is_accepted, "status": "ok" if is_accepted else "unstable"}
-    return words.headline(read(data))
+    return prose.headline(read(data))
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_the_headline_says_since_when_boundaries_are_accepted(accepted: list[boo
 
 
 def test_the_headline_of_one_point_names_its_step() -> None:
-    assert words.headline(example_drift(points=1)) == "No boundaries are accepted at step 0."
+    assert prose.headline(example_drift(points=1)) == "No boundaries are accepted at step 0."
 
 
 def test_overhead_is_a_share_of_the_training() -> None:
     said = "123 s in all, 4.2% of the training's time (5.0% was allowed), 1 that was due skipped to stay within that"
-    assert words.describe_overhead(Overhead(123.4, 0.0421, 100, 0.05, 1)) == said
-    assert words.describe_overhead(Overhead(9.5)) == "9.5 s in all"
+    assert prose.describe_overhead(Overhead(123.4, 0.0421, 100, 0.05, 1)) == said
+    assert prose.describe_overhead(Overhead(9.5)) == "9.5 s in all"
 
 
 # ------------------------------------------------------------------------------------------------ exported
@@ -402,7 +402,7 @@ def test_whatever_is_opened_can_be_shown(path: str, value: Any) -> None:
         drift = read(data)
     except UserError:
         return
-    assert words.headline(drift) in repr(drift)
+    assert prose.headline(drift) in repr(drift)
     assert len(drift.to_csv("boundaries").splitlines()) == 1 + 2 * sum(len(p.verdicts) for p in drift.points)
     drift.show(Console(file=io.StringIO(), width=80))
 

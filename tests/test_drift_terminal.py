@@ -15,7 +15,7 @@ from rich.console import Console
 
 from mspgt.core.codec import plain
 from mspgt.results.drift import Drift
-from mspgt.show.drift import words
+from mspgt.show.drift import prose
 
 
 def _shown(drift: Drift | dict[str, Any], width: int = 80) -> str:
@@ -62,7 +62,7 @@ def test_every_drift_is_shown_within_the_width(
     heads = next(line for line in text.splitlines() if "verdict" in line)
     assert heads.split()[0] == "step"
     assert "moved" in heads
-    assert words.headline(read(data)) in " ".join(text.split())
+    assert prose.headline(read(data)) in " ".join(text.split())
 
 
 def test_a_row_is_a_step_with_its_loss_boundaries_verdict_and_move() -> None:

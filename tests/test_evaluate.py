@@ -221,7 +221,8 @@ def test_undefined_values_are_null_and_noted():
 
 def test_noise_that_could_pass_for_structure_is_a_status():
     class Noisy(Ratio):
-        details = {"noise_share": 0.3}  # noqa: RUF012
+        def report(self, prepared):
+            return Report(noise_share=0.3)
 
     verdicts = evaluate(three() | {"b": Measured(Noisy(), state(seed=1), None, "text")}, 16, RULE).verdicts
     assert verdicts["mspgt"].status == "probe_noise"

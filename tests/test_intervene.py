@@ -16,7 +16,7 @@ from mspgt.core.errors import PluginError
 from mspgt.grammar import documents
 from mspgt.results.intervention import Behaviour
 from mspgt.show.figures import figures
-from mspgt.show.intervention import words
+from mspgt.show.intervention import prose
 
 METRICS = "ttr,self_bleu,repetition,perplexity,divergence"
 BASE = {"samples": 12, "new_tokens": 8, "bootstrap": 100, "swaps": 99, "accelerator": "cpu", "boundaries": "4,8"}
@@ -273,7 +273,7 @@ def test_boundaries_that_a_run_accepted_are_taken_from_it(intervene: Intervene, 
     found = intervene(run=accepting, boundaries=None)
     assert found.accepted
     assert found.run.boundaries == (3, 7)
-    assert "not accepted" not in words.describe_scales(found)
+    assert "not accepted" not in prose.describe_scales(found)
 
 
 def test_boundaries_accepted_for_other_weights_do_not_count_as_accepted(

@@ -315,7 +315,7 @@ def test_a_planted_jump_is_found():
     assert curve.argmax() == 2  # between block 3 and block 4
     assert curve[2] > 0.3
     assert curve[[0, 1, 3, 4]].max() < 0.25 * curve[2]
-    assert signal.report(prepared).details["noise_share"] < 0.25
+    assert signal.report(prepared).noise_share < 0.25
 
 
 def test_layers_that_are_rotations_of_each_other_show_no_jump():
@@ -326,7 +326,7 @@ def test_layers_that_are_rotations_of_each_other_show_no_jump():
     debiased = signal.curve(prepared, ones(units), None)[0]
     assert debiased.max() < 0.02
     assert debiased.mean() < 0.5 * report.series["s2_raw"].mean()
-    assert report.details["noise_share"] > 0.1
+    assert report.noise_share > 0.1
 
 
 def test_scores_are_those_of_the_bayes_classifier():
@@ -506,7 +506,7 @@ def test_entities_are_scored_by_span():
         assert prepared.counts[0, 0, 0].sum(0).tolist() == [27, 27, 27]  # 3 documents, 3 sentences, 3 names
         assert signal.curve(prepared, ones(units), None).abs().max() == 0
         report = signal.report(prepared)
-        assert report.details["noise_share"] == 1.0
+        assert report.noise_share == 1.0
         assert not {"selectivity", "control_f1", "f1_seed_sd"} & set(report.series)
 
 

@@ -83,11 +83,6 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> DriftConf
     return DriftConfig(options, run)
 
 
-def from_dict(plain: Mapping[str, Any]) -> DriftConfig:
-    """The settings that `as_dict` wrote."""
-    return build(plain)
-
-
 def _check(options: DriftOptions, run: RunOptions) -> None:
     if options.checkpoints is not None and options.revisions is not None:
         raise UserError("checkpoints= and revisions= are both given; give one of them.")

@@ -110,11 +110,6 @@ def given(config: RunConfig) -> dict[str, Any]:
     return options | signals | {f"weights.{name}": value for name, value in config.weights.items()}
 
 
-def from_dict(plain: Mapping[str, Any]) -> RunConfig:
-    """The settings that `as_dict` wrote."""
-    return build(plain)
-
-
 def _weight(key: str, value: Any) -> float:
     try:
         weight = float(value)

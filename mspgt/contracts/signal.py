@@ -52,8 +52,8 @@ class Recorder(Protocol):
 class Report:
     """What a signal says beside its curve.
 
-    A signal whose estimation noise can masquerade as structure gives `details["noise_share"]`: the largest
-    standard error of its curve over the curve's maximum; acceptance needs it to be at most 0.10.
+    A signal whose estimation noise can masquerade as structure gives `noise_share`: the largest standard error of its
+    curve over the curve's maximum; acceptance needs it to be at most 0.10.
     """
 
     flags: tuple[str, ...] = ()
@@ -62,6 +62,7 @@ class Report:
     """single values, and records of them: plain JSON"""
     series: Mapping[str, Any] = field(default_factory=dict)
     """declared series -> its values, as `Series.of` takes them"""
+    noise_share: float | None = None
 
 
 class Signal:

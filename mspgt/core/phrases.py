@@ -65,7 +65,7 @@ def some(items: Iterable[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + further or "nothing"
 
 
-def words(name: str) -> str:
+def in_words(name: str) -> str:
     """A key as words."""
     return name.replace("_", " ")
 

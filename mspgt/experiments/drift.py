@@ -201,8 +201,7 @@ class _Follow:
     def _point(self, checkpoint: Checkpoint) -> None:
         """Add the point of a checkpoint; one that cannot be measured is left out, and the others go on."""
         began = time.perf_counter()
-        folder = self.w.store.path / f"step-{checkpoint.step}"
-        inner = Workspace(folder, Run.kind, self.w.console, anew=not (folder / "state" / MANIFEST).is_file())
+        inner = self.w.inner(f"step-{checkpoint.step}", Run.kind)
         try:
             model, common = self._observe(checkpoint, inner)
             if self.trainer.global_rank > 0:
@@ -213,7 +212,7 @@ class _Follow:
                 raise
             self._leave_out(checkpoint, error)
         if self.w.begun:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(inner.path, ignore_errors=True)
 
     def _observe(self, checkpoint: Checkpoint, inner: Workspace) -> tuple[ModelFacts, dict[str, Any]]:
         """Load a checkpoint and make its passes; what is to be known of it. The model is let go of again."""
@@ -239,7 +238,7 @@ class _Follow:
             notes=assessed.notes,
             left_out=assessed.left_out,
         )
-        made = provenance_of(manifest, self.started, device)
+        made = provenance_of(manifest, self.config.run.options.seed, self.started, device)
         self.facts = _Facts(model, assessed.data, common, made)
         self._keep(self.facts)
 
@@ -273,11 +272,9 @@ class _Follow:
         )
         if others:
             drift = self._compared(drift, others)
-        self.w.say("drawing figures and the page")
-        drift.save(self.w.path)
+        drift = self.w.save(drift, "drift.json, drift.csv and figures/")
         self._tidy()
-        self.w.say(f"written: {self.w.path / 'report.html'} and, beside it, drift.json, drift.csv and figures/")
-        return drift.kept_in(self.w.path if self.w.stays else None)
+        return drift
 
     def _compared(self, drift: Drift, others: Sequence[Drift]) -> Drift:
         """The same with the answer on prediction 3.2, or with why there is none."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
@@ -26,7 +25,7 @@ from mspgt.experiments.directory import GENERATIONS
 from mspgt.experiments.generation import CORPUS, TEXTS, Continue, Design, Prompts, Written, dealt, named
 from mspgt.experiments.launch import rank
 from mspgt.experiments.loop import Observe
-from mspgt.experiments.measuring import begin, describe, pass_over, provenance_of
+from mspgt.experiments.measuring import begin, describe, model_fingerprint, pass_over, provenance_of
 from mspgt.experiments.metric_bar import MetricBar
 from mspgt.experiments.run import name_of
 from mspgt.experiments.subject import Subject
@@ -102,29 +101,24 @@ class _Experiment:
             raise SystemExit(0)  # the first process concludes for all
         written = Written.of(read_state(self.w.store.folder(CORPUS, 0), TEXTS), self.plan.conditions)
         manifest = replace(manifest, world_size=self.trainer.world_size)
-        made = provenance_of(manifest, started, self._device, resumed)
+        made = provenance_of(manifest, o.seed, started, self._device, resumed)
         behaviour = self._conclude(written, scales, made)
         if against is not None:
             behaviour = replace(behaviour, verdicts={**behaviour.verdicts, NAME: judged(behaviour, against)})
-        return self._saved(replace(behaviour, provenance=made.since(started)))
+        beside = f"interventions.json, .csv, {GENERATIONS}, figures/"
+        return self.w.save(replace(behaviour, provenance=made.since(started)), beside)
 
     def _manifest(self, subject: Subject, scales: Scales, corpus: data.Corpus, weights: str) -> Manifest:
         m, o, r, settings = self.model, self.config.options, subject.options, self.config.as_dict()
         fingerprint = {
-            "mspgt": version("mspgt"),
-            "model": m.name,
-            "model_sha256": weights,
-            "tokenizer_sha256": models.tokenizer_sha256(m),
-            "dtype": m.dtype,
-            "context": r.context,
-            "max_length": r.max_length,
-            "layers_path": r.layers_path,
+            **model_fingerprint(m, r, r.max_length, weights),
             "boundaries": list(scales.boundaries),
             f"plugin {o.intervention}": registry.intervention(o.intervention).distribution,
             **{key: settings[key] for key in SETTINGS},
             **{f"{o.intervention}.{key}": value for key, value in settings[o.intervention].items()},
         }
-        return Manifest(Behaviour.kind.name, fingerprint, m.facts, {CORPUS: CorpusIdentity.of(corpus)})
+        data = {CORPUS: CorpusIdentity.of(corpus)}
+        return Manifest(Behaviour.kind.name, fingerprint, m.facts, data, model_sha256=weights)
 
     def _announce(self, scales: Scales, resumed: int) -> None:
         o, (a, b) = self.config.options, scales.boundaries
@@ -217,15 +211,6 @@ class _Experiment:
     @property
     def _device(self) -> str:
         return str(self.trainer.strategy.root_device)
-
-    def _saved(self, behaviour: Behaviour) -> Behaviour:
-        where = self.w.path
-        self.w.say("drawing figures and the page")
-        behaviour.save(where)
-        self.w.say(
-            f"written: {where / 'report.html'} and, beside it, interventions.json, .csv, {GENERATIONS}, figures/"
-        )
-        return behaviour.kept_in(where if self.w.stays else None)
 
 
 def _write(path: Path, texts: Mapping[str, Sequence[Generated]]) -> None:

@@ -153,20 +153,30 @@ def measure(w: Workspace, config: RunConfig, model: LoadedModel, corpora: Corpor
     return resumed
 
 
-def _manifest(config: RunConfig, model: LoadedModel, homes: Homes, readings: Readings) -> Manifest:
-    o, plain = config.options, config.as_dict()
-    fingerprint: dict[str, Any] = {
+def model_fingerprint(model: LoadedModel, options: RunOptions, max_length: int, weights: str) -> dict[str, Any]:
+    """What states depend on of the model and of how it reads.
+
+    Parameters
+    ----------
+    weights: their hash.
+    """
+    return {
         "mspgt": version("mspgt"),
         "model": model.name,
-        "model_sha256": models.content_sha256(model),
+        "model_sha256": weights,
         "tokenizer_sha256": models.tokenizer_sha256(model),
         "dtype": model.dtype,
-        "context": o.context,
-        "max_length": next(iter(readings.values())).max_length,
-        "layers_path": o.layers_path,
-        "massive": MASSIVE,
-        "seed": o.seed,
+        "context": options.context,
+        "max_length": max_length,
+        "layers_path": options.layers_path,
     }
+
+
+def _manifest(config: RunConfig, model: LoadedModel, homes: Homes, readings: Readings) -> Manifest:
+    plain, weights = config.as_dict(), models.content_sha256(model)
+    max_length = next(iter(readings.values())).max_length
+    fingerprint = model_fingerprint(model, config.options, max_length, weights)
+    fingerprint |= {"massive": MASSIVE, "seed": config.options.seed}
     for name in homes.signals:
         fingerprint[f"plugin {name}"] = registry.signal(name).distribution
         fingerprint |= {f"{name}.{key}": value for key, value in plain[name].items()}
@@ -177,6 +187,7 @@ def _manifest(config: RunConfig, model: LoadedModel, homes: Homes, readings: Rea
         {name: CorpusIdentity.of(reading.corpus) for name, reading in readings.items()},
         homes.of,
         max(homes.passes(corpus) for corpus in readings),
+        model_sha256=weights,
     )
 
 
@@ -193,7 +204,7 @@ def _announce(w: Workspace, model: LoadedModel, corpora: Corpora, resumed: int, 
         say(f"going on: {resumed:,} sequences are done already")
 
 
-def provenance_of(manifest: Manifest, started: float, device: str, resumed: int = 0) -> Provenance:
+def provenance_of(manifest: Manifest, seed: int, started: float, device: str, resumed: int = 0) -> Provenance:
     """Where a result comes from that was made of the states of a manifest.
 
     Parameters
@@ -204,7 +215,9 @@ def provenance_of(manifest: Manifest, started: float, device: str, resumed: int 
     return provenance(
         started,
         device=device,
-        **{key: manifest.fingerprint[key] for key in ("dtype", "seed", "model_sha256")},
+        dtype=manifest.model.dtype if manifest.model else "",
+        seed=seed,
+        model_sha256=manifest.model_sha256,
         data_sha256=manifest.data_sha256,
         world_size=manifest.world_size,
         sequences_resumed=resumed,

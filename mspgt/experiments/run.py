@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from mspgt.config.keys import read_yaml
-from mspgt.config.run import RunConfig, from_dict
+from mspgt.config.run import RunConfig, build
 from mspgt.core.errors import UserError
 from mspgt.experiments.directory import CONFIG
 from mspgt.experiments.measuring import Corpora, assess, begin, load_model, measure, provenance_of
@@ -55,22 +55,19 @@ def conclude(w: Workspace, config: RunConfig, started: float, device: str, resum
         signals=evaluation.signals,
         verdicts=evaluation.verdicts,
         bootstrap=evaluation.bootstrap,
-        provenance=provenance_of(manifest, started, device, resumed),
+        provenance=provenance_of(manifest, config.options.seed, started, device, resumed),
         notes=assessed.notes,
         left_out=assessed.left_out,
         settings=config.as_dict(),
     )
-    w.say("drawing figures and the page")
-    result.save(w.path)
-    w.say(f"written: {w.path / 'report.html'} and, beside it, result.json, signals.csv and figures/")
-    return result.kept_in(w.path if w.stays else None)
+    return w.save(result, "result.json, signals.csv and figures/")
 
 
 def config_of(path: Path) -> RunConfig:
     """The settings with which a run was made; UserError if there are none."""
     if not (path / CONFIG).is_file():
         raise UserError(f"{path} is no run directory: it has no {CONFIG}.")
-    return from_dict(read_yaml(path / CONFIG))
+    return build(read_yaml(path / CONFIG))
 
 
 def name_of(value: Any) -> str:

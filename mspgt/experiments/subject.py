@@ -18,7 +18,7 @@ from mspgt.generate.conditions import paper_boundaries, scales, thirds
 from mspgt.models import LoadedModel
 from mspgt.results.intervention import Scales
 from mspgt.results.run import Run
-from mspgt.stats.boundaries import Verdict
+from mspgt.stats.boundaries import OUTCOME, Verdict
 from mspgt.stats.boundaries.acceptance import PAPER_WEIGHTS
 
 OWN: Mapping[str, Any] = {
@@ -38,8 +38,6 @@ class Subject:
     options: RunOptions
     run: Run | None
     path: Path | None
-    fingerprint: Mapping[str, Any]
-    """of the run; empty without one"""
     other_model: bool
     """whether a model was given beside the run, in place of its own"""
 
@@ -52,14 +50,14 @@ class Subject:
         UserError: no such run, one that cannot be repeated from its settings, or no boundaries to go by.
         """
         if o.run is None:
-            return cls(_replaced(RunOptions(), o), None, None, {}, False)
+            return cls(_replaced(RunOptions(), o), None, None, False)
         w = existing(o.run, Run.kind)
         options = _replaced(config_of(w.path).options, o)
         for key, name in {"model": "model", "tokenizer": "tokenizer", "data": "prompts"}.items():
             value = getattr(options, key)
             if isinstance(value, str) and value.startswith("<"):
                 raise UserError(f"the run in {w.path} was given its {key} as an object ({value}): give {name}=.")
-        subject = cls(options, Run.load(w.path), w.path, w.store.manifest().fingerprint, o.model is not None)
+        subject = cls(options, Run.load(w.path), w.path, o.model is not None)
         if o.boundaries is None:
             subject.accepted()  # now, rather than after the model is loaded
         return subject
@@ -115,15 +113,15 @@ class Subject:
         if verdict is None or not verdict.accepted:
             status = "" if verdict is None else f" ({verdict.status})"
             raise UserError(f"the run in {self.path} accepted no boundaries{status}: {WAYS}.")
-        return _blocks(verdict), "accepted by the run"
+        return _blocks(verdict), f"{OUTCOME[True]} by the run"
 
     def _changed(self, model: LoadedModel, sha256: str) -> bool:
         """Whether the weights are not the run's; in another precision only a model given beside the run may differ."""
         if self.run is None:
             return False
-        if model.dtype != self.fingerprint.get("dtype"):
+        if model.dtype != self.run.model.dtype:
             return self.other_model
-        return sha256 != self.fingerprint.get("model_sha256")
+        return sha256 != self.run.provenance.model_sha256
 
     def _given(self, given: tuple[str, ...], model: LoadedModel) -> tuple[tuple[int, int], str]:
         if given == ("thirds",):

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -40,9 +40,11 @@ from mspgt.experiments.directory import (
 )
 from mspgt.experiments.launch import FOLDER, launching, rank
 from mspgt.measure.fingerprint import check_fingerprint
-from mspgt.measure.store import Manifest, Store
+from mspgt.measure.store import MANIFEST, Manifest, Store
 from mspgt.results.kinds import Kind
+from mspgt.results.result import Result
 
+R = TypeVar("R", bound=Result)
 RESUME_WHAT = "resume=true needs out=DIRECTORY, the work to go on with."
 
 
@@ -138,6 +140,18 @@ class Workspace:
     def mark_begun(self) -> None:
         """The work has begun, by the first process, whichever this is."""
         self.begun, self.store.absent = True, False
+
+    def save(self, result: R, beside: str) -> R:
+        """Write a result with its tables, figures and page, and say where; it knows its place if that stays."""
+        self.say("drawing figures and the page")
+        result.save(self.path)
+        self.say(f"written: {self.path / 'report.html'} and, beside it, {beside}")
+        return result.kept_in(self.path if self.stays else None)
+
+    def inner(self, name: str, kind: Kind) -> Workspace:
+        """A part of this work that is kept in its state until it is done, and gone on with if it was begun."""
+        folder = self.store.path / name
+        return Workspace(folder, kind, self.console, anew=not (folder / "state" / MANIFEST).is_file())
 
     def discard(self) -> None:
         """Leave no folder behind that was made for work which never began. Needs the lock."""

@@ -38,5 +38,4 @@ def evaluate_measured(
     if not measured:
         raise UserError(f"no signal is left to evaluate. {' '.join(left_out.values())}")
     options = config.options
-    weights = {name: config.weights.get(name, type(m.signal).weight) for name, m in measured.items()}
-    return evaluate(measured, n_layers, Rule(weights, options.prominence, options.bootstrap, options.seed), say)
+    return evaluate(measured, n_layers, Rule(config.weights, options.prominence, options.bootstrap, options.seed), say)

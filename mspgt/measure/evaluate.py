@@ -73,6 +73,7 @@ class SignalCurve(Curve):
     flags: what a reader must know of it, in a word each.
     details: plain JSON values that the signal reports.
     series, figures: what it shows beside the curve.
+    noise_share: the largest standard error of its estimates over the curve's maximum; None where it gives none.
     """
 
     weight: float
@@ -81,6 +82,7 @@ class SignalCurve(Curve):
     details: Mapping[str, Any] = field(default_factory=dict)
     series: Mapping[str, SeriesValues] = field(default_factory=dict)
     figures: tuple[Plot, ...] = ()
+    noise_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,7 @@ def _signal_curve(curve: _Curve, measured: Measured, weight: float, confidence: 
         details={**curve.report.details, **contributed},
         series=curve.series,
         figures=tuple(signal.figures),
+        noise_share=curve.report.noise_share,
     )
 
 
@@ -333,7 +336,7 @@ def _gather(fused: Mapping[str, _Curve], weights: Mapping[str, float]) -> Curves
     """Stack the signals; where one has no replicates there are none, as it would stand still in each of them."""
     drawn = [c.replicates for c in fused.values() if c.replicates is not None]
     replicates = np.stack(drawn) if len(drawn) == len(fused) else None
-    shares = {name: c.report.details.get("noise_share") for name, c in fused.items()}
+    shares = {name: c.report.noise_share for name, c in fused.items()}
     return Curves(
         tuple(fused),
         np.array([weights[name] for name in fused]),

@@ -42,7 +42,7 @@ class Manifest:
     data: corpus -> which it is; signals: name -> the corpus that it is measured on; passes: over the corpora at most.
     sequences: corpus -> how many there are; None until all passes are done, as are the next two.
     notes: what a reader must know; left_out: what was not read; one sentence each.
-    checkpoints: that a drift follows.
+    checkpoints: that a drift follows; model_sha256: of the weights, None where there are several.
     """
 
     kind: str
@@ -56,6 +56,7 @@ class Manifest:
     left_out: tuple[str, ...] = ()
     world_size: int = 1
     checkpoints: tuple[str, ...] = ()
+    model_sha256: str | None = None
 
     @property
     def data_sha256(self) -> dict[str, str | None]:

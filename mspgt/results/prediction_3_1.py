@@ -9,6 +9,7 @@ from mspgt.core.errors import UserError
 from mspgt.core.phrases import listed
 from mspgt.results.intervention import Behaviour
 from mspgt.results.loading import Given, load_several
+from mspgt.stats.boundaries import OUTCOME
 from mspgt.stats.paired import brittleness
 from mspgt.stats.paired.answers import Prediction
 from mspgt.stats.paired.kappa import Brittleness
@@ -107,7 +108,7 @@ def _circumstances(by_name: Mapping[str, Behaviour]) -> list[str]:
         reasons.append(f"Both models are of the family {families.pop()}; the paper speaks of different families.")
     unsure = [name for name, one in by_name.items() if not one.accepted]
     if unsure:
-        reasons.append(f"The boundaries of {listed(unsure)} were not accepted.")
+        reasons.append(f"The boundaries of {listed(unsure)} were {OUTCOME[False]}.")
     one, other = (each.settings for each in by_name.values())
     if differing := [key for key in ALIKE if getattr(one, key) != getattr(other, key)]:
         reasons.append(f"The experiments differ in {listed(differing)}.")

@@ -12,8 +12,9 @@ from mspgt.core.errors import UserError
 from mspgt.core.phrases import listed
 from mspgt.results.drift import Drift
 from mspgt.results.loading import load_several
-from mspgt.stats.boundaries import RULES
+from mspgt.stats.boundaries import OUTCOME, RULES
 from mspgt.stats.boundaries.acceptance import MINIMUM_SHARE
+from mspgt.stats.boundaries.phrasing import I_G
 from mspgt.stats.chance import THRESHOLD, chance, exceeds
 from mspgt.stats.distance import Apart, Distance, Ended, Ints, distance
 from mspgt.stats.paired.answers import Prediction
@@ -22,8 +23,8 @@ from mspgt.stats.paired.numbers import Answer
 ARCHITECTURE = ("family", "n_layers", "hidden_size", "n_heads")
 """facts of models in which runs of one architecture agree"""
 SAYS = (
-    "Prediction 3.2 (section 3.3.2, equation 2) says that the I-G boundaries of training runs of one architecture can "
-    "lie more than 30 % of the depth apart"
+    f"Prediction 3.2 (section 3.3.2, equation 2) says that the {I_G} boundaries of training runs of one architecture "
+    "can lie more than 30 % of the depth apart"
 )
 POTENTIALLY = (
     'The paper says "potentially": by its words runs without drift count as support too, as its Llama pair does; the '
@@ -123,9 +124,9 @@ class _End:
         """Why this run cannot be judged."""
         rule = RULES[self.verdict.rule].title
         if self.boundary is None:
-            yield f"{self.name} has no I-G boundary by {rule} ({self.verdict.status})"
+            yield f"{self.name} has no {I_G} boundary by {rule} ({self.verdict.status})"
         elif not self.verdict.accepted:
-            yield f"the boundaries of {self.name} are not accepted by {rule} ({self.verdict.status})"
+            yield f"the boundaries of {self.name} are {OUTCOME[False]} by {rule} ({self.verdict.status})"
         if self.layers is None:
             yield f"{self.name} has no bootstrap replicates"
 
@@ -163,7 +164,7 @@ class _Comparison:
         lie = self._lie()
         drawn, difference = self.distance, self.difference
         if obstacles or drawn is None or drawn.low is None or drawn.high is None or difference is None:
-            return "undecided", "; ".join([*obstacles, *([f"the I-G boundaries lie {lie}"] if lie else [])])
+            return "undecided", "; ".join([*obstacles, *([f"the {I_G} boundaries lie {lie}"] if lie else [])])
         if exceeds(drawn.low, self.blocks) and exceeds(difference, self.blocks):
             return "supported", f"{SAYS}; these lie {lie}"
         if not exceeds(drawn.high, self.blocks) and not exceeds(difference, self.blocks):

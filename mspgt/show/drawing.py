@@ -6,6 +6,7 @@ drawn through matplotlib's object interface, so there is no global state.
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,13 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def set_title(figure: Figure, text: str, model: str, *marks: str) -> None:
+    """Head the figure by what it shows, the model, and marks."""
+    name = model if len(model) <= 60 else model[:59] + "…"
+    whole = textwrap.fill(" · ".join((text, name, *marks)), 84)
+    figure.suptitle(whole, x=0.01, ha="left", fontsize=9, fontweight="bold", parse_math=False)
 
 
 def curve_line(ax: Any, curve: Curve, colour: str, marker: str, label: str, band: float, width: float = 1.3) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from mspgt.core.phrases import NONE, amount, listed, well_formed, words
+from mspgt.core.phrases import NONE, amount, in_words, listed, well_formed
 from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
 from mspgt.show.figures import COLOURS, figures, inline
@@ -39,7 +39,7 @@ def page(result: Result, drawn: Mapping[str, Drawing] | None = None) -> str:
             style=Markup((files("mspgt.show") / "templates" / "page.css").read_text(encoding="utf-8")),
             kicker=shown.kicker,
             headline=shown.headline(result),
-            subjects={words(label).capitalize(): text for label, text in shown.subjects(result).items()},
+            subjects={in_words(label).capitalize(): text for label, text in shown.subjects(result).items()},
             sections=[section for section in sections if section.parts],
             footer=_footer(result),
         )
@@ -119,14 +119,14 @@ def value_text(value: Any) -> str:
             ends = [value.get("low"), value.get("high")]
             interval = "" if None in ends else f" [{amount(ends[0])}, {amount(ends[1])}]"
             return amount(value["value"]) + interval
-        return ", ".join(f"{words(str(k))} {value_text(v)}" for k, v in value.items()) or "none"
+        return ", ".join(f"{in_words(str(k))} {value_text(v)}" for k, v in value.items()) or "none"
     return f"{value:,}" if isinstance(value, int) else amount(value) if isinstance(value, float) else str(value)
 
 
 def flat(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Names in words with points between, and what they stand for; a number with its ends stays whole."""
     for key, value in block.items():
-        name = f"{prefix}{words(str(key))}"
+        name = f"{prefix}{in_words(str(key))}"
         if isinstance(value, Mapping) and not _is_estimate(value):
             yield from flat(value, f"{name}.")
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mspgt.contracts.series import SeriesValues
-from mspgt.core.phrases import words
+from mspgt.core.phrases import in_words
 from mspgt.show.grid import Cell, Grid, Number, grid
 from mspgt.show.parts import Folded
 
@@ -32,7 +32,7 @@ def series_tables(series: Mapping[str, SeriesValues], title: str) -> Iterator[Fo
 
 
 def _folded(title: str, axis: str, group: Mapping[str, SeriesValues]) -> Folded:
-    made, heading = series_table(axis, group), words(title)
+    made, heading = series_table(axis, group), in_words(title)
     heading = heading if " by " in f" {heading}" else f"{heading} by {axis}"
     return Folded(heading, (made,), open=not all(values.folded for values in group.values()))
 
@@ -42,7 +42,7 @@ def series_table(axis: str, group: Mapping[str, SeriesValues]) -> Grid:
     columns = {name: column for values in group.values() for name, column in values.values.items()}
     rows = next(iter(group.values())).rows
     cells = [[Cell(str(row)), *(_number(c[i]) for c in columns.values())] for i, row in enumerate(rows)]
-    caption = "; ".join(f"{words(name)}: {_about(values)}" for name, values in group.items() if _about(values))
+    caption = "; ".join(f"{in_words(name)}: {_about(values)}" for name, values in group.items() if _about(values))
     return grid([axis, *columns], cells, caption)
 
 

@@ -9,7 +9,7 @@ from mspgt.core.phrases import NONE, runs
 from mspgt.show import wording
 from mspgt.show.grid import Cell, Column, Grid, Number, Row, grid, missing, share
 from mspgt.show.parts import BoundaryMark, VerdictCard
-from mspgt.stats.boundaries import BOUNDARIES, Boundary, Verdict
+from mspgt.stats.boundaries import BOUNDARIES, OUTCOME, Boundary, Verdict
 
 
 def verdict_card(verdict: Verdict, confidence: float) -> VerdictCard:
@@ -40,7 +40,7 @@ def verdict_card(verdict: Verdict, confidence: float) -> VerdictCard:
 def _mark(name: str, boundary: Boundary, verdict: Verdict, confidence: float) -> BoundaryMark:
     details = [f"{boundary.relative:.1%} of the depth"]
     details += [f"{confidence:.0%} interval {wording.interval(boundary)}"] if boundary.ci else []
-    details += [] if verdict.accepted else ["not accepted"]
+    details += [] if verdict.accepted else [OUTCOME[False]]
     return BoundaryMark(name, f"after block {boundary.layer}", tuple(details), verdict.accepted)
 
 
@@ -49,7 +49,7 @@ def side_by_side(verdicts: Iterable[Verdict]) -> Grid:
     every = tuple(verdicts)
     columns = [Column("boundary", left=True), *(Column(v.rule, wording.title(v.rule), left=True) for v in every)]
     rows = [[name, *(_place(verdict, name) for verdict in every)] for name in BOUNDARIES.values()]
-    outcomes = [Cell(wording.outcome(verdict), wording.outcome_style(verdict)) for verdict in every]
+    outcomes = [Cell(wording.outcome(verdict), wording.outcome_style(verdict.accepted)) for verdict in every]
     return grid(columns, [*rows, ["verdict", *outcomes]])
 
 
@@ -91,6 +91,6 @@ def _rows(verdict: Verdict) -> Iterator[Row]:
             Cell(runs(boundary.hpd or ())),
             share(boundary.support),
             Number(value=boundary.prominence, show="{:.2f}".format),
-            Cell(wording.outcome(verdict), wording.outcome_style(verdict)),
+            Cell(wording.outcome(verdict), wording.outcome_style(verdict.accepted)),
         )
         yield Row(cells, name if verdict.accepted else "faint")

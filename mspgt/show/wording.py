@@ -6,21 +6,8 @@ from mspgt.core.phrases import NONE, magnitude
 from mspgt.measure.corpora import CorpusFacts
 from mspgt.measure.evaluate import Bootstrap
 from mspgt.models.facts import ModelFacts
-from mspgt.stats.boundaries import BOUNDARIES, RULES, Boundary, Verdict
+from mspgt.stats.boundaries import OUTCOME, RULES, SHORT, STATUS, Boundary, Verdict
 
-STATUS = {
-    "ok": "accepted",
-    "probe_noise": "probe noise could pass for structure",
-    "endpoint_dominated": "a curve is largest at an end of the network",
-    "unstable": "positions change with the documents drawn",
-    "not_above_null": "the signals agree no more than chance would have it",
-    "one_peak": "only one peak stands out",
-    "no_peak": "no peak stands out",
-    "too_shallow": "the model has too few blocks",
-}
-"""status of a verdict -> the same in a few words"""
-SHORT = {name: "-".join(word[0].upper() for word in name.split("-")) for name in BOUNDARIES.values()}
-"""name of a boundary -> L-I or I-G, as in the paper's Table 1"""
 LOOKS = {"supported": "good", "contradicted": "bad"}
 """verdict on a prediction -> style; "undecided" has none"""
 GOOD = {"supported": True, "contradicted": False}
@@ -37,23 +24,23 @@ def title(rule: str) -> str:
 
 def outcome(verdict: Verdict) -> str:
     """``accepted``, or ``not accepted: unstable``."""
-    return "accepted" if verdict.accepted else f"not accepted: {verdict.status}"
+    return OUTCOME[verdict.accepted] + ("" if verdict.accepted else f": {verdict.status}")
 
 
 def outcome_in_words(verdict: Verdict) -> str:
     """``accepted``, or ``not accepted: positions change with the documents drawn``."""
-    return "accepted" if verdict.accepted else f"not accepted: {STATUS[verdict.status]}"
+    return OUTCOME[verdict.accepted] + ("" if verdict.accepted else f": {STATUS[verdict.status].brief}")
 
 
-def outcome_style(verdict: Verdict) -> str:
+def outcome_style(accepted: bool) -> str:
     """Style of the outcome in tables."""
-    return "good" if verdict.accepted else "warn"
+    return "good" if accepted else "warn"
 
 
 def headline(verdict: Verdict) -> str:
     """The answer in one plain sentence."""
     if not verdict.accepted or verdict.layers is None:
-        return f"No boundaries are accepted: {STATUS[verdict.status]}."
+        return f"No boundaries are accepted: {STATUS[verdict.status].brief}."
     lower, upper = verdict.layers
     depth = n_layers(verdict)
     middle, last = span(lower + 1, upper), span(upper + 1, depth)

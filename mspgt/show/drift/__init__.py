@@ -6,7 +6,7 @@ from mspgt.results.drift import Drift
 from mspgt.show.drift import page, tables
 from mspgt.show.drift.heat import by_the_paper, heat_map, signals
 from mspgt.show.drift.lines import boundaries
-from mspgt.show.drift.words import headline
+from mspgt.show.drift.prose import headline
 from mspgt.show.grid import Grid
 from mspgt.show.parts import Drawing, FigureOf, Shown, TableOf
 from mspgt.show.verdicts import side_by_side

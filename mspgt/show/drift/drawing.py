@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from mspgt.show.drawing import BACKGROUND, BOUNDARY_COLOURS, GRID, INK, MUTED
 from mspgt.show.drift.series import Track
 from mspgt.show.drift.steps import StepAxis
 from mspgt.stats.bootstrap import Floats
+from mspgt.stats.boundaries import OUTCOME
 
 COLOUR_MAP = "cividis"
 """even to the eye, the same to colour-blind readers, and brighter with the value in grey"""
@@ -36,13 +36,6 @@ def new_figure(height: float) -> Figure:
     figure = drawing.new_figure(7.4, height)
     figure.set_layout_engine("constrained", h_pad=0.03)
     return figure
-
-
-def set_title(figure: Figure, text: str, model: str) -> None:
-    """Head the figure by what it shows and the model."""
-    name = model if len(model) <= 60 else model[:59] + "…"
-    whole = textwrap.fill(f"{text} · {name}", 84)
-    figure.suptitle(whole, x=0.01, ha="left", fontsize=9, fontweight="bold", parse_math=False)
 
 
 def cells(ax: Any, axis: StepAxis, steps: Sequence[int], grid: Floats, depths: Floats, limits: Sequence[float]) -> Any:
@@ -176,7 +169,7 @@ def boundary_handles(tracks: Iterable[Track], confidence: float, pen: Pen) -> li
     ]
     if any((np.isfinite(track.layer) & ~track.accepted).any() for track in drawn):
         hollow: dict[str, Any] = {"linestyle": DOTS, "marker": "o", "markerfacecolor": BACKGROUND}
-        handles.append(Line2D([], [], color=MUTED, label="placed, not accepted", **look, **hollow))
+        handles.append(Line2D([], [], color=MUTED, label=f"placed, {OUTCOME[False]}", **look, **hollow))
     if any((track.low < track.high).any() for track in drawn):
         bar: dict[str, Any] = {"linestyle": "", "marker": "|", "markersize": 10, "markeredgewidth": 2.0, "color": MUTED}
         label = f"{confidence:.0%} interval"

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from mspgt.results.drift import Drift
 from mspgt.show import wording
-from mspgt.show.drawing import BOUNDARY_COLOURS, GRID, MUTED, STYLE
+from mspgt.show.drawing import BOUNDARY_COLOURS, GRID, MUTED, STYLE, set_title
 from mspgt.show.drift import series
 from mspgt.show.drift.drawing import (
     Pen,
@@ -23,12 +23,12 @@ from mspgt.show.drift.drawing import (
     interval_marks,
     loss_line,
     new_figure,
-    set_title,
     span,
 )
 from mspgt.show.drift.series import Track
 from mspgt.show.drift.steps import StepAxis
 from mspgt.stats.bootstrap import Floats
+from mspgt.stats.boundaries import OUTCOME
 
 BAR = 0.022
 """width of a colour bar over that of its heat map"""
@@ -105,7 +105,8 @@ def by_the_paper(drift: Drift) -> Figure | None:
 
 def _none(tracks: tuple[Track, ...]) -> str:
     """What is not there to be seen."""
-    return "" if any(t.accepted.any() for t in tracks) else f", no boundaries {'accepted' if any(tracks) else 'placed'}"
+    lacking = OUTCOME[True] if any(tracks) else "placed"
+    return "" if any(t.accepted.any() for t in tracks) else f", no boundaries {lacking}"
 
 
 def _depths(drift: Drift) -> Floats:

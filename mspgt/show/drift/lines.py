@@ -8,9 +8,9 @@ from matplotlib.ticker import FuncFormatter
 
 from mspgt.results.drift import Drift
 from mspgt.show import wording
-from mspgt.show.drawing import GRID, MUTED, STYLE
+from mspgt.show.drawing import GRID, MUTED, STYLE, set_title
 from mspgt.show.drift import series
-from mspgt.show.drift.drawing import Pen, boundary_handles, boundary_line, interval_marks, new_figure, set_title
+from mspgt.show.drift.drawing import Pen, boundary_handles, boundary_line, interval_marks, new_figure
 from mspgt.show.drift.steps import StepAxis
 
 

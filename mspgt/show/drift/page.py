@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mspgt.core.phrases import words as in_words
+from mspgt.core.phrases import in_words
 from mspgt.results.drift import Drift
 from mspgt.show import wording
-from mspgt.show.drift import tables, words
+from mspgt.show.drift import prose, tables
 from mspgt.show.grid import Grid
 from mspgt.show.parts import Card, Cards, Drawing, Facts, Folded, Line, Section, VerdictCard
 from mspgt.show.sections import answer_line, how, reasons, sentences
 from mspgt.show.verdicts import verdict_card
+from mspgt.stats.boundaries import STATUS
 from mspgt.stats.distance import Apart
 from mspgt.stats.paired.answers import Prediction
 
@@ -35,14 +36,14 @@ def subjects(drift: Drift) -> dict[str, str]:
     return {
         "model": wording.describe_model(drift.model),
         "data": wording.describe_data(drift.data),
-        "steps": f"{words.describe_steps(drift)}, {wording.describe_intervals(drift.bootstrap)}",
+        "steps": f"{prose.describe_steps(drift)}, {wording.describe_intervals(drift.bootstrap)}",
         "signals": ", ".join(drift.signals),
     }
 
 
 def answers(drift: Drift) -> dict[str, str]:
     """How the boundaries moved from the first step to the last, by each rule."""
-    return {rule: words.moves(drift.overall.by(rule)) for rule in drift.rules} if drift.overall else {}
+    return {rule: prose.moves(drift.overall.by(rule)) for rule in drift.rules} if drift.overall else {}
 
 
 def terminal(drift: Drift) -> Iterator[Line | Grid]:
@@ -52,14 +53,14 @@ def terminal(drift: Drift) -> Iterator[Line | Grid]:
     yield Line.of("")
     yield tables.steps(drift, "mspgt", brief=True)
     yield Line.of("")
-    yield Line.of(words.headline(drift), "strong")
+    yield Line.of(prose.headline(drift), "strong")
     yield from _overall(drift)
     if answer := drift.prediction_3_2:
         yield answer_line("Prediction 3.2", answer, next(iter(reasons(answer)), ""))
-    yield Line.labelled("Evaluations", f"{words.describe_overhead(drift.overhead)}.")
+    yield Line.labelled("Evaluations", f"{prose.describe_overhead(drift.overhead)}.")
     for label, (part, style) in KINDS.items():
         yield from (Line.labelled(label, sentence, style) for sentence in getattr(drift, part))
-        yield from (Line.labelled(f"{label} ({steps})", said, style) for steps, said in words.of_steps(drift, part))
+        yield from (Line.labelled(f"{label} ({steps})", said, style) for steps, said in prose.of_steps(drift, part))
 
 
 def _overall(drift: Drift) -> Iterator[Line]:
@@ -67,9 +68,9 @@ def _overall(drift: Drift) -> Iterator[Line]:
     if drift.overall is None:
         return
     span = f"From step {drift.overall.start:,} to {drift.overall.stop:,}"
-    said = {rule: words.moves(drift.overall.by(rule)) for rule in drift.rules}
-    if set(said.values()) == {words.NOWHERE}:
-        yield Line.labelled(span, f"{words.NOWHERE}.")
+    said = {rule: prose.moves(drift.overall.by(rule)) for rule in drift.rules}
+    if set(said.values()) == {prose.NOWHERE}:
+        yield Line.labelled(span, f"{prose.NOWHERE}.")
         return
     yield from (Line.labelled(f"{span} by {wording.title(rule)}", f"{moves}.") for rule, moves in said.items())
 
@@ -98,13 +99,13 @@ def sections(drift: Drift, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
 def _said(drift: Drift, part: str) -> Iterator[str]:
     """The sentences of a drift, then those of its steps."""
     yield from getattr(drift, part)
-    yield from (f"{where.capitalize()}: {sentence}" for where, sentence in words.of_steps(drift, part))
+    yield from (f"{where.capitalize()}: {sentence}" for where, sentence in prose.of_steps(drift, part))
 
 
 def _cost(drift: Drift) -> dict[str, str]:
     every = drift.overhead.every_n_steps
     due = {"due every": f"{every:,} steps"} if every else {}
-    return {"evaluations": words.describe_overhead(drift.overhead), **due}
+    return {"evaluations": prose.describe_overhead(drift.overhead), **due}
 
 
 def _moves(drift: Drift) -> Iterator[Grid | Line]:
@@ -142,4 +143,4 @@ def _legend(drift: Drift) -> dict[str, str]:
     """What the words of the tables mean, of the statuses those that occur."""
     verdicts = (verdict for point in drift.points for verdict in point.verdicts.values())
     statuses = dict.fromkeys(verdict.status for verdict in verdicts if not verdict.accepted)
-    return LEGEND | {in_words(status).capitalize(): f"{wording.STATUS[status]}." for status in statuses}
+    return LEGEND | {in_words(status).capitalize(): f"{STATUS[status].brief}." for status in statuses}

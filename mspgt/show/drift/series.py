@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from mspgt.core.errors import unknown
 from mspgt.measure.history import Point
 from mspgt.results.drift import Drift
-from mspgt.show.wording import SHORT
 from mspgt.stats.bootstrap import Floats
-from mspgt.stats.boundaries import BOUNDARIES, Boundary
+from mspgt.stats.boundaries import BOUNDARIES, SHORT, Boundary
 from mspgt.stats.curve import Curve
 
 

@@ -33,14 +33,14 @@ from typing import Any
 
 import numpy as np
 
-from mspgt.core.phrases import words as in_words
+from mspgt.core.phrases import in_words
 from mspgt.measure.history import Point
 from mspgt.results.drift import Drift
 from mspgt.show import wording
-from mspgt.show.drift import words
+from mspgt.show.drift import prose
 from mspgt.show.grid import Cell, Column, Grid, Number, Row, grid, missing, share
-from mspgt.show.wording import SHORT
-from mspgt.stats.boundaries import BOUNDARIES, Verdict
+from mspgt.stats.boundaries import BOUNDARIES, OUTCOME, SHORT, Verdict
+from mspgt.stats.boundaries.phrasing import I_G
 from mspgt.stats.changes import Change, Move, Moves
 from mspgt.stats.curve import Curve
 from mspgt.stats.distance import Apart
@@ -140,7 +140,7 @@ def _of_rule(rule: str, brief: bool, beside: str = "") -> dict[Column, Callable[
 
 def _caption(drift: Drift, rule: str, brief: bool, shown: int) -> Iterator[str]:
     """What a reader must know of the table of steps."""
-    yield f"L-I and I-G: blocks below the boundary by {wording.title(rule)}"
+    yield f"{' and '.join(SHORT.values())}: blocks below the boundary by {wording.title(rule)}"
     every = len(drift.points)
     if not brief:
         yield (
@@ -153,7 +153,7 @@ def _caption(drift: Drift, rule: str, brief: bool, shown: int) -> Iterator[str]:
     yield "moved: blocks since the step before" + (", shown or not" if shown < every else "")
     yield "* more than noise"
     if "paper" in drift.rules:
-        yield "paper: by the paper's rule, ? not accepted"
+        yield f"paper: by the paper's rule, ? {OUTCOME[False]}"
     yield wording.describe_intervals(drift.bootstrap)
     if shown < every:
         yield (
@@ -180,7 +180,8 @@ def _layer(layer: int | None, ci: tuple[int, int] | None, style: str = "", stack
 def _outcome(verdict: Verdict | None) -> Cell:
     if verdict is None:
         return Cell("not applied", "faint")
-    return Cell("accepted" if verdict.accepted else in_words(verdict.status), wording.outcome_style(verdict))
+    outcome = OUTCOME[True] if verdict.accepted else in_words(verdict.status)
+    return Cell(outcome, wording.outcome_style(verdict.accepted))
 
 
 def _both(verdict: Verdict | None) -> Cell:
@@ -246,7 +247,7 @@ def overall(drift: Drift) -> Grid | None:
         *(Column("share", "samples with both"), Column("read_as", left=True)),
     )
     rows = [
-        (Cell(f"{name}, {wording.title(rule)}", name), _moved(move), share(move.share), words.interpretation(move))
+        (Cell(f"{name}, {wording.title(rule)}", name), _moved(move), share(move.share), prose.interpretation(move))
         for rule in drift.rules
         for name, move in drift.overall.by(rule).found.items()
     ]
@@ -261,14 +262,17 @@ def overall(drift: Drift) -> Grid | None:
 def runs(apart: Apart) -> Grid:
     """The training runs that prediction 3.2 was judged on."""
     columns = (
-        *(Column("run", left=True), Column("step", "last step"), Column("layer", "I-G after block")),
+        *(
+            Column("run", left=True),
+            Column("step", "last step"),
+            Column("layer", f"{I_G} after block"),
+        ),
         *(Column("relative", "relative depth"), Column("verdict", left=True)),
     )
-    outcomes = {True: Cell("accepted", "good"), False: Cell("not accepted", "warn")}
-    rows = [
-        (run.name, run.step, _layer(run.layer, run.ci), share(run.relative), outcomes[run.accepted])
-        for run in apart.runs
-    ]
+    rows = []
+    for run in apart.runs:
+        outcome = Cell(OUTCOME[run.accepted], wording.outcome_style(run.accepted))
+        rows.append((run.name, run.step, _layer(run.layer, run.ci), share(run.relative), outcome))
     return grid(columns, rows)
 
 

@@ -1,15 +1,15 @@
 """What only an intervention experiment shows: figures, tables and page; `SHOWN` is what its kind declares."""
 
 from mspgt.results.intervention import Behaviour
-from mspgt.show.intervention import page, tables, words
+from mspgt.show.intervention import page, prose, tables
 from mspgt.show.intervention.bars import changes
 from mspgt.show.intervention.panels import dose_response, doses
 from mspgt.show.parts import FigureOf, Shown, TableOf
 
 SHOWN: Shown[Behaviour] = Shown(
     kicker="What breaks when a scale of layers is disturbed",
-    headline=words.headline,
-    subjects=words.subjects,
+    headline=prose.headline,
+    subjects=prose.subjects,
     figures={
         "changes": FigureOf(
             changes,
@@ -28,7 +28,7 @@ SHOWN: Shown[Behaviour] = Shown(
         "doses": FigureOf(
             doses,
             "Difference from the baseline in each metric's unit at other doses, with intervals. "
-            + "; ".join(f"{kind}: {meaning}" for kind, meaning in words.DOSES.items())
+            + "; ".join(f"{kind}: {meaning}" for kind, meaning in prose.DOSES.items())
             + ".",
             "dose=matched or both, or controls",
         ),
@@ -37,5 +37,5 @@ SHOWN: Shown[Behaviour] = Shown(
     sections=page.sections,
     terminal=page.terminal,
     notebook=lambda behaviour: (tables.changes(behaviour),),
-    answers=words.answers,
+    answers=prose.answers,
 )

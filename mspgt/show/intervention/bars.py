@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mspgt.core.phrases import percentage
 from mspgt.results.intervention import Behaviour
 from mspgt.show.drawing import BACKGROUND, GRID, INK, MUTED, STYLE, new_figure
-from mspgt.show.intervention.drawing import WIDTH, colour_of, set_title, signed, wrapped
+from mspgt.show.intervention.drawing import WIDTH, colour_of, head, signed, wrapped
 from mspgt.stats.paired.records import Effect, Estimate
 
 
@@ -37,7 +37,7 @@ def changes(behaviour: Behaviour) -> Figure | None:
         standard.set_xlabel("change in standard deviations ($d_z$)", parse_math=True)
         percent.set_yticks(range(len(names)), [wrapped(name, 18) for name in names], parse_math=False)
         percent.set_ylim(len(names) - 0.45, -0.55)
-        set_title(figure, behaviour, "What disturbing each scale changes")
+        head(figure, behaviour, "What disturbing each scale changes")
         scales = [Patch(facecolor=colour_of(behaviour, scale), label=scale) for scale in behaviour.scales]
         interval = Line2D([], [], color=INK, linewidth=0.9, label=f"{behaviour.confidence:.0%} interval")
         figure.legend(handles=[*scales, interval], loc="outside lower center", ncols=len(scales) + 1)

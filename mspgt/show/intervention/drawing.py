@@ -8,18 +8,17 @@ from matplotlib.figure import Figure
 
 from mspgt.core.phrases import amount
 from mspgt.results.intervention import Behaviour
-from mspgt.show.drawing import SIGNAL_COLOURS
+from mspgt.show.drawing import SIGNAL_COLOURS, set_title
+from mspgt.stats.boundaries import OUTCOME
 
 COLOURS = {"local": SIGNAL_COLOURS[0], "intermediate": SIGNAL_COLOURS[2], "global": SIGNAL_COLOURS[1]}
 """blue, orange and green, as in the paper"""
 WIDTH = 7.4
 
 
-def set_title(figure: Figure, behaviour: Behaviour, text: str) -> None:
+def head(figure: Figure, behaviour: Behaviour, text: str) -> None:
     """Head the figure by what it shows, the model, and whether the boundaries were not accepted."""
-    model = behaviour.model.name if len(behaviour.model.name) <= 60 else behaviour.model.name[:59] + "…"
-    whole = f"{text} · {model}{'' if behaviour.accepted else ' · boundaries not accepted'}"
-    figure.suptitle(textwrap.fill(whole, 84), x=0.01, ha="left", fontsize=9, fontweight="bold", parse_math=False)
+    set_title(figure, text, behaviour.model.name, *([] if behaviour.accepted else [f"boundaries {OUTCOME[False]}"]))
 
 
 def colour_of(behaviour: Behaviour, scale: str) -> str:

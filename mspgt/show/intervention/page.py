@@ -10,7 +10,7 @@ from mspgt.core.codec import plain
 from mspgt.results.intervention import Behaviour
 from mspgt.show import wording
 from mspgt.show.grid import Grid
-from mspgt.show.intervention import tables, words
+from mspgt.show.intervention import prose, tables
 from mspgt.show.parts import (
     Card,
     Cards,
@@ -41,8 +41,8 @@ ELSEWHERE = "The paper's own numbers and all reasons: report.html."
 def terminal(behaviour: Behaviour) -> Iterator[Line | Grid]:
     """What was done, metrics by groups, other variants, the answers, notes."""
     yield Line.of(wording.describe_model(behaviour.model), "strong")
-    yield Line.of(words.describe_scales(behaviour), "" if behaviour.accepted else "warn")
-    yield Line.of(words.describe_settings(behaviour))
+    yield Line.of(prose.describe_scales(behaviour), "" if behaviour.accepted else "warn")
+    yield Line.of(prose.describe_settings(behaviour))
     yield Line.of("")
     yield tables.changes(behaviour, brief=True)
     yield Line.of("")
@@ -50,24 +50,24 @@ def terminal(behaviour: Behaviour) -> Iterator[Line | Grid]:
         yield Line.of("Other strengths and doses" if behaviour.strengths else "Other doses", "strong")
         yield others
         yield Line.of("")
-    yield Line.of(words.headline(behaviour), "strong")
+    yield Line.of(prose.headline(behaviour), "strong")
     for name, answer in behaviour.verdicts.items():
-        yield answer_line(words.spoken(name), answer, words.first_reason(answer))
+        yield answer_line(prose.spoken(name), answer, prose.first_reason(answer))
     if behaviour.verdicts:
-        yield Line.of(f"{words.UNCORRECTED} {ELSEWHERE}", "faint")
+        yield Line.of(f"{prose.UNCORRECTED} {ELSEWHERE}", "faint")
     yield from (Line.labelled(f"Not measured: {name}", why, "warn") for name, why in behaviour.not_measured.items())
     yield from (Line.labelled("Note", note, "faint") for note in behaviour.notes)
 
 
 def sections(behaviour: Behaviour, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
     """The page: changes first, then what they rest on, then how it was made."""
-    cards = tuple(_answer(words.spoken(name), answer) for name, answer in behaviour.verdicts.items())
+    cards = tuple(_answer(prose.spoken(name), answer) for name, answer in behaviour.verdicts.items())
     left_out = tuple(f"{name}: {why}" for name, why in behaviour.not_measured.items())
     others = tables.others(behaviour)
     about = "Changes as above, under each further way of disturbing the scales."
     yield Section("changes", "Changes", (tables.changes(behaviour),))
     yield Section("figures", "Figures", tuple(_described(behaviour, figure) for figure in drawn.values()))
-    yield Section("verdicts", "Verdicts", (Line.of(words.UNCORRECTED, "faint"), Cards(cards)) if cards else ())
+    yield Section("verdicts", "Verdicts", (Line.of(prose.UNCORRECTED, "faint"), Cards(cards)) if cards else ())
     yield sentences("left-out", "Not measured", left_out, warn=True)
     yield Section("others", "Other strengths and doses", (Card("", (Line.of(about), others)),) if others else ())
     yield Section("tests", "Tests", _card(TESTS, _tests(behaviour)))
@@ -95,7 +95,7 @@ def _answer(title: str, answer: Prediction) -> VerdictCard:
         title=title[:1].upper() + title[1:],
         badge=answer.verdict,
         good=wording.GOOD.get(answer.verdict),
-        reasons=words.reasons(answer),
+        reasons=prose.reasons(answer),
         facts={name: value for name, value in known.items() if name not in nested},
         note=answer.note,
         parts=(Folded("all numbers", (Facts(nested),)),) if nested else (),
@@ -112,8 +112,8 @@ def _known(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _described(behaviour: Behaviour, drawing: Drawing) -> Drawing:
-    mark = "" if behaviour.accepted else " The boundaries between the scales were not accepted."
-    description = f"{drawing.caption} {words.headline(behaviour)}"
+    mark = "" if behaviour.accepted else f" {prose.UNACCEPTED.capitalize()}."
+    description = f"{drawing.caption} {prose.headline(behaviour)}"
     return replace(drawing, caption=drawing.caption + mark, description=description)
 
 

@@ -14,8 +14,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from mspgt.results.intervention import Behaviour
 from mspgt.show.drawing import BACKGROUND, GRID, MARKERS, MUTED, STYLE, new_figure
-from mspgt.show.intervention import words
-from mspgt.show.intervention.drawing import WIDTH, colour_of, set_title, signed, wrapped
+from mspgt.show.intervention import prose
+from mspgt.show.intervention.drawing import WIDTH, colour_of, head, signed, wrapped
 from mspgt.stats.paired.conditions import Variant
 from mspgt.stats.paired.records import Estimate
 
@@ -45,8 +45,8 @@ def dose_response(behaviour: Behaviour) -> Figure | None:
                 ax.fill_between(strengths, lows, highs, color=colour, alpha=0.16, linewidth=0)
                 ax.plot(strengths, values, color=colour, marker=marker, markersize=3.5, linewidth=1.3)
             _strength_axis(ax, strengths)
-            _panel(ax, name, words.unit(name, metric))
-        set_title(figure, behaviour, "Difference from the baseline over the strength (sigma)")
+            _panel(ax, name, prose.unit(name, metric))
+        head(figure, behaviour, "Difference from the baseline over the strength (sigma)")
         handles = [
             Line2D([], [], color=colour_of(behaviour, scale), marker=marker, markersize=4, label=scale)
             for marker, scale in zip(MARKERS, behaviour.scales, strict=False)
@@ -75,8 +75,8 @@ def doses(behaviour: Behaviour) -> Figure | None:
             ax.set_xlim(-0.55, len(scales) - 0.45)
             ax.set_xticks(range(len(scales)), [wrapped(scale, 12) for scale in scales], parse_math=False)
             ax.tick_params(axis="x", length=0, labelsize=7.5)
-            _panel(ax, name, words.unit(name, metric))
-        set_title(figure, behaviour, "Difference from the baseline by dose")
+            _panel(ax, name, prose.unit(name, metric))
+        head(figure, behaviour, "Difference from the baseline by dose")
         handles = [
             Line2D([], [], linestyle="", **_look(MUTED, i), label=variant.label if i else f"as asked ({variant.label})")
             for i, variant in enumerate(variants)

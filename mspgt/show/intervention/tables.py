@@ -7,11 +7,10 @@ from dataclasses import replace
 from functools import partial
 from math import nan
 
-from mspgt.core.phrases import amount, change, percentage, probability
-from mspgt.core.phrases import words as in_words
+from mspgt.core.phrases import amount, change, in_words, percentage, probability
 from mspgt.results.intervention import Behaviour, MetricFacts
 from mspgt.show.grid import Cell, Column, Grid, Number, Piece, grid, missing
-from mspgt.show.intervention import words
+from mspgt.show.intervention import prose
 from mspgt.stats.paired.conditions import BASELINE, Variant
 from mspgt.stats.paired.records import Effect, Estimate, MetricValue, Test, stars
 
@@ -48,19 +47,19 @@ def changes(behaviour: Behaviour, brief: bool = False) -> Grid:
 
 
 def _caption(behaviour: Behaviour) -> Iterator[str]:
-    effects = [e for group in behaviour.scales for e in words.main_effects(behaviour, group)]
+    effects = [e for group in behaviour.scales for e in prose.main_effects(behaviour, group)]
     absolute = any(e.difference and not e.percent for e in effects)
     yield "Change from the baseline in percent, ↑ up or ↓ down" + (
         "; a number without % is an absolute difference, where a percentage is undefined" if absolute else ""
     )
-    yield words.stars(behaviour)
+    yield prose.stars(behaviour)
     yield f"below: the {behaviour.confidence:.0%} interval, and what a change means where it is significant"
     if any(e.difference.n < e.samples for e in effects):
         yield "n: pairs of texts that both have a value, if not all have; with fewer than 10 nothing is tested"
-    if untested := words.untested(behaviour):
+    if untested := prose.untested(behaviour):
         yield f"† not tested: {untested}"
     if not behaviour.accepted:
-        yield "(?) the boundaries between the scales were not accepted"
+        yield f"(?) {prose.UNACCEPTED}"
 
 
 def _notes(behaviour: Behaviour) -> dict[str, list[str]]:
@@ -73,7 +72,7 @@ def _notes(behaviour: Behaviour) -> dict[str, list[str]]:
             if effect.difference and not effect.percent:
                 reasons.setdefault(effect.undefined or "it is undefined", []).append(group)
         for why, groups in reasons.items():
-            notes.setdefault(f"No percentage{words.under(groups, behaviour)}: {why}.", []).append(name)
+            notes.setdefault(f"No percentage{prose.under(groups, behaviour)}: {why}.", []).append(name)
         if metric.note:
             notes.setdefault(f"{name}: {metric.note}", []).append(name)
     return notes
@@ -82,7 +81,7 @@ def _notes(behaviour: Behaviour) -> dict[str, list[str]]:
 def _metric(name: str, metric: MetricFacts, notes: list[int], brief: bool) -> Cell:
     """The name of a metric with the numbers of its notes, its unit, its better side and its samples."""
     values = metric.values.get(BASELINE)
-    about = [metric.side] if brief else [words.unit(name, metric), metric.side, f"n = {values.n:,}" if values else ""]
+    about = [metric.side] if brief else [prose.unit(name, metric), metric.side, f"n = {values.n:,}" if values else ""]
     marks = ",".join(map(str, notes)).translate(SUPERSCRIPT)
     return Cell(name + marks, "strong", tuple((text, "faint") for text in [" · ".join(filter(None, about))] if text))
 
@@ -151,9 +150,9 @@ def others(behaviour: Behaviour, brief: bool = False) -> Grid | None:
         rows += [[Cell(h, "strong"), Cell(label), *of] for h, (label, of) in zip(heads, of_metric, strict=False)]
     if not rows:
         return None
-    meanings = [f"{kind}: {words.DOSES[kind]}" for kind in dict.fromkeys(v.kind for v in shown) if kind in words.DOSES]
+    meanings = [f"{kind}: {prose.DOSES[kind]}" for kind in dict.fromkeys(v.kind for v in shown) if kind in prose.DOSES]
     if controlled:
-        about = f"less control: the difference from {words.DOSES['control']}"
+        about = f"less control: the difference from {prose.DOSES['control']}"
         meanings.append(f"{about}, pp: in percent of the baseline")
     if brief and (left := len(further) - len(simple)):
         many = "1 further combination is" if left == 1 else f"{left} further combinations are"
@@ -269,7 +268,7 @@ def _exported(name: str, metric: MetricFacts, effect: Effect, tests: Iterable[st
     mean, versus = metric.values.get(effect.condition), effect.versus_control
     made = [effect.tests.get(test, Test()) for test in tests]
     return [
-        *(name, metric.level, metric.direction, words.unit(name, metric), effect.condition),
+        *(name, metric.level, metric.direction, prose.unit(name, metric), effect.condition),
         _mean(mean),
         *(Number(value=nan if mean is None else mean.n), Number(value=effect.difference.n if effect.samples else nan)),
         *map(_estimate, (effect.difference, effect.percent or Estimate(), effect.standardised, versus or Estimate())),

@@ -33,7 +33,7 @@ from mspgt.show.drawing import (
     transition_axis,
 )
 from mspgt.show.parts import FigureOf, PlotOf
-from mspgt.stats.boundaries import Boundary, Verdict
+from mspgt.stats.boundaries import SHORT, Boundary, Verdict
 from mspgt.stats.boundaries.fusion import NORMALISATIONS, fill
 from mspgt.stats.curve import Curve
 
@@ -63,8 +63,9 @@ def evidence(run: Run, rule: str = "mspgt", ax: Any = None) -> Figure:
             _boundary(ax, name, boundary, verdict, row)
         _scales(ax, verdict, run.n_layers)
         ax.set_ylabel("normalised signals and evidence")
-        outcome = "accepted" if verdict.accepted else f"not accepted ({verdict.status})"
-        ax.set_title(f"{run.model.name} · {wording.title(rule)}: {outcome}", pad=30, fontweight="bold")
+        ax.set_title(
+            f"{run.model.name} · {wording.title(rule)} · {wording.outcome(verdict)}", pad=30, fontweight="bold"
+        )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=min(4, len(verdict.weights) + 1))
     figure: Figure = ax.figure
     return figure
@@ -129,7 +130,7 @@ def _boundary(ax: Any, name: str, boundary: Boundary, verdict: Verdict, row: int
     right = boundary.relative <= 0.55
     refused = "" if accepted else f", {wording.outcome(verdict)}"
     ax.annotate(
-        f"{wording.SHORT[name]} {wording.with_interval(boundary)}{refused}",
+        f"{SHORT[name]} {wording.with_interval(boundary)}{refused}",
         (boundary.layer, 0.985 - 0.068 * row),
         xycoords=("data", "axes fraction"),
         xytext=(5 if right else -5, 0),

@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mspgt.core.phrases import words
+from mspgt.core.phrases import in_words
 from mspgt.measure.evaluate import SignalCurve
 from mspgt.results.run import Run
 from mspgt.show import wording
 from mspgt.show.grid import Cell, Column, Grid, Number, Row, grid, missing
+from mspgt.stats.boundaries import SHORT
 from mspgt.stats.curve import Curve
 
-SHORT = 12
+FEW = 12
 """longest list shown as one value; longer ones are left to the file"""
 
 
@@ -53,7 +54,7 @@ def transitions(run: Run) -> Grid:
     rows = []
     for i, at in enumerate(verdict.evidence.transition.tolist()):
         name = marks.get(at, "")
-        mark = f"◀ {wording.SHORT[name]}{'' if verdict.accepted else '?'}" if name else ""
+        mark = f"◀ {SHORT[name]}{'' if verdict.accepted else '?'}" if name else ""
         cells = (
             Cell(str(at), "strong"),
             Cell(f"{at / run.n_layers:.0%}", "faint"),
@@ -73,7 +74,8 @@ def transitions(run: Run) -> Grid:
 def facts(curve: SignalCurve) -> dict[str, Any]:
     """The single values among the details of a signal, and its flags."""
     flags = {"flags": ", ".join(curve.flags)} if curve.flags else {}
-    return {**flags, **_singles({k: v for k, v in curve.details.items() if not _holds_records(v)})}
+    noise = {} if curve.noise_share is None else {"noise_share": curve.noise_share}
+    return {**flags, **noise, **_singles({k: v for k, v in curve.details.items() if not _holds_records(v)})}
 
 
 def records(curve: SignalCurve) -> Iterator[Grid]:
@@ -83,7 +85,7 @@ def records(curve: SignalCurve) -> Iterator[Grid]:
             rows = {record: _singles(fields) for record, fields in found.items()}
             fields = list(dict.fromkeys(field for row in rows.values() for field in row))
             cells = [[Cell(record), *(_cell(row.get(field)) for field in fields)] for record, row in rows.items()]
-            yield grid([Column(words(name), left=True), *(words(field) for field in fields)], cells)
+            yield grid([Column(in_words(name), left=True), *(in_words(field) for field in fields)], cells)
 
 
 def _estimate(curve: Curve, i: int) -> Number:
@@ -99,7 +101,7 @@ def _singles(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in block.items():
         if isinstance(value, Mapping):
             found |= _singles(value, f"{prefix}{key} ")
-        elif not isinstance(value, list) or (len(value) <= SHORT and not any(map(_is_nested, value))):
+        elif not isinstance(value, list) or (len(value) <= FEW and not any(map(_is_nested, value))):
             found[f"{prefix}{key}"] = value
     return found
 

@@ -5,15 +5,19 @@ whether signals coincide by more than chance, `acceptance` puts the clauses toge
 """
 
 from mspgt.stats.boundaries.acceptance import MSPGT, PAPER, RULES, SEVERITY, Curves, Decision, Procedure, decide
+from mspgt.stats.boundaries.phrasing import OUTCOME, SHORT, STATUS
 from mspgt.stats.boundaries.support import BOUNDARIES
 from mspgt.stats.boundaries.verdict import Boundary, Verdict, verdict_of
 
 __all__ = [
     "BOUNDARIES",
     "MSPGT",
+    "OUTCOME",
     "PAPER",
     "RULES",
     "SEVERITY",
+    "SHORT",
+    "STATUS",
     "Boundary",
     "Curves",
     "Decision",

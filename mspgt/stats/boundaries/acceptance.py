@@ -15,18 +15,10 @@ from numpy.typing import NDArray
 from mspgt.stats.boundaries.fusion import Floats, by_spread, excess, fill, fuse, peaks_at_an_end
 from mspgt.stats.boundaries.null import Coincidence, coincidence
 from mspgt.stats.boundaries.peaks import Peak, prominent_peaks, two_of_each
+from mspgt.stats.boundaries.phrasing import STATUS
 from mspgt.stats.boundaries.support import LEAST_NAMED, NAMED, Support, summarise
 
-SEVERITY = (
-    "ok",
-    "probe_noise",
-    "endpoint_dominated",
-    "unstable",
-    "not_above_null",
-    "one_peak",
-    "no_peak",
-    "too_shallow",
-)
+SEVERITY = tuple(STATUS)
 """statuses, the mildest first"""
 
 PROMINENCE_SHARE = 0.125

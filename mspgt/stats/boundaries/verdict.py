@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mspgt.stats.boundaries.acceptance import LEVEL, PAPER, RULES, SEVERITY, Decision
+from mspgt.stats.boundaries.acceptance import LEVEL, PAPER, RULES, Decision
 from mspgt.stats.boundaries.fusion import Floats
 from mspgt.stats.boundaries.peaks import Peak
+from mspgt.stats.boundaries.phrasing import STATUS
 from mspgt.stats.boundaries.support import BOUNDARIES, Location
 from mspgt.stats.curve import Curve
 
-MEANING = {
-    "probe_noise": "The jumps of a signal are too noisy to carry boundaries, so none are accepted.",
-    "endpoint_dominated": "The layers change most at an end of the network, where no boundary can be found.",
-    "unstable": "Another sample of documents could move the boundaries, so they are not accepted.",
-    "not_above_null": "Layers stand out, but the signals do not agree where by more than chance, so no boundaries "
-    "are accepted.",
-    "one_peak": "One place stands out; two are needed to part local, intermediate and global processing.",
-    "no_peak": "The layers change gradually: nothing stands out as a boundary.",
-    "too_shallow": "The model is too shallow for claims about boundaries; its curves and intervals stand.",
-}
-"""what each status says to people"""
 ONE_SIGNAL = "One signal alone has nothing to agree with, so its peaks are never accepted as boundaries."
 TOO_FEW = (
     "So few signals at this depth cannot be told from chance, whatever they show, so no boundaries are accepted; add a "
@@ -61,7 +51,7 @@ class Joint:
 
 
 @dataclass(frozen=True, eq=False)
-class Resampled:
+class Recurrence:
     """What the replicates say of peaks.
 
     Attributes
@@ -110,10 +100,10 @@ class Verdict:
     local_intermediate: Boundary | None
     intermediate_global: Boundary | None
     peaks: tuple[Peak, ...]
-    resampled: Resampled | None = None
+    resampled: Recurrence | None = None
 
     def __post_init__(self) -> None:
-        for what, name, known in (("rule", self.rule, RULES), ("status", self.status, SEVERITY)):
+        for what, name, known in (("rule", self.rule, RULES), ("status", self.status, STATUS)):
             if name not in known:
                 raise ValueError(f"{what} is {name!r}, not one of {', '.join(known)}")
         if self.accepted and self.layers is None:
@@ -178,7 +168,7 @@ def meaning(decision: Decision) -> str:
         if decision.procedure is not PAPER and test is not None and test.smallest > LEVEL:
             return TOO_FEW
     if not decision.accepted or boundaries is None:
-        return MEANING[decision.status]
+        return STATUS[decision.status].meaning
     lower, upper = boundaries
     blocks = decision.case.curves.n_layers
     scales = f"blocks 1-{lower} local, {lower + 1}-{upper} intermediate, {upper + 1}-{blocks} global"
@@ -206,9 +196,9 @@ def _boundary(decision: Decision, layer: int, place: Location | None) -> Boundar
     )
 
 
-def _resampled(decision: Decision) -> Resampled | None:
+def _resampled(decision: Decision) -> Recurrence | None:
     support = decision.case.support
     if support is None:
         return None
     joint = tuple(Joint((a, b), share) for a, b, share in support.joint)
-    return Resampled(support.p_one, joint[0].share if joint else 0.0, joint, support.inclusion)
+    return Recurrence(support.p_one, joint[0].share if joint else 0.0, joint, support.inclusion)

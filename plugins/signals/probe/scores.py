@@ -139,7 +139,6 @@ def report(prepared: PreparedProbe, options: ProbeOptions) -> Report:
     """Flags, details and series of the point estimate."""
     point = jumps(prepared.counts, torch.ones(1, prepared.counts.shape[3], dtype=torch.float64))
     details = {
-        "noise_share": _noise_share(point, options),
         "tasks": dict(prepared.tasks),
         "left_out": dict(prepared.left_out),
         "conditional_on": "the training documents: weights and intervals are those of the test documents and seeds",
@@ -157,7 +156,8 @@ def report(prepared: PreparedProbe, options: ProbeOptions) -> Report:
         "seed_noise_unknown": prepared.counts.shape[2] == 1,
         "tasks_left_out": bool(prepared.left_out),
     }
-    return Report(tuple(flag for flag, raised in flags.items() if raised), details, series)
+    raised = tuple(flag for flag, holds in flags.items() if holds)
+    return Report(raised, details, series, _noise_share(point, options))
 
 
 def _noise_share(point: Jumps, options: ProbeOptions) -> float:

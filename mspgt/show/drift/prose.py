@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mspgt.results.drift import Drift, Overhead
-from mspgt.show.wording import STATUS
+from mspgt.stats.boundaries import STATUS
 from mspgt.stats.changes import Move, Moves
 
 NOWHERE = "no boundaries at both to compare"
@@ -19,7 +19,7 @@ def headline(drift: Drift) -> str:
         return f"No boundaries are accepted at {'any of ' if len(drift.points) > 1 else ''}{describe_steps(drift)}."
     if not last.accepted:
         span = " to ".join(f"{p.step:,}" for p in dict.fromkeys((accepted[0], accepted[-1])))
-        why = STATUS[last.verdicts["mspgt"].status]
+        why = STATUS[last.verdicts["mspgt"].status].brief
         steps = f"{len(accepted)} of {len(drift.points)} steps ({span})"
         return f"Boundaries are accepted at {steps}, but not at the end: {why}."
     refused = [i for i, point in enumerate(drift.points) if not point.accepted]

@@ -9,12 +9,14 @@ from math import isfinite
 from mspgt.core.phrases import amount, listed, runs
 from mspgt.results.intervention import Behaviour, MetricFacts
 from mspgt.show import sections, wording
+from mspgt.stats.boundaries import OUTCOME
 from mspgt.stats.paired.answers import Prediction
 from mspgt.stats.paired.records import Effect
 
 UNCORRECTED = (
     "A verdict's p is of its statement alone and is not corrected for the number of statements; stars are corrected."
 )
+UNACCEPTED = f"the boundaries between the scales were {OUTCOME[False]}"
 DOSES = {
     "matched": "in each scale a random window of as many blocks as the smallest has",
     "control": "a random window of as many blocks outside the scale",
@@ -48,7 +50,7 @@ def headline(behaviour: Behaviour) -> str:
     if not any(tested.values()):
         return f"No change was tested{f': {left_out}' if left_out else ''}."
     parts = [f"{_span(behaviour, group)} changes {_changed(effects)}" for group, effects in tested.items()]
-    mark = "" if behaviour.accepted else "; these boundaries were not accepted"
+    mark = "" if behaviour.accepted else f"; {UNACCEPTED}"
     return f"Disturbing {'; '.join(parts)}{mark}." + (f" Not tested: {left_out}." if left_out else "")
 
 
@@ -110,7 +112,7 @@ def describe_scales(behaviour: Behaviour) -> str:
     """Which blocks make up each group, where that comes from, and whether it was accepted."""
     run = behaviour.run
     spans = ", ".join(f"{group.name} {runs(group.blocks)}" for group in run.groups)
-    accepted, source = "accepted" if run.accepted else "not accepted", run.source
+    accepted, source = OUTCOME[run.accepted], run.source
     if source.startswith(accepted):
         accepted, source = source, ""
     where = ", ".join(filter(None, (source, run.path)))
