@@ -46,6 +46,47 @@ def marks(figure: Figure, of: str = "x") -> dict[str, Any]:
     return {to_hex(line.get_color()): at[0] for line, at in lines if len(at) == 2 and np.ptp(at) == 0}
 
 
+def test_rows_that_have_names_are_called_by_them() -> None:
+    one = Series("f1", "class").of({"NOUN": 0.4, "VERB": 0.2}, L)
+    assert (one.names, one.labels, one.values["f1"].tolist()) == (("NOUN", "VERB"), ("NOUN", "VERB"), [0.4, 0.2])
+    several = Series("f1", "class", columns="task").of(
+        {"pos": {"NOUN": 1, "VERB": None}, "dep": {"NOUN": 0, "VERB": 1}}, L
+    )
+    (ax,) = draw(LINES, {"f1": several}).axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["NOUN", "VERB"]
+    ax = draw(HeatMap("f1", "f1", "F1"), {"f1": several}).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["NOUN", "VERB"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["pos", "dep"]
+
+
+@pytest.mark.parametrize(
+    ("series", "given", "said"),
+    [
+        (
+            Series("f1", "block"),
+            dict.fromkeys("abcdefghijkl", 1.0),
+            "over the axis 'block' needs numbers without names",
+        ),
+        (
+            Series("f1", "class", columns="task"),
+            {"a": {"x": 1}, "b": {"y": 1}},
+            "the same names of rows in each column",
+        ),
+        (Series("f1", "class", columns="task"), {"a": {"x": 1}, "b": [1]}, "the same names of rows in each column"),
+        (Series("f1", "class", columns="task"), [1, 2], "needs numbers for each task, by its name"),
+        (Series("f1", "block", columns="block"), {"a": [1]}, "needs its numbers alone, not by name"),
+    ],
+)
+def test_rows_whose_names_do_not_fit_are_refused(series: Series, given: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        series.of(given, L)
+
+
+def test_names_that_are_not_as_many_as_the_values_are_refused() -> None:
+    with pytest.raises(ValueError, match="there are 3 names of rows, but not as many values in each column"):
+        SeriesValues("class", "", "", "", True, {"f1": np.ones(2)}, ("a", "b", "c"))
+
+
 def test_a_series_that_is_not_there_draws_nothing() -> None:
     assert plots.draw(PlotOf(LINES, {})) is None
     assert plots.draw(PlotOf(HEAT, {"f1": values()})) is None

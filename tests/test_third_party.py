@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -114,7 +115,8 @@ def test_its_series_and_figure_stand_beside_its_curve(installed):
     growth = found.series["growth"]
     assert (growth.axis, list(growth.rows)) == ("transition", list(range(1, corpus.blocks)))
     np.testing.assert_allclose(growth.values["growth"], (tokens[1:] / tokens[:-1]).mean(1), rtol=1e-5)
-    assert [figure.name for figure in found.figures] == ["turn-growth"]
+    assert [figure.name for figure in found.figures] == ["turn-growth", "turn-stages"]
+    assert (found.series["stages"].axis, found.series["stages"].names) == ("stage", ("early", "late"))
     assert found.details["tokens"] == tokens.shape[1]
 
 
@@ -127,8 +129,15 @@ def test_its_series_and_figure_are_shown_like_those_of_a_built_in_one(installed,
     assert [row["value"] for row in run.to_rows("series") if row["series"] == "growth"] == growth.tolist()
     assert "growth" in (out / "series.csv").read_text()
     assert "<svg" in (out / "figures/turn-growth.svg").read_text()
+    drawn = (out / "figures/turn-stages.svg").read_text()
+    assert ">early<" in drawn
+    assert ">late<" in drawn
+    stages = [row for row in run.to_rows("series") if row["series"] == "stages"]
+    assert [(row["axis"], row["row"]) for row in stages] == [("stage", "early"), ("stage", "late")]
+    assert "mine,stages,stage,early," in (out / "series.csv").read_text()
     page = (out / "report.html").read_text()
     assert "Growth of the residual stream" in page
+    assert re.search(r"<t[hd][^>]*>\s*(<span[^>]*>)?early", page)
     assert "norm of a block's output over that of the block before" in page.replace("&#39;", "'")
 
 

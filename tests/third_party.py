@@ -16,8 +16,14 @@ class Turn(SumSignal):
     """How far a block turns the residual stream: mean cosine distance between neighbouring blocks."""
 
     summary = "mean cosine distance between neighbouring blocks"
-    series = (Series("growth", summary="norm of a block's output over that of the block before"),)
-    figures = (Lines("turn-growth", ("growth",), "Growth of the residual stream", "ratio of norms"),)
+    series = (
+        Series("growth", summary="norm of a block's output over that of the block before"),
+        Series("stages", axis="stage", summary="mean of the curve by part of the depth"),
+    )
+    figures = (
+        Lines("turn-growth", ("growth",), "Growth of the residual stream", "ratio of norms"),
+        Lines("turn-stages", ("stages",), "Turning by stage", "cosine distance"),
+    )
 
     def sums(self, lower, upper, content):
         distance = 1 - torch.cosine_similarity(lower, upper, dim=-1)  # (sequence, token)
@@ -29,7 +35,10 @@ class Turn(SumSignal):
 
     def report(self, prepared):
         sums = prepared.sum(0)  # (transition, field)
-        return Report(details={"tokens": int(sums[0, -1])}, series={"growth": sums[:, 1] / sums[:, 2]})
+        turn, middle = sums[:, 0] / sums[:, 2], len(sums) // 2
+        stages = {"early": turn[:middle].mean(), "late": turn[middle:].mean()}
+        growth = sums[:, 1] / sums[:, 2]
+        return Report(details={"tokens": int(sums[0, -1])}, series={"growth": growth, "stages": stages})
 '''
 """a whole third-party signal"""
 BROKEN = (

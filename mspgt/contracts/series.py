@@ -8,7 +8,7 @@ it is not installed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class Series:
     ----------
     name: under which the signal reports it.
     axis: what a row is: "transition" (1..L-1, between block l and block l+1), "block" (1..L), "layer" (0..L, where 0 is
-        the embeddings), or any other word, such as "epoch", whose rows are counted from 1.
+        the embeddings), or any other word, such as "epoch" or "class", whose rows have names or are counted from 1.
     unit: of the values, or nothing.
     columns: what a column is, such as "task"; nothing where there is one column. Where it is one of the three axes over
         depth the series is a matrix.
@@ -52,31 +52,40 @@ class Series:
         Parameters
         ----------
         values: (row,) numbers, which may be None; column -> (row,) numbers where there are columns; (row, column)
-            numbers where columns run over depth. Lists, arrays and tensors will do.
+            numbers where columns run over depth. Lists, arrays and tensors will do. Where the axis does not run over
+            depth, name of the row -> number may stand in place of (row,) numbers.
         n_layers: blocks of the model, L.
 
         Raises
         ------
-        UserError: the number of rows or columns is not that of the axis, or columns are missing or not declared.
+        UserError: the number of rows or columns is not that of the axis, columns are missing or not declared, or rows
+            have other names in another column.
         """
-        columns = self._columns(values, n_layers)
+        given = self._columns(values, n_layers)
+        names = {tuple(map(str, column)) if isinstance(column, Mapping) else () for column in given.values()}
+        if len(names) > 1 or (self.axis in FIRST and names - {()}):
+            wanted = "numbers without names" if self.axis in FIRST else "the same names of rows in each column"
+            raise UserError(f"the series {self.name!r} over the axis {self.axis!r} needs {wanted}.")
+        columns = {name: _numbers(c.values() if isinstance(c, Mapping) else c) for name, c in given.items()}
         rows = {len(column) for column in columns.values()}
         expected = axis_length(self.axis, n_layers)
         if len(rows) > 1 or (expected is not None and rows != {expected}):
             found = ", ".join(map(str, sorted(rows))) or "none"
             wanted = f"{expected} rows, one for each {self.axis}" if expected else "the same number in each column"
             raise UserError(f"the series {self.name!r} has {found} rows; it needs {wanted}.")
-        return SeriesValues(self.axis, self.unit, self.columns, self.summary, self.folded, columns)
+        named_rows = names.pop() if names else ()
+        return SeriesValues(self.axis, self.unit, self.columns, self.summary, self.folded, columns, named_rows)
 
-    def _columns(self, values: Any, n_layers: int) -> dict[str, NDArray[np.float64]]:
+    def _columns(self, values: Any, n_layers: int) -> dict[str, Any]:
+        """Column -> (row,) numbers, or name of the row -> number."""
         named = bool(self.columns) and self.columns not in FIRST
-        if isinstance(values, Mapping) != named:
+        if named != isinstance(values, Mapping) and not (isinstance(values, Mapping) and not self.columns):
             wanted = f"numbers for each {self.columns}, by its name" if named else "its numbers alone, not by name"
             raise UserError(f"the series {self.name!r} needs {wanted}.")
         if named:
-            return {str(name): _numbers(column) for name, column in values.items()}
+            return {str(name): column for name, column in values.items()}
         if not self.columns:
-            return {self.name: _numbers(values)}
+            return {self.name: values}
         matrix = np.stack([_numbers(row) for row in values])
         if matrix.shape[1] != axis_length(self.columns, n_layers):
             raise UserError(
@@ -97,10 +106,21 @@ class SeriesValues:
     folded: bool
     values: Mapping[str, NDArray[np.float64]]
     """column -> (row,); NaN where there is no value"""
+    names: tuple[str, ...] = ()
+    """of the rows; empty where they are numbers"""
+
+    def __post_init__(self) -> None:
+        if self.names and any(len(column) != len(self.names) for column in self.values.values()):
+            raise ValueError(f"there are {len(self.names)} names of rows, but not as many values in each column")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the rows are called: their names, or else their numbers."""
+        return self.names or tuple(map(str, self.rows))
 
     @property
     def rows(self) -> range:
-        """The numbers of the rows."""
+        """The numbers of the rows, with names or without."""
         count = len(next(iter(self.values.values()), ()))
         first = FIRST.get(self.axis, 1)
         return range(first, first + count)
@@ -176,5 +196,5 @@ def _check_file_name(name: str) -> None:
         raise UserError(f"a figure cannot be called {name!r}: its name is that of a file, of letters, digits, - and _.")
 
 
-def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
+def _numbers(values: Iterable[Any]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)

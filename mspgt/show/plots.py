@@ -43,6 +43,8 @@ def _lines(plot: Lines, given: PlotOf) -> Figure | None:
             ax.set_ylim(*plot.limits)
         ax.grid(axis="y", color=GRID, linewidth=0.6)
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        if series[0].names:
+            ax.set_xticks(series[0].rows, series[0].names)
         ax.set_xlabel(series[0].axis)
         ax.set_ylabel(plot.label or series[0].unit)
         ax.set_title(plot.title, pad=8, fontweight="bold")
@@ -69,6 +71,8 @@ def _heat_map(plot: HeatMap, given: PlotOf) -> Figure | None:
         ax.set_ylabel(values.axis)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(8, integer=True))
+        if values.names:
+            ax.set_yticks(values.rows, values.names)
         if not values.is_matrix:
             ax.set_xticks(_column_numbers(values), list(values.values))
         ax.set_title(plot.title, pad=8, fontweight="bold")

@@ -22,7 +22,7 @@ def series_tables(series: Mapping[str, SeriesValues], title: str) -> Iterator[Fo
         if not values.columns:
             alike.setdefault(values.axis, {})[name] = values
     for axis, group in alike.items():
-        whole = {name: values for name, values in group.items() if values.rows == next(iter(group.values())).rows}
+        whole = {name: values for name, values in group.items() if values.labels == next(iter(group.values())).labels}
         yield _folded(title, axis, whole)
         for name in (name for name in group if name not in whole):
             yield _folded(name, axis, {name: group[name]})
@@ -40,8 +40,8 @@ def _folded(title: str, axis: str, group: Mapping[str, SeriesValues]) -> Folded:
 def series_table(axis: str, group: Mapping[str, SeriesValues]) -> Grid:
     """A row for each place on the axis, a column for each column of the series."""
     columns = {name: column for values in group.values() for name, column in values.values.items()}
-    rows = next(iter(group.values())).rows
-    cells = [[Cell(str(row)), *(_number(c[i]) for c in columns.values())] for i, row in enumerate(rows)]
+    labels = next(iter(group.values())).labels
+    cells = [[Cell(label), *(_number(c[i]) for c in columns.values())] for i, label in enumerate(labels)]
     caption = "; ".join(f"{in_words(name)}: {_about(values)}" for name, values in group.items() if _about(values))
     return grid([axis, *columns], cells, caption)
 

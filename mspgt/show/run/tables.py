@@ -38,7 +38,7 @@ def series(run: Run) -> Grid:
         for signal, curve in run.signals.items()
         for name, values in curve.series.items()
         for column, numbers in values.values.items()
-        for row, number in zip(values.rows, numbers, strict=True)
+        for row, number in zip(values.labels, numbers, strict=True)
     ]
     return grid(("signal", "series", "axis", "row", "column", "value"), rows, heads=2)
 
