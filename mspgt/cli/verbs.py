@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mspgt.config.keys import given_twice, key_values
 from mspgt.core.errors import UserError, unknown
+from mspgt.results.kinds import record_class
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,26 +38,27 @@ class Computes:
 
     Attributes
     ----------
-    name: of its modules in `mspgt.config` and `mspgt.experiments`.
+    kind: of the result, which names the verb.
     words: key of the words that may stand before the keys; none where empty.
     several: whether there may be several of these words, which become a list.
     """
 
-    name: str
+    kind: str
     words: str = ""
     several: bool = False
 
     def __call__(self, arguments: list[str], progress: Console, answer: Console) -> int:
         """Check the settings, do the work, show the result."""
+        from mspgt.experiments.entry import begin
+
         given = self._keys(arguments)
-        settings = importlib.import_module(f"mspgt.config.{self.name}").build(given, given.pop("config", None))
-        begin = importlib.import_module(f"mspgt.experiments.{self.name}").start
-        return show(begin(settings, progress, temporary=False), answer)
+        return show(begin(self.kind, given, given.pop("config", None), progress, temporary=False), answer)
 
     def _keys(self, arguments: list[str]) -> dict[str, Any]:
         names = list(takewhile(_is_place if self.several else _is_word, arguments)) if self.words else []
         if len(names) > 1 and not self.several:
-            raise UserError(f"expected mspgt {self.name} {self.words.upper()} [key=value ...]; got {len(names)} names.")
+            verb = record_class(self.kind).kind.verb
+            raise UserError(f"expected mspgt {verb} {self.words.upper()} [key=value ...]; got {len(names)} names.")
         keys: dict[str, Any] = key_values(arguments[len(names) :], f"write for example {self.words or 'data'}={{}}")
         if names and self.words in keys:
             raise given_twice(self.words, names[0], keys[self.words])
@@ -123,7 +124,7 @@ VERBS: Mapping[str, Verb] = {
         "mspgt intervene run=RUN [key=value ...] [config=file.yaml]\n"
         "mspgt intervene model=MODEL boundaries=5,9|paper|thirds [key=value ...] [config=file.yaml]\n"
         "  such as: mspgt intervene run=runs/a sigma=0.1,0.2 samples=200 out=runs/a-gaussian",
-        Computes("intervene", "run"),
+        Computes("intervention", "run"),
     ),
     "drift": Verb(
         "follow the boundaries over the checkpoints of a training run",

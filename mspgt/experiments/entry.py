@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mspgt.core.errors import UserError
+from mspgt.results.kinds import record_class, resolve
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +42,7 @@ def run(*, config: str | Path | None = None, console: Console | None = None, **k
     ------
     UserError: bad settings, corpus or model; the message says what to do.
     """
-    result: Run = _begin("run", keys, config, console)
+    result: Run = begin("run", keys, config, console)
     return result
 
 
@@ -75,7 +75,7 @@ def intervene(*, config: str | Path | None = None, console: Console | None = Non
     """
     if "run" in keys:
         keys["run"] = _directory(keys["run"])
-    result: Behaviour = _begin("intervene", keys, config, console)
+    result: Behaviour = begin("intervention", keys, config, console)
     return result
 
 
@@ -103,7 +103,7 @@ def drift(*, config: str | Path | None = None, console: Console | None = None, *
     ------
     UserError: bad settings, checkpoints or corpus; the message says what to do.
     """
-    result: Drift = _begin("drift", keys, config, console)
+    result: Drift = begin("drift", keys, config, console)
     return result
 
 
@@ -115,7 +115,13 @@ def _directory(run: Any) -> Any:
     return place
 
 
-def _begin(verb: str, keys: Any, config: str | Path | None, console: Console | None) -> Any:
-    """Check the settings of a verb and do its work; a directory without a name is temporary."""
-    settings = importlib.import_module(f"mspgt.config.{verb}").build(keys, config)
-    return importlib.import_module(f"mspgt.experiments.{verb}").start(settings, console, temporary=True)
+def begin(kind: str, keys: Any, config: str | Path | None, console: Console | None, temporary: bool = True) -> Any:
+    """Check the settings of the verb that makes a kind of result, and do its work.
+
+    Parameters
+    ----------
+    temporary: whether a directory without a name is temporary.
+    """
+    verb = record_class(kind).kind.verb
+    settings = resolve(f"mspgt.config.{verb}:build")(keys, config)
+    return resolve(f"mspgt.experiments.{verb}:start")(settings, console, temporary=temporary)

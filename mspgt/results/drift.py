@@ -72,6 +72,7 @@ class Drift(Result):
         what="a drift",
         maker="training with `BoundaryDrift`, or by `mspgt drift out=...`",
         shown="mspgt.show.drift:SHOWN",
+        verb="drift",
     )
 
     model: ModelFacts

@@ -133,6 +133,7 @@ class Behaviour(Result):
         what="an experiment",
         maker="`mspgt intervene out=...`",
         shown="mspgt.show.intervention:SHOWN",
+        verb="intervene",
     )
 
     model: ModelFacts

@@ -31,6 +31,8 @@ class Kind:
     what: "a run", "an experiment": in sentences.
     maker: what makes it, in sentences.
     shown: "module:OBJECT" of its `mspgt.show.parts.Shown`: figures, tables, sections of the page, terminal.
+    verb: of the command line that makes it: `mspgt.config.VERB` has its settings, `mspgt.experiments.VERB` does the
+        work; nothing where no verb does.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Kind:
     what: str
     maker: str
     shown: str
+    verb: str = ""
 
     @property
     def noun(self) -> str:

@@ -38,6 +38,7 @@ class Run(Result):
         what="a run",
         maker="`mspgt run out=...`",
         shown="mspgt.show.run:SHOWN",
+        verb="run",
     )
 
     model: ModelFacts
