@@ -13,7 +13,9 @@ import pytest
 from conllu_writer import write
 from grammar_exact import cross_entropy, entropies, log_probabilities, log_probability, recognise, score
 from grammar_exact.automaton import automaton, split_sentences, split_words
+from grammar_exact.counts import transition
 from grammar_exact.probability import _Belief, _score
+from grammar_exact.urn import Urn, mentions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,8 +27,8 @@ from mspgt.grammar.lexicon import distribution, symbols
 from mspgt.grammar.mixture import emission, tables
 from mspgt.grammar.morphology import noun_forms, takes_an, verb_forms
 from mspgt.grammar.names import NAMES, gender
-from mspgt.grammar.reference import CONCENTRATION, Urn, mentions, named, pronoun
-from mspgt.grammar.schemata import plans
+from mspgt.grammar.reference import CONCENTRATION, named, pronoun
+from mspgt.grammar.schemata import outlines
 
 RELATIONS = (
     "nsubj obj iobj obl nmod case det amod advmod aux aux:pass nsubj:pass mark advcl acl acl:relcl ccomp xcomp conj "
@@ -84,7 +86,7 @@ def test_the_corpus_is_as_rich_as_promised():
 
 
 def test_every_schema_occurs():
-    drawn = {plans()[d.plan].schema for index in range(150) for d in derivations(index, seed=2)}
+    drawn = {outlines()[d.outline].schema for index in range(150) for d in derivations(index, seed=2)}
     assert drawn == set(SCHEMATA)
 
 
@@ -182,7 +184,7 @@ def test_the_corpus_survives_writing_and_reading_as_conllu_plus(tmp_path):
 def test_topics_persist():
     topics = [[d.topic for d in derivations(i, seed=4)] for i in range(200)]
     kept = np.mean([a == b for t in topics for a, b in itertools.pairwise(t)])
-    assert abs(kept - tables(Mixture()).transition[0, 0]) < 0.02
+    assert abs(kept - transition(tables(Mixture()))[0, 0]) < 0.02
 
 
 def test_a_pronoun_means_the_last_entity_of_its_class_and_agrees_with_it():
@@ -227,14 +229,14 @@ def test_a_mixture_without_a_schema_or_topic_does_not_draw_it():
     mixture = Mixture(topics=dict.fromkeys(list(TOPICS)[1:], 0.0), schemata=dict.fromkeys(list(SCHEMATA)[3:], 0.0))
     drawn = [d for i in range(20) for d in derivations(i, seed=0, mixture=mixture)]
     assert {d.topic for d in drawn} == {0}
-    assert {plans()[d.plan].schema for d in drawn} == set(list(SCHEMATA)[:3])
+    assert {outlines()[d.outline].schema for d in drawn} == set(list(SCHEMATA)[:3])
 
 
 def test_a_mixture_shifts_the_share_of_a_topic():
     table = tables(Mixture(topics={"law": 5.0}))
     assert math.isclose(table.start[list(TOPICS).index("law")], 5 / (len(TOPICS) + 4))
-    np.testing.assert_allclose(table.start @ table.transition, table.start)
-    np.testing.assert_allclose(table.plan.sum(axis=0), 1)
+    np.testing.assert_allclose(table.start @ transition(table), table.start)
+    np.testing.assert_allclose(table.outline.sum(axis=0), 1)
 
 
 @pytest.mark.parametrize(
@@ -286,8 +288,8 @@ def test_levels_are_positive_and_structure_depends_on_topic():
     assert exact.global_level == exact.topic + exact.reference
     assert min(exact.global_level, exact.intermediate_level, exact.local_level) > 1
     table = tables(Mixture())
-    flat = table.plan @ table.start
-    assert -(flat * np.log(flat)).sum() > -(table.plan * np.log(table.plan)).sum(axis=0) @ table.start
+    flat = table.outline @ table.start
+    assert -(flat * np.log(flat)).sum() > -(table.outline * np.log(table.outline)).sum(axis=0) @ table.start
 
 
 def test_one_topic_has_no_topic_entropy():
@@ -327,8 +329,10 @@ def derivation_probability(words: list[str]) -> np.ndarray:
         return total
 
     lowered = (words[0].lower(), *words[1:])
-    probabilities = tables(Mixture()).plan
-    return sum(p * constituents(plan.constituents, lowered) for p, plan in zip(probabilities, plans(), strict=True))
+    probabilities = tables(Mixture()).outline
+    return sum(
+        p * constituents(outline.constituents, lowered) for p, outline in zip(probabilities, outlines(), strict=True)
+    )
 
 
 NAMELESS = (
@@ -354,7 +358,7 @@ def test_the_forward_algorithm_is_the_sum_over_topic_sequences():
     table = tables(Mixture())
     each = [derivation_probability(split_words(t)) for t in texts]
     total = sum(
-        table.start[a] * each[0][a] * table.transition[a, b] * each[1][b] * table.transition[b, c] * each[2][c]
+        table.start[a] * each[0][a] * transition(table)[a, b] * each[1][b] * transition(table)[b, c] * each[2][c]
         for a, b, c in itertools.product(range(len(TOPICS)), repeat=3)
     )
     assert log_probability(" ".join(texts)).value == pytest.approx(math.log(total), rel=1e-10)
@@ -368,7 +372,7 @@ def test_a_repeated_name_costs_what_its_urn_says():
     first = math.exp(log_probability(once).value) * size  # without the draw of the entity
     per_topic = first_name_probability()
     joint = sum(
-        table.start[g] * table.transition[g, h] * per_topic[g] * per_topic[h]
+        table.start[g] * transition(table)[g, h] * per_topic[g] * per_topic[h]
         for g, h in itertools.product(range(len(TOPICS)), repeat=2)
     )
     assert first == pytest.approx(float(table.start @ per_topic), rel=1e-10)
@@ -385,9 +389,9 @@ def first_name_probability() -> np.ndarray:
     """P("X recovered." | topic) for a first name X that is given to be the entity."""
     total = np.zeros(len(TOPICS))
     verb = np.array([distribution("vi.past", topic).get("recovered", 0.0) for topic in TOPICS])
-    for p, plan in zip(tables(Mixture()).plan, plans(), strict=True):
-        if plan.schema == "intransitive" and plan.constituents[0].phrase == "np.person.sg":
-            parts = plan.constituents
+    for p, outline in zip(tables(Mixture()).outline, outlines(), strict=True):
+        if outline.schema == "intransitive" and outline.constituents[0].phrase == "np.person.sg":
+            parts = outline.constituents
             name = sum(a.probability for a in parts[0].alternatives if a.slots[0].symbol == "per.nom")
             past = sum(a.probability for a in parts[1].alternatives if [s.symbol for s in a.slots] == ["vi.past"])
             empty = [sum(a.probability for a in part.alternatives if not a.slots) for part in parts[2:4]]
@@ -420,7 +424,7 @@ def last(parses):
 @cache
 def vocabulary() -> frozenset[str]:
     listed = {w for words, _ in emission().values() for w in words}
-    slots = {s for plan in plans() for c in plan.constituents for a in c.alternatives for s in a.slots}
+    slots = {s for outline in outlines() for c in outline.constituents for a in c.alternatives for s in a.slots}
     literal = {s.symbol[1:] for s in slots if s.literal} | {"an"}
     names = {w for s in slots if s.mention for m in mentions(s.symbol) for w in m.words}
     return frozenset(listed | literal | names)

@@ -1,6 +1,6 @@
 """The grammar as a weighted automaton over words: every way to read a sentence, for all topics at once.
 
-Schemata that begin alike share states: the plans form a tree over their constituents, and an edge carries the
+Schemata that begin alike share states: the outlines form a tree over their constituents, and an edge carries the
 probability of taking it given the topic. Weights are normalised at every state, so the weights of all states
 reached by the first i words sum to the probability of these words under each topic (a prefix probability).
 """
@@ -15,11 +15,12 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from grammar_exact.urn import mentions
 from mspgt.grammar.mixture import Array, Mixture, emission, tables
 from mspgt.grammar.morphology import takes_an
 from mspgt.grammar.names import KINDS
-from mspgt.grammar.reference import Mention, mentions
-from mspgt.grammar.schemata import phrases, plans
+from mspgt.grammar.reference import Mention
+from mspgt.grammar.schemata import outlines, phrases
 from mspgt.grammar.template import Alternative
 
 Key = TypeVar("Key")
@@ -42,10 +43,10 @@ Parses = dict[Parse, Array]
 
 @dataclass
 class _Prefix:
-    """A place between constituents: what all plans with this beginning share."""
+    """A place between constituents: what all outlines with this beginning share."""
 
     mass: Array
-    """(topic,): probability of the plans that pass here"""
+    """(topic,): probability of the outlines that pass here"""
     children: dict[str, int] = field(default_factory=dict)
     alternatives: tuple[Alternative, ...] = ()
     """of the constituent that led here"""
@@ -74,9 +75,9 @@ class Automaton:
         self._states: list[_State] = []
         self._numbers: dict[_State, int] = {}
         self._arcs: dict[int, Arcs] = {}
-        for plan, probability in zip(plans(), tables(mixture).plan, strict=True):
+        for outline, probability in zip(outlines(), tables(mixture).outline, strict=True):
             node = 0
-            for constituent in plan.constituents:
+            for constituent in outline.constituents:
                 children = self._prefixes[node].children
                 if constituent.phrase not in children:
                     children[constituent.phrase] = len(self._prefixes)
@@ -248,7 +249,7 @@ def _symbols(after_article: bool) -> tuple[str, ...]:
     """List the symbols of all slots, or of those that follow an indefinite article."""
     found: dict[str, None] = {}
     alternatives = [a for phrase in phrases().values() for a in phrase]
-    alternatives += [a for plan in plans() for c in plan.constituents for a in c.alternatives]
+    alternatives += [a for outline in outlines() for c in outline.constituents for a in c.alternatives]
     for alternative in alternatives:
         for before, slot in zip((None, *alternative.slots), alternative.slots, strict=False):
             if not after_article or (before is not None and before.symbol == "=a"):

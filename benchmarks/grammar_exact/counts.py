@@ -7,24 +7,29 @@ from functools import cache
 
 import numpy as np
 
-from mspgt.grammar.mixture import Array, Mixture, tables
+from mspgt.grammar.mixture import STAY, Array, Mixture, Tables, tables
 from mspgt.grammar.names import KINDS
-from mspgt.grammar.schemata import plans
-from mspgt.grammar.template import Plan
+from mspgt.grammar.schemata import outlines
+from mspgt.grammar.template import Outline
 
 Counts = tuple[int, ...]
 """mentions of each class, in the order of KINDS"""
 
 
+def transition(table: Tables) -> Array:
+    """Give the probability (topic, next topic)."""
+    return STAY * np.eye(len(table.start)) + (1 - STAY) * table.start[None, :]
+
+
 @cache
-def plan_counts() -> tuple[Mapping[Counts, float], ...]:
-    """Give for each plan the law of the mentions in one sentence."""
-    return tuple(_plan(plan) for plan in plans())
+def outline_counts() -> tuple[Mapping[Counts, float], ...]:
+    """Give for each outline the law of the mentions in one sentence."""
+    return tuple(_outline(outline) for outline in outlines())
 
 
-def _plan(plan: Plan) -> Mapping[Counts, float]:
+def _outline(outline: Outline) -> Mapping[Counts, float]:
     law: dict[Counts, float] = {(0,) * len(KINDS): 1.0}
-    for constituent in plan.constituents:
+    for constituent in outline.constituents:
         longer: dict[Counts, float] = {}
         for before, weight in law.items():
             for alternative in constituent.alternatives:
@@ -52,7 +57,7 @@ def mentioned_before(mixture: Mixture, sentence: int) -> Array:
     for mask, mass in _masks(mixture).items():
         for old in range(masks):
             after[old | mask] += before[old] * mass
-    moved: Array = after @ table.transition
+    moved: Array = after @ transition(table)
     return moved
 
 
@@ -61,7 +66,7 @@ def _masks(mixture: Mixture) -> dict[int, Array]:
     """Give for each set of classes the probability (topic,) that a sentence mentions exactly these."""
     table = tables(mixture)
     masses: dict[int, Array] = {}
-    for probability, law in zip(table.plan, plan_counts(), strict=True):
+    for probability, law in zip(table.outline, outline_counts(), strict=True):
         for counts, weight in law.items():
             mask = sum(1 << k for k, n in enumerate(counts) if n)
             masses[mask] = masses.get(mask, 0.0) + weight * probability

@@ -10,14 +10,15 @@ from functools import cache
 import numpy as np
 from scipy.special import betaln, gammaln
 
-from grammar_exact.counts import plan_counts
+from grammar_exact.counts import outline_counts, transition
+from grammar_exact.urn import Urn
 from mspgt.grammar.annotate import Derivation
 from mspgt.grammar.generate import LONGEST, SHORTEST
 from mspgt.grammar.mixture import Array, Mixture, emission, tables
 from mspgt.grammar.names import KINDS, NAMES
-from mspgt.grammar.reference import CONCENTRATION, FULL_NAME, PRONOUN, Urn
-from mspgt.grammar.schemata import plans
-from mspgt.grammar.template import Alternative, Plan
+from mspgt.grammar.reference import CONCENTRATION, FULL_NAME, PRONOUN
+from mspgt.grammar.schemata import outlines
+from mspgt.grammar.template import Alternative, Outline
 from mspgt.grammar.topics import TOPICS
 
 
@@ -71,9 +72,9 @@ def _entropies(mixture: Mixture) -> Levels:
     table = tables(mixture)
     lengths = range(SHORTEST, LONGEST + 1)
     sentences = sum(lengths) / len(lengths)
-    first, later = _entropy(table.start), float(table.start @ _entropy(table.transition.T))
-    structure = _entropy(table.plan) + table.plan.T @ np.array([_choice_entropy(p) for p in plans()])
-    words = np.sum(table.plan * np.array([_word_entropy(p) for p in plans()]), axis=0)
+    first, later = _entropy(table.start), float(table.start @ _entropy(transition(table).T))
+    structure = _entropy(table.outline) + table.outline.T @ np.array([_choice_entropy(p) for p in outlines()])
+    words = np.sum(table.outline * np.array([_word_entropy(p) for p in outlines()]), axis=0)
     references = sum(_class_entropies(mixture, k, kind) for k, kind in enumerate(KINDS))
     alive = np.array([sum(n > t for n in lengths) / len(lengths) for t in range(LONGEST)])
     return Levels(
@@ -94,10 +95,10 @@ def log_probabilities(derivations: Iterable[Derivation], mixture: Mixture | None
     before: int | None = None
     surprisals = []
     for d in derivations:
-        topic = table.start[d.topic] if before is None else table.transition[before, d.topic]
-        plan = plans()[d.plan]
-        taken = [c.alternatives[i] for c, i in zip(plan.constituents, d.choices, strict=True)]
-        structure = math.log(table.plan[d.plan, d.topic]) + sum(math.log(a.probability) for a in taken)
+        topic = table.start[d.topic] if before is None else transition(table)[before, d.topic]
+        outline = outlines()[d.outline]
+        taken = [c.alternatives[i] for c, i in zip(outline.constituents, d.choices, strict=True)]
+        structure = math.log(table.outline[d.outline, d.topic]) + sum(math.log(a.probability) for a in taken)
         words = _word_log_probability(taken, d)
         references = 0.0
         for mention in d.mentions:
@@ -130,14 +131,14 @@ def _entropy(p: Array) -> Array:
     return entropy
 
 
-def _choice_entropy(plan: Plan) -> float:
-    return sum(float(_entropy(np.array([a.probability for a in c.alternatives]))) for c in plan.constituents)
+def _choice_entropy(outline: Outline) -> float:
+    return sum(float(_entropy(np.array([a.probability for a in c.alternatives]))) for c in outline.constituents)
 
 
-def _word_entropy(plan: Plan) -> Array:
-    """Give the entropy (topic,) of all lexical draws of a plan, averaged over its alternatives."""
+def _word_entropy(outline: Outline) -> Array:
+    """Give the entropy (topic,) of all lexical draws of an outline, averaged over its alternatives."""
     total = np.zeros(len(TOPICS))
-    for constituent in plan.constituents:
+    for constituent in outline.constituents:
         for alternative in constituent.alternatives:
             for slot in alternative.slots:
                 if not slot.literal and not slot.mention:
@@ -156,8 +157,8 @@ def _class_entropies(mixture: Mixture, k: int, kind: str) -> Array:
     Followed is the law of (mentions of the class so far, topic) over the sentences.
     """
     table = tables(mixture)
-    often = _sentence_counts(table.plan, k)  # (mentions, topic)
-    repeated, corrected = _form_entropies(table.plan, kind)
+    often = _sentence_counts(table.outline, k)  # (mentions, topic)
+    repeated, corrected = _form_entropies(table.outline, kind)
     most = (len(often) - 1) * LONGEST
     entity = np.array([_urn_entropy(kind, n) for n in range(most + 1)])
     law = np.zeros((most + 1, len(table.start)))
@@ -170,15 +171,15 @@ def _class_entropies(mixture: Mixture, k: int, kind: str) -> Array:
             for j in range(n):  # the j-th of n mentions of this sentence
                 entropies_of_sentences[sentence] += float(entity[j:] @ (law[: most + 1 - j] @ mass))
         entropies_of_sentences[sentence] += float(law.sum(axis=0) @ repeated + law[0] @ corrected)
-        law = moved @ table.transition
+        law = moved @ transition(table)
     return entropies_of_sentences
 
 
 def _sentence_counts(plan_probability: Array, k: int) -> Array:
     """Give (mentions, topic): probability that a sentence has so many mentions of class k."""
-    most = max(counts[k] for law in plan_counts() for counts in law)
+    most = max(counts[k] for law in outline_counts() for counts in law)
     law_of_counts = np.zeros((most + 1, plan_probability.shape[1]))
-    for probability, law in zip(plan_probability, plan_counts(), strict=True):
+    for probability, law in zip(plan_probability, outline_counts(), strict=True):
         for counts, weight in law.items():
             law_of_counts[counts[k]] += weight * probability
     return law_of_counts
@@ -204,13 +205,13 @@ def _form_entropies(plan_probability: Array, kind: str) -> tuple[Array, Array]:
     The first holds where the class has a centre at the beginning of the sentence; the second is to be added where
     it has none, since the first mention is then a name for sure.
     """
-    pairs = np.array([_plan_form_entropies(plan, kind) for plan in plans()])
+    pairs = np.array([_plan_form_entropies(outline, kind) for outline in outlines()])
     return plan_probability.T @ pairs[:, 0], plan_probability.T @ pairs[:, 1]
 
 
-def _plan_form_entropies(plan: Plan, kind: str) -> tuple[float, float]:
+def _plan_form_entropies(outline: Outline, kind: str) -> tuple[float, float]:
     repeated, corrected, none_yet = 0.0, 0.0, 1.0
-    for constituent in plan.constituents:
+    for constituent in outline.constituents:
         without = 0.0
         for alternative in constituent.alternatives:
             symbols = [s.symbol for s in alternative.slots if s.kind == kind]

@@ -16,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from grammar_exact.automaton import Mentioned, Parses, add, automaton, split_sentences, split_words
-from grammar_exact.counts import mentioned_before
+from grammar_exact.counts import mentioned_before, transition
+from grammar_exact.urn import Urn
 from mspgt.contracts.document import Document, Sentence
 from mspgt.core.errors import UserError
 from mspgt.grammar.mixture import Array, Mixture, tables
 from mspgt.grammar.names import KINDS
-from mspgt.grammar.reference import Mention, Urn
+from mspgt.grammar.reference import Mention
 
 Text = str | Document | Iterable[Sentence | str | Sequence[str]]
 """a text, a document, or sentences as annotated sentences, texts or words"""
@@ -241,7 +242,7 @@ def _score(belief: _Belief | None, words: Sequence[str], mixture: Mixture) -> tu
                 break
         ended = machine.complete(parses) if len(values) == len(words) and total > 0 else {}
         if ended:
-            after = belief.after(ended, tables(mixture).transition, total)
+            after = belief.after(ended, transition(tables(mixture)), total)
             kinds = _kinds(words, next(iter(ended)), belief.named)
     elif words:
         values.append(-math.inf)

@@ -10,8 +10,8 @@ from itertools import islice
 from mspgt.contracts.document import Frame, Sentence
 from mspgt.grammar.names import TAGS
 from mspgt.grammar.reference import Mention
-from mspgt.grammar.schemata import plans
-from mspgt.grammar.template import OUTSIDE, Plan, Slot
+from mspgt.grammar.schemata import outlines
+from mspgt.grammar.template import OUTSIDE, Outline, Slot
 
 _JOINED = frozenset((",", ".", "?", "'s", "'"))
 """words written without a space before them"""
@@ -22,7 +22,7 @@ class Derivation:
     """All choices behind one sentence."""
 
     topic: int
-    plan: int
+    outline: int
     choices: list[int]
     """alternative taken by each constituent"""
     words: list[list[str]]
@@ -48,7 +48,7 @@ class _Piece:
 
 def annotate(derivation: Derivation) -> Sentence:
     """Build the sentence with all its annotations."""
-    plan = plans()[derivation.plan]
+    outline = outlines()[derivation.outline]
     pieces = _pieces(derivation)
     words: list[str] = []
     pos: list[str] = []
@@ -61,8 +61,8 @@ def annotate(derivation: Derivation) -> Sentence:
         offsets.append(len(words))
     words[0] = words[0][0].upper() + words[0][1:]
     text, starts = join_words(words)
-    heads, relations = _tree(plan, pieces, offsets)
-    frames = _frames(plan, pieces, offsets)
+    heads, relations = _tree(outline, pieces, offsets)
+    frames = _frames(outline, pieces, offsets)
     return Sentence(text, tuple(words), starts, tuple(pos), heads, relations, tuple(entities), frames)
 
 
@@ -82,17 +82,19 @@ def join_words(words: Sequence[str]) -> tuple[str, tuple[int, ...]]:
 
 def _pieces(derivation: Derivation) -> list[_Piece]:
     shapes = iter([(mention.form, len(mention.words)) for mention in derivation.mentions])
-    constituents = plans()[derivation.plan].constituents
+    constituents = outlines()[derivation.outline].constituents
     return [
-        _piece(derivation.plan, number, choice, tuple(islice(shapes, len(constituent.alternatives[choice].mentioned))))
+        _piece(
+            derivation.outline, number, choice, tuple(islice(shapes, len(constituent.alternatives[choice].mentioned)))
+        )
         for number, (constituent, choice) in enumerate(zip(constituents, derivation.choices, strict=True))
     ]
 
 
 @cache
-def _piece(plan: int, constituent: int, choice: int, shapes: tuple[tuple[str, int], ...]) -> _Piece:
+def _piece(outline: int, constituent: int, choice: int, shapes: tuple[tuple[str, int], ...]) -> _Piece:
     """Lay out one alternative; each mention takes as many words as its shape, (form, words), says."""
-    alternative = plans()[plan].constituents[constituent].alternatives[choice]
+    alternative = outlines()[outline].constituents[constituent].alternatives[choice]
     remaining = iter(shapes)
     layouts = [_mention(s, *next(remaining)) if s.mention else _word(s) for s in alternative.slots]
     first = [sum(len(layout.pos) for layout in layouts[:i]) for i in range(len(layouts))]
@@ -132,10 +134,10 @@ def _mention(slot: Slot, form: str, size: int) -> _Piece:
     return _Piece(tuple(pos), tuple(relations), tuple(heads), (*named, *["O"] * ending), head, ())
 
 
-def _tree(plan: Plan, pieces: list[_Piece], offsets: list[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def _tree(outline: Outline, pieces: list[_Piece], offsets: list[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     heads: list[int] = []
     relations: list[str] = []
-    for constituent, piece, offset in zip(plan.constituents, pieces, offsets, strict=False):
+    for constituent, piece, offset in zip(outline.constituents, pieces, offsets, strict=False):
         up = constituent.head
         above = offsets[up] + pieces[up].head if up >= 0 else -1
         for head, relation in zip(piece.heads, piece.relations, strict=True):
@@ -144,12 +146,12 @@ def _tree(plan: Plan, pieces: list[_Piece], offsets: list[int]) -> tuple[tuple[i
     return tuple(heads), tuple(relations)
 
 
-def _frames(plan: Plan, pieces: list[_Piece], offsets: list[int]) -> tuple[Frame, ...]:
+def _frames(outline: Outline, pieces: list[_Piece], offsets: list[int]) -> tuple[Frame, ...]:
     found: dict[int, list[tuple[str, int, int]]] = {}
-    for predicate in plan.predicates:
+    for predicate in outline.predicates:
         offset = offsets[predicate]
         found[predicate] = [(name, offset + word, offset + word) for name, word in pieces[predicate].roles]
-    for role in plan.roles:
+    for role in outline.roles:
         first, end = offsets[role.first], offsets[role.last + 1]
         if end > first:
             found[role.predicate].append((role.name, first, end - 1))

@@ -15,7 +15,7 @@ from mspgt.grammar.annotate import Derivation, annotate
 from mspgt.grammar.mixture import STAY, Mixture, emission, tables
 from mspgt.grammar.morphology import takes_an
 from mspgt.grammar.reference import Cast, Mention
-from mspgt.grammar.schemata import plans
+from mspgt.grammar.schemata import outlines
 from mspgt.grammar.template import Constituent, Slot
 
 SHORTEST, LONGEST = 10, 30
@@ -64,11 +64,11 @@ def derivations(
         yield _derive(topic, bisect(plan_weights[topic], random()), cast, random)
 
 
-def _derive(topic: int, plan: int, cast: Cast, random: Callable[[], float]) -> Derivation:
+def _derive(topic: int, outline: int, cast: Cast, random: Callable[[], float]) -> Derivation:
     choices: list[int] = []
     parts: list[list[str]] = []
     mentions: list[Mention] = []
-    for cumulative, programs in _programs(topic, plan):
+    for cumulative, programs in _programs(topic, outline):
         choice = bisect(cumulative, random()) if len(programs) > 1 else 0
         words: list[str] = []
         for literal, drawn, weights, symbol in programs[choice]:
@@ -85,7 +85,7 @@ def _derive(topic: int, plan: int, cast: Cast, random: Callable[[], float]) -> D
                 words.extend(mention.words)
         choices.append(choice)
         parts.append(words)
-    return Derivation(topic, plan, choices, parts, mentions)
+    return Derivation(topic, outline, choices, parts, mentions)
 
 
 def _cumulative(weights: Iterable[float]) -> list[float]:
@@ -97,9 +97,9 @@ def _cumulative(weights: Iterable[float]) -> list[float]:
 
 @cache
 def _weights(mixture: Mixture) -> tuple[list[float], list[list[float]]]:
-    """Give cumulative weights of the topics, and of the plans for each topic."""
+    """Give cumulative weights of the topics, and of the outlines for each topic."""
     table = tables(mixture)
-    return _cumulative(table.start.tolist()), [_cumulative(column) for column in table.plan.T.tolist()]
+    return _cumulative(table.start.tolist()), [_cumulative(column) for column in table.outline.T.tolist()]
 
 
 class _Filling(NamedTuple):
@@ -112,9 +112,9 @@ class _Filling(NamedTuple):
 
 
 @cache
-def _programs(topic: int, plan: int) -> list[tuple[list[float], list[list[_Filling]]]]:
+def _programs(topic: int, outline: int) -> list[tuple[list[float], list[list[_Filling]]]]:
     """Give for each constituent the cumulative weights of its alternatives and how each is filled."""
-    return [_program(topic, c) for c in plans()[plan].constituents]
+    return [_program(topic, c) for c in outlines()[outline].constituents]
 
 
 _phrase_programs: dict[tuple[int, str], tuple[list[float], list[list[_Filling]]]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mspgt.core.errors import UserError, unknown
 from mspgt.grammar.lexicon import distribution, symbols
-from mspgt.grammar.schemata import SCHEMATA, plans
+from mspgt.grammar.schemata import SCHEMATA, outlines
 from mspgt.grammar.topics import TOPICS
 
 Array = npt.NDArray[np.float64]
@@ -65,13 +65,8 @@ class Tables:
 
     start: Array
     """(topic,)"""
-    plan: Array
-    """(plan, topic): probability of schema and agreement features given the topic"""
-
-    @cached_property
-    def transition(self) -> Array:
-        """(topic, next topic)."""
-        return STAY * np.eye(len(self.start)) + (1 - STAY) * self.start[None, :]
+    outline: Array
+    """(outline, topic): probability of schema and agreement features given the topic"""
 
 
 @cache
@@ -84,7 +79,7 @@ def tables(mixture: Mixture) -> Tables:
     for topic in TOPICS.values():
         weights = [s.weight * f * topic.style.get(s.tag, 1.0) for s, f in zip(SCHEMATA.values(), factors, strict=True)]
         total = math.fsum(weights)  # correctly rounded: the same on every machine
-        columns.append([p.probability * weights[row[p.schema]] / total for p in plans()])
+        columns.append([p.probability * weights[row[p.schema]] / total for p in outlines()])
     return Tables(np.array(topics) / math.fsum(topics), np.array(columns).T)
 
 

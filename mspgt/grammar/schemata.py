@@ -8,7 +8,7 @@ from functools import cache
 
 from mspgt.grammar.english import table, text
 from mspgt.grammar.lexicon import VERBS
-from mspgt.grammar.template import Phrase, Plan, compile_phrase, compile_schema
+from mspgt.grammar.template import Outline, Phrase, compile_phrase, compile_schema
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,6 @@ def phrases() -> dict[str, Phrase]:
 
 
 @cache
-def plans() -> tuple[Plan, ...]:
-    """Compile every schema to its plans, in the order of `SCHEMATA`."""
+def outlines() -> tuple[Outline, ...]:
+    """Compile every schema to its outlines, in the order of `SCHEMATA`."""
     return tuple(p for name, s in SCHEMATA.items() for p in compile_schema(name, s.template, phrases()))

@@ -106,7 +106,7 @@ class Role:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Outline:
     """A schema with its agreement features chosen: constituents in order, and what is an argument of what."""
 
     schema: str
@@ -139,17 +139,17 @@ def compile_phrase(text: str) -> Phrase:
     return tuple(_alternative(float(weight) / total, body) for weight, body in lines)
 
 
-def compile_schema(name: str, text: str, phrases: Mapping[str, Phrase]) -> tuple[Plan, ...]:
-    """Compile a schema to one plan for each choice of number (singular 0.6, plural 0.4)."""
+def compile_schema(name: str, text: str, phrases: Mapping[str, Phrase]) -> tuple[Outline, ...]:
+    """Compile a schema to one outline for each choice of number (singular 0.6, plural 0.4)."""
     marks = sorted(set(re.findall(r"#\d", text)))
-    plans = []
+    outlines = []
     for numbers in itertools.product(("sg", "pl"), repeat=len(marks)):
         chosen, probability = text, 1.0
         for mark, number in zip(marks, numbers, strict=True):
             chosen = chosen.replace(mark, f".{number}")
             probability *= 0.6 if number == "sg" else 0.4
-        plans.append(_plan(name, probability, chosen, phrases))
-    return tuple(plans)
+        outlines.append(_outline(name, probability, chosen, phrases))
+    return tuple(outlines)
 
 
 def _parse(text: str) -> list[_Node]:
@@ -230,13 +230,13 @@ def _alternative(probability: float, body: str) -> Alternative:
     return Alternative(probability, slots, _head_leaf(centre).number)
 
 
-def _plan(name: str, probability: float, text: str, phrases: Mapping[str, Phrase]) -> Plan:
+def _outline(name: str, probability: float, text: str, phrases: Mapping[str, Phrase]) -> Outline:
     nodes, leaves = _layout(text, "root")
     constituents = [_constituent(leaf, phrases) for leaf in leaves]
     predicates = tuple(i for i, c in enumerate(constituents) if _is_predicate(c))
     roles: list[Role] = []
     _collect_roles(nodes, predicates, roles)
-    return Plan(name, probability, tuple(constituents), tuple(roles), predicates)
+    return Outline(name, probability, tuple(constituents), tuple(roles), predicates)
 
 
 def _constituent(leaf: _Node, phrases: Mapping[str, Phrase]) -> Constituent:
