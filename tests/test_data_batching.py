@@ -233,7 +233,6 @@ def test_counts_are_those_of_the_batches(tokenizer):
         c = reading.counts
         assert (c.documents, c.sentences, c.sequences) == (6, 54, sum(len(b.keys) for b in batches))
         assert c.tokens == sum(int(b.attention_mask.sum()) for b in batches)
-        assert c.masked == sum(int((b.attention_mask & ~b.content).sum()) for b in batches)
         assert reading.notes == []
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from equal_runs import same_numbers
 from stalling import stalled
 
 import mspgt
@@ -184,7 +185,7 @@ def test_another_run_is_not_gone_on_with(
     shutil.copytree(base["run"], tmp_path / "e")
     assert intervene("resume=true") == 2
     assert "holds a run, not an experiment" in capsys.readouterr().err
-    assert mspgt.load(tmp_path / "e").same_numbers(mspgt.load(base["run"]))
+    assert same_numbers(mspgt.load(tmp_path / "e"), mspgt.load(base["run"]))
 
 
 def test_going_on_needs_a_place(base: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

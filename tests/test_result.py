@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from equal_runs import same_numbers
 from example_run import example_run, with_signal
 
 from mspgt.core.codec import dumps
@@ -166,7 +167,7 @@ def test_save_then_load_changes_nothing(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "result.json", str(tmp_path)):
         read = Run.load(path)
         assert read.as_dict() == run.as_dict()
-        assert read.same_numbers(run)
+        assert same_numbers(read, run)
         assert read.directory == tmp_path
     assert math.isnan(read.signals["attn"].value[2])
     assert read.signals["cka"].figures == run.signals["cka"].figures
@@ -233,21 +234,21 @@ def load_text(folder: Path, data: Any) -> Run:
 
 def test_same_numbers_ignores_provenance_and_sees_the_last_digit() -> None:
     one = example_run(12)
-    assert one.same_numbers(replace(one, provenance=replace(one.provenance, seconds=1.0)))
+    assert same_numbers(one, replace(one, provenance=replace(one.provenance, seconds=1.0)))
     value = one.signals["cka"].value.copy()
     value[3] = math.nextafter(value[3], 9)
     other = with_signal(one, "cka", value=value)
-    assert not one.same_numbers(other)
-    assert one.same_numbers(other, rtol=1e-12)
+    assert not same_numbers(one, other)
+    assert same_numbers(one, other, rtol=1e-12)
 
 
 def test_same_numbers_sees_what_is_not_there() -> None:
     one = example_run(12)
     low = one.signals["cka"].low.copy()
     low[0] = math.nan
-    assert not one.same_numbers(with_signal(one, "cka", low=low), rtol=1.0)
+    assert not same_numbers(one, with_signal(one, "cka", low=low), rtol=1.0)
     fewer = {name: curve for name, curve in one.signals.items() if name != "cka"}
-    assert not one.same_numbers(replace(one, signals=fewer), rtol=1.0)
+    assert not same_numbers(one, replace(one, signals=fewer), rtol=1.0)
 
 
 # ---------------------------------------------------------------------------------------------- notebooks

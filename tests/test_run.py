@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from equal_runs import same_numbers
 from stalling import stalled
 
 import mspgt
@@ -124,7 +125,7 @@ def test_evaluate_recomputes_from_states_alone(mspgt_run: Run, tmp_path: Path) -
     assert mspgt_run(f"out={tmp_path / 'r'}") == 0
     before = mspgt.load(tmp_path / "r")
     assert main(["evaluate", str(tmp_path / "r")]) == 0
-    assert mspgt.load(tmp_path / "r").same_numbers(before)
+    assert same_numbers(mspgt.load(tmp_path / "r"), before)
     assert main(["evaluate", str(tmp_path / "r"), "weights.cka=0.1", "prominence=0.01", "bootstrap=150"]) == 0
     after = mspgt.load(tmp_path / "r")
     assert after.signals["cka"].weight == pytest.approx(0.1)
@@ -308,7 +309,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     ours, there = mspgt.load(out), mspgt.load(reference)
     assert ours.provenance.sequences_resumed > 0
     if batch_tokens == 500:  # the same batches: to the last bit
-        assert ours.same_numbers(there)
+        assert same_numbers(ours, there)
     for name in ("cka", "attn", "probe"):
         np.testing.assert_allclose(ours.signals[name].value, there.signals[name].value, rtol=1e-3, atol=1e-3)
     assert ours.verdicts["mspgt"].status == there.verdicts["mspgt"].status
@@ -338,7 +339,7 @@ def test_resuming_a_finished_run_changes_nothing(mspgt_run: Run, tmp_path: Path)
     assert mspgt_run(f"out={tmp_path / 'r'}") == 0
     before = mspgt.load(tmp_path / "r")
     assert mspgt_run(f"out={tmp_path / 'r'}", "resume=true") == 0
-    assert mspgt.load(tmp_path / "r").same_numbers(before)
+    assert same_numbers(mspgt.load(tmp_path / "r"), before)
 
 
 @pytest.mark.parametrize(
@@ -379,4 +380,4 @@ def test_a_signal_of_two_passes_resumes_between_them(mspgt_run: Run, tmp_path: P
         path.unlink()  # as if killed in the second pass
     (tmp_path / "cut" / "result.json").unlink()
     assert mspgt_run(f"out={tmp_path / 'cut'}", *options, "resume=true") == 0
-    assert mspgt.load(tmp_path / "cut").same_numbers(mspgt.load(tmp_path / "whole"), rtol=1e-9)
+    assert same_numbers(mspgt.load(tmp_path / "cut"), mspgt.load(tmp_path / "whole"), rtol=1e-9)

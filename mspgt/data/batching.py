@@ -48,8 +48,6 @@ class Counts:
     sequences: int = 0
     tokens: int = 0
     """everything but padding"""
-    masked: int = 0
-    """tokens left out of statistics: special tokens and position 0"""
     labels: dict[str, int] = field(default_factory=dict)
     """task -> instances"""
     too_long: int = 0
@@ -197,7 +195,6 @@ class Reading:
         counts.sequences += 1
         counts.sentences += len(one.window.sentences)
         counts.tokens += len(one.ids)
-        counts.masked += int((~content).sum())
         return TokenSequence(key, one.ids, content, np.where(special, -1, sentence), labels)
 
     def _gather(self, sequences: Iterator[TokenSequence], tasks: tuple[str, ...]) -> Iterator[Batch]:

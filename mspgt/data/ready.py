@@ -256,6 +256,5 @@ def _count(batches: Collection[Batch], tasks: Collection[str]) -> Counts:
         sentences=sum(len(set(row)) for row in rows),
         sequences=len(keys),
         tokens=sum(int(batch.attention_mask.sum()) for batch in batches),
-        masked=sum(int((batch.attention_mask & ~batch.content).sum()) for batch in batches),
         labels={task: sum(len(b.labels[task].target) for b in batches if task in b.labels) for task in tasks},
     )

@@ -141,7 +141,7 @@ def end_tokens(model: LoadedModel) -> frozenset[int]:
     return frozenset()
 
 
-def _takes(model: LoadedModel, name: str) -> bool:
+def takes(model: LoadedModel, name: str) -> bool:
     """Whether the forward pass takes an argument; a wrapper that takes anything hands it on to the body."""
     taken = inspect.signature(model.full.forward).parameters
     anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
@@ -219,9 +219,9 @@ class _Running:
         self._places = self._positions.clamp_min(0).to(self._device)  # for the model
         self._mask = (self._positions >= 0).long().to(self._device) if bool(padding.any()) else None
         self._cache: Any = None
-        self._numbered = _takes(model, "position_ids") and not counts_positions(model.model)
+        self._numbered = takes(model, "position_ids") and not counts_positions(model.model)
         self._fixed: dict[str, Any] = {"use_cache": cache}
-        if _takes(model, "logits_to_keep"):
+        if takes(model, "logits_to_keep"):
             self._fixed["logits_to_keep"] = 1
 
     @property

@@ -6,7 +6,6 @@ Texts are padded on the right, where a causal model cannot see it, and logits ar
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
-from mspgt.generate.decode import Continuation, check_generates
+from mspgt.generate.decode import Continuation, check_generates, takes
 from mspgt.generate.disturb import Disturbance
 from mspgt.generate.prompts import Prompt
 from mspgt.models import LoadedModel
@@ -140,13 +139,12 @@ class _Padded:
         ids = torch.zeros_like(positions)
         for row, text in zip(ids, self.texts, strict=True):
             row[: len(text.given)] = torch.tensor(text.given)
-        takes = inspect.signature(model.full.forward).parameters
-        inputs = {"input_ids": ids, "attention_mask": (positions >= 0).long()}
-        if "logits_to_keep" in takes:
+        inputs, cut = {"input_ids": ids, "attention_mask": (positions >= 0).long()}, takes(model, "logits_to_keep")
+        if cut:
             inputs["logits_to_keep"] = torch.tensor(kept)
-        options = {"use_cache": False} if "use_cache" in takes else {}
+        options = {"use_cache": False} if takes(model, "use_cache") else {}
         output = model.full(**{name: value.to(model.device) for name, value in inputs.items()}, **options)
-        logits = output.logits if "logits_to_keep" in takes else output.logits[:, kept.start :]
+        logits = output.logits if cut else output.logits[:, kept.start :]
         starts = [len(text.prompt) - 1 - kept.start for text in self.texts]
         return (row[a : a + len(t.continuation)] for row, a, t in zip(logits, starts, self.texts, strict=True))
 

@@ -81,6 +81,10 @@ class Moments:
         between = (self.mean - mean.unsqueeze(-1)).square().sum(-1) * self.count
         return Moments(self.count * self.mean.shape[-1], mean, self.m2.sum(-1) + between)
 
+    def columns(self, prefix: str = "") -> dict[str, Tensor]:
+        """As one row of a table, on the CPU."""
+        return {prefix + name: getattr(self, name).cpu()[None] for name in ("count", "mean", "m2")}
+
     def variance(self) -> Tensor:
         """With the divisor count - 1, as `torch.var` has it."""
         return self.m2 / (self.count - 1)
@@ -104,8 +108,7 @@ class _Recorder:
 
     def rows(self) -> State:
         counted, rest = ([pair[i] for pair in self._moments] for i in (0, 1))
-        moments = _columns(counted)
-        moments |= {f"rest_{name}": values for name, values in _columns(rest).items()}
+        moments = _stacked(counted).columns() | _stacked(rest).columns("rest_")
         keys = self._batch.keys
         owner = self._sampled.cpu() // self._batch.input_ids.shape[1]
         bank = {"code": self._codes, "hidden": torch.stack(self._samples, dim=1)}
@@ -120,10 +123,10 @@ def _moments(hidden: Tensor, tokens: Tensor) -> Moments:
     return reduce(add, (Moments.of(hidden[part].to(device, torch.float64)) for part in torch.split(tokens, size)))
 
 
-def _columns(layers: list[Moments]) -> dict[str, Tensor]:
-    """One row: the count is the same in all layers."""
-    mean, m2 = (torch.stack([getattr(m, name).cpu() for m in layers])[None] for name in ("mean", "m2"))
-    return {"count": layers[0].count.cpu()[None], "mean": mean, "m2": m2}
+def _stacked(layers: list[Moments]) -> Moments:
+    """All layers together, which have the same count."""
+    mean, m2 = (torch.stack([getattr(m, name).cpu() for m in layers]) for name in ("mean", "m2"))
+    return Moments(layers[0].count, mean, m2)
 
 
 def _smallest_codes(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -156,9 +159,7 @@ def _compact(state: State) -> State:
     if "moments" not in state.tables:
         return state
     counted, rest = _merged(state)
-    columns = {"count": counted.count, "mean": counted.mean, "m2": counted.m2}
-    columns |= {"rest_count": rest.count, "rest_mean": rest.mean, "rest_m2": rest.m2}
-    moments = Table(torch.zeros(1, dtype=torch.int64), {name: value[None] for name, value in columns.items()})
+    moments = Table(torch.zeros(1, dtype=torch.int64), counted.columns() | rest.columns("rest_"))
     bank = state.tables["bank"]
     kept = bank.columns["code"].argsort(stable=True)[:BANK].sort().values
     smaller = Table(bank.sequence[kept], {name: values[kept] for name, values in bank.columns.items()})

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mspgt.core.codec import plain
 from mspgt.core.errors import UserError
 from mspgt.core.provenance import Provenance
 from mspgt.measure.corpora import CorpusFacts
@@ -89,19 +87,3 @@ class Run(Result):
     def boundaries(self) -> tuple[Boundary, ...]:
         """The boundaries that our rule places, accepted or not."""
         return self.verdict().boundaries
-
-    def same_numbers(self, other: Run, rtol: float = 0.0) -> bool:
-        """Whether signals, verdicts and bootstrap are the same; numbers to the relative tolerance `rtol`."""
-        parts = ("signals", "verdicts", "bootstrap")
-        return all(_same(plain(getattr(self, part)), plain(getattr(other, part)), rtol) for part in parts)
-
-
-def _same(one: Any, other: Any, rtol: float) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[k], other[k], rtol) for k in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(_same(a, b, rtol) for a, b in zip(one, other, strict=True))
-    if isinstance(one, float) or isinstance(other, float):
-        numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (one, other))
-        return numbers and math.isclose(one, other, rel_tol=rtol)
-    return bool(one == other)
