@@ -124,8 +124,8 @@ class Ledger:
         if not file.exists():
             return False
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            return bool(found["settings"]["training"] != self._training)
+            there = json.loads(file.read_text(encoding="utf-8"))
+            return bool(there["settings"]["training"] != self._training)
         except (OSError, ValueError, TypeError, LookupError):  # whatever it is, it is not ours
             return True
 

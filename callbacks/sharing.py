@@ -73,9 +73,9 @@ class Together:
 
     def exchange(self, value: Any) -> list[Any]:
         """Every process's value in each of them."""
-        found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, value, group=self._group)
-        return found
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value, group=self._group)
+        return values
 
     def broadcast(self, value: Any) -> Any:
         """The first process's value in each of them."""

@@ -128,8 +128,8 @@ class Watch:
         )
 
     def _outcome(self, memory: InMemory, failures: dict[str, str], notes: list[str]) -> Outcome:
-        found = measured(self.homes, memory, failures, _silent)
-        evaluation = evaluate_measured(found, self.model.n_layers, self._config, failures, _silent)
+        by_signal = measured(self.homes, memory, failures, _silent)
+        evaluation = evaluate_measured(by_signal, self.model.n_layers, self._config, failures, _silent)
         return Outcome(
             evaluation,
             corpus_facts(self.sources, memory.censuses),
@@ -165,7 +165,7 @@ class Watch:
     def _require_the_same(self) -> None:
         """Refuse processes that have read something else than the first."""
         digests = self._ranks.exchange({corpus: _digest(batches) for corpus, batches in self.corpora.items()})
-        for rank, corpus in ((rank, corpus) for rank, told in enumerate(digests) for corpus in told):
+        for rank, corpus in ((rank, corpus) for rank, hashes in enumerate(digests) for corpus in hashes):
             if digests[rank][corpus] != digests[0][corpus]:
                 raise UserError(
                     f"{corpus}= gives other batches on rank {rank} than on rank 0: give every rank the same corpus, in "

@@ -69,36 +69,36 @@ def weights(name: str) -> Weights:
 # ------------------------------------------------------------------------------------------- what it shows
 
 
-def headline(found: Weights) -> str:
+def headline(record: Weights) -> str:
     """The answer in one sentence."""
-    return f"Block {found.largest} of {found.model.n_layers} has the largest weights."
+    return f"Block {record.largest} of {record.model.n_layers} has the largest weights."
 
 
-def subjects(found: Weights) -> Mapping[str, str]:
+def subjects(record: Weights) -> Mapping[str, str]:
     """What was looked at."""
-    return {"model": f"{found.model.name}, {found.model.parameters:,} parameters"}
+    return {"model": f"{record.model.name}, {record.model.parameters:,} parameters"}
 
 
-def table(found: Weights) -> Grid:
+def table(record: Weights) -> Grid:
     """A row for each block; the largest weights stand out."""
     rows = [
-        (block, parameters, Number(value=size, show="{:.3f}".format), "largest" if block == found.largest else "")
-        for block, (parameters, size) in enumerate(zip(found.parameters, found.size.tolist(), strict=True), start=1)
+        (block, parameters, Number(value=size, show="{:.3f}".format), "largest" if block == record.largest else "")
+        for block, (parameters, size) in enumerate(zip(record.parameters, record.size.tolist(), strict=True), start=1)
     ]
     return grid(
         ("block", "parameters", Column("size", "root mean square"), Column("mark", " ", gives_way=1, left=True)), rows
     )
 
 
-def figure(found: Weights) -> PlotOf:
+def figure(record: Weights) -> PlotOf:
     """A line over the blocks, as a description."""
     plot = Lines("size", series=("size",), title="How large the weights of each block are")
-    return PlotOf(plot, {"size": SIZE.of(found.size, found.model.n_layers)})
+    return PlotOf(plot, {"size": SIZE.of(record.size, record.model.n_layers)})
 
 
-def sections(found: Weights, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
+def sections(record: Weights, drawn: Mapping[str, Drawing]) -> Iterator[Section]:
     """The page: the figure, then the table."""
-    yield Section("blocks", "Blocks", (drawn["size"], table(found)))
+    yield Section("blocks", "Blocks", (drawn["size"], table(record)))
 
 
 SHOWN: Shown[Weights] = Shown(
@@ -108,7 +108,7 @@ SHOWN: Shown[Weights] = Shown(
     figures={"size": FigureOf(figure, "Root mean square of the weights of each block.")},
     tables={"weights": TableOf(table, "weights.csv")},
     sections=sections,
-    terminal=lambda found: (Line.of(headline(found), "strong"), table(found)),
+    terminal=lambda record: (Line.of(headline(record), "strong"), table(record)),
 )
 
 

@@ -345,6 +345,6 @@ def test_changes_are_json_that_reads_back():
     assert block["boundaries"]["local_intermediate"].keys() == {"moved", "low", "high", "real", "share"}
     again = structure(block, Change, "changes")
     assert plain(again) == block
-    assert again.boundaries.found["intermediate-global"].moved == -3
+    assert again.boundaries.known["intermediate-global"].moved == -3
     assert again.boundaries.intermediate_global.real
     assert list(again.signals) == list(WEIGHTS)

@@ -252,7 +252,7 @@ def test_real_moves_are_marked_at_their_step_and_in_their_direction(drift: Drift
         expected = {
             (float(change.stop), BOUNDARY_COLOURS[name], "^" if move.moved > 0 else "v")
             for change in drift.changes
-            for name, move in change.by(rule).found.items()
+            for name, move in change.by(rule).known.items()
             if move.real
         }
         assert expected

@@ -155,7 +155,7 @@ def test_every_step_has_a_row_with_places_status_and_moves(data: dict[str, Any],
 
 
 def test_real_moves_are_told_from_others(data: dict[str, Any], shown: Page) -> None:
-    moves = [move for change in read(data).changes for move in change.boundaries.found.values()]
+    moves = [move for change in read(data).changes for move in change.boundaries.known.values()]
     real = [move for move in moves if move.real]
     at = shown.rows.index(["step", "loss", "L-I", "I-G", "verdict", "L-I moved", "I-G moved"])
     cells = [cell for row in shown.rows[at + 1 : at + 10] for cell in row[5:]]

@@ -65,7 +65,7 @@ def test_moves_bear_the_names_of_boundaries(drift: Drift) -> None:
     for before, after, change in zip(drift.points, drift.points[1:], drift.changes, strict=False):
         for rule in RULES:
             places = [point.verdicts[rule].places for point in (before, after)]
-            moves = change.by(rule).found
+            moves = change.by(rule).known
             assert moves.keys() == places[0].keys() & places[1].keys()
             for name, move in moves.items():
                 assert move.moved == places[1][name].layer - places[0][name].layer
@@ -74,7 +74,7 @@ def test_moves_bear_the_names_of_boundaries(drift: Drift) -> None:
 def test_without_intervals_there_are_neither_replicates_nor_ends() -> None:
     drift = example_drift(intervals=False)
     assert all(point.replicates is None for point in drift.points)
-    moves = [move for change in drift.changes for move in change.boundaries.found.values()]
+    moves = [move for change in drift.changes for move in change.boundaries.known.values()]
     assert moves
     assert not any(move.low is not None or move.real for move in moves)
     assert all(np.isnan(curve.low).all() for change in drift.changes for curve in change.signals.values())

@@ -29,11 +29,11 @@ def examine(console: Console) -> int:
 
     table = Table("what", "found", "to mend it", box=None, header_style="bold")
     missing = 0
-    for what, found, mend in (*_machine(), *_packages(), *_plugins()):
+    for what, state, mend in (*_machine(), *_packages(), *_plugins()):
         needed = mend is not None and mend.startswith("!")
         missing += needed
         mark = "[red]no[/] " if needed else "[yellow]–[/] " if mend else ""
-        table.add_row(what, f"{mark}{found}", (mend or "").lstrip("!"))
+        table.add_row(what, f"{mark}{state}", (mend or "").lstrip("!"))
     console.print(table)
     console.print("A run can start." if not missing else f"Missing: {missing}; a run cannot start.", highlight=False)
     return int(missing > 0)

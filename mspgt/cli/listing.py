@@ -36,14 +36,14 @@ def show(names: Sequence[str], console: Console) -> None:
     }
     plugins = [entry for kind in registry.KINDS for entry in registry.plugins(kind).values()]
     for name in names or lists:
-        found = [entry for entry in plugins if entry.name == name]
-        if name not in lists and name not in MODELS and not found:
+        chosen = [entry for entry in plugins if entry.name == name]
+        if name not in lists and name not in MODELS and not chosen:
             raise unknown("name", name, [*lists, *MODELS, *(entry.name for entry in plugins)])
         if name in lists:
             console.print(lists[name](), "")
         if name in MODELS:
             _card(name, console)
-        for entry in found:
+        for entry in chosen:
             console.print(f"{entry.kind.word} {name}: {_summary(entry)} ({entry.distribution})", highlight=False)
             if entry.kind is registry.INTERVENTION:
                 console.print(f"sigma=1 means: {entry.load().strength_means}", highlight=False)
@@ -138,7 +138,7 @@ def _summary(entry: Entry) -> str:
     if entry.summary:
         return entry.summary
     try:
-        found: Any = entry.load()
+        plugin: Any = entry.load()
     except UserError as error:
         return str(error)
-    return registry.summary_of(found)
+    return registry.summary_of(plugin)

@@ -120,7 +120,7 @@ def key_values(arguments: Sequence[str], advice: str = "write for example data={
     ------
     UserError: an argument that is none of these, or a key given twice.
     """
-    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
     queue = list(arguments)
     while queue:
         argument = queue.pop(0)
@@ -132,10 +132,10 @@ def key_values(arguments: Sequence[str], advice: str = "write for example data={
                 value = queue.pop(0) if follows else "true"
         elif not equals:
             raise UserError(f"{argument!r} is no key=value; {advice.replace('{}', argument)}.")
-        if key in found:
-            raise given_twice(key, found[key], value)
-        found[key] = value
-    return found
+        if key in keys:
+            raise given_twice(key, keys[key], value)
+        keys[key] = value
+    return keys
 
 
 def given_twice(key: str, one: str, other: str) -> UserError:
@@ -161,21 +161,21 @@ def _unknown_key(key: str, top: set[str], declared: Mapping[str, type], verb: st
     known = {name for kind in registry.KINDS for name in registry.plugins(kind)}
     hint = f"{head} is not among the plugins that are asked for." if head in known - {*declared} else ""
     error = unknown("key", key, allowed, hint)
-    said = str(error).partition(" Available: ")[0]
-    if len(allowed) <= FEW or "Did you mean" not in said:
+    sentence = str(error).partition(" Available: ")[0]
+    if len(allowed) <= FEW or "Did you mean" not in sentence:
         return error
-    return UserError(f"{said} `mspgt {verb} --help` lists all.")
+    return UserError(f"{sentence} `mspgt {verb} --help` lists all.")
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings to dotted keys; what a model or corpus is given as stays whole."""
-    found: dict[str, Any] = {}
+    dotted: dict[str, Any] = {}
     for key, value in nested.items():
         if isinstance(value, Mapping) and (prefix or key not in ("model", "data", "labels", "tokenizer", "prompts")):
-            found |= flat(value, f"{prefix}{key}.")
+            dotted |= flat(value, f"{prefix}{key}.")
         else:
-            found[prefix + key] = value
-    return found
+            dotted[prefix + key] = value
+    return dotted
 
 
 def plain_value(value: Any) -> Any:

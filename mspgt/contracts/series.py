@@ -70,9 +70,9 @@ class Series:
         rows = {len(column) for column in columns.values()}
         expected = axis_length(self.axis, n_layers)
         if len(rows) > 1 or (expected is not None and rows != {expected}):
-            found = ", ".join(map(str, sorted(rows))) or "none"
+            counts = ", ".join(map(str, sorted(rows))) or "none"
             wanted = f"{expected} rows, one for each {self.axis}" if expected else "the same number in each column"
-            raise UserError(f"the series {self.name!r} has {found} rows; it needs {wanted}.")
+            raise UserError(f"the series {self.name!r} has {counts} rows; it needs {wanted}.")
         named_rows = names.pop() if names else ()
         return SeriesValues(self.axis, self.unit, self.columns, self.summary, self.folded, columns, named_rows)
 

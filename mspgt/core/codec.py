@@ -71,8 +71,8 @@ def structure(value: Any, record: type[T], where: str, again: str = "") -> T:
 
 def _first(error: Exception) -> str:
     """The first fault in words: the field and what is wrong with it."""
-    said, _, path = transform_error(error, format_exception=_say)[0].rpartition(" @ $")
-    return f"{path.lstrip('.')}: {said}" if path else said
+    fault, _, path = transform_error(error, format_exception=_say)[0].rpartition(" @ $")
+    return f"{path.lstrip('.')}: {fault}" if path else fault
 
 
 def _say(error: BaseException, kind: type | None) -> str:

@@ -77,10 +77,10 @@ def well_formed(text: str) -> str:
 
 def runs(numbers: Sequence[int]) -> str:
     """Numbers as runs: 7–9, 12."""
-    found: list[list[int]] = []
+    consecutive: list[list[int]] = []
     for number in sorted(numbers):
-        if found and number == found[-1][-1] + 1:
-            found[-1].append(number)
+        if consecutive and number == consecutive[-1][-1] + 1:
+            consecutive[-1].append(number)
         else:
-            found.append([number])
-    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in found) or NONE
+            consecutive.append([number])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in consecutive) or NONE

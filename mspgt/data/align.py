@@ -44,9 +44,9 @@ class Offsets:
             return np.full((len(starts), 2), -1, dtype=np.int64)
         first = np.searchsorted(self._ends, starts, side="right")
         last = np.searchsorted(self._starts, ends, side="left") - 1
-        found = last >= first
-        bounds = [np.where(found, self._token[np.clip(at, 0, len(self._token) - 1)], -1) for at in (first, last)]
-        return np.stack([bounds[0], np.where(found, bounds[1] + 1, -1)], axis=1)
+        covered = last >= first
+        bounds = [np.where(covered, self._token[np.clip(at, 0, len(self._token) - 1)], -1) for at in (first, last)]
+        return np.stack([bounds[0], np.where(covered, bounds[1] + 1, -1)], axis=1)
 
     def sentences(self, starts: Ints) -> Ints:
         """Number the tokens by sentence.

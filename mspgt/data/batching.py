@@ -233,9 +233,9 @@ def _has_text(one: Tokenised, counts: Counts) -> bool:
 
 def _labels(one: Tokenised, tasks: tuple[str, ...], counts: Counts) -> dict[str, Instances]:
     """Find the instances of a window."""
-    found = {task: Instances(task) for task in tasks}
+    by_task = {task: Instances(task) for task in tasks}
     if not tasks:
-        return found
+        return by_task
     window = one.window
     for number, (sentence, at) in enumerate(zip(window.sentences, window.starts, strict=True), window.first):
         starts = np.asarray(sentence.starts, dtype=np.int64) + at
@@ -243,7 +243,7 @@ def _labels(one: Tokenised, tasks: tuple[str, ...], counts: Counts) -> dict[str,
         ranges = one.offsets.ranges(starts, starts + lengths)
         counts.wordless += int((ranges[:, 0] < 0).sum())
         for task in tasks:
-            found[task].add(sentence, number, ranges)
+            by_task[task].add(sentence, number, ranges)
     for task in tasks:
-        counts.labels[task] += len(found[task])
-    return found
+        counts.labels[task] += len(by_task[task])
+    return by_task

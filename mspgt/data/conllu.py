@@ -42,12 +42,12 @@ class Columns:
 
     def carriers(self) -> dict[str, tuple[int, ...]]:
         """Map each task that the file has gold labels for to the positions of its columns."""
-        found = {}
+        carriers = {}
         for task in TASKS:
             for names in _NEEDED[task]:
-                if task not in found and all(name in self.names for name in names):
-                    found[task] = tuple(self.names.index(name) for name in names)
-        return found
+                if task not in carriers and all(name in self.names for name in names):
+                    carriers[task] = tuple(self.names.index(name) for name in names)
+        return carriers
 
 
 @dataclass(frozen=True)

@@ -178,9 +178,9 @@ def _named(source: str, limit: int | None, seed: int) -> DocumentSource:
         return Grammar(limit, seed)
     if not source.strip():
         raise UserError("data= is empty: give grammar, a path, a glob, or a Hugging Face dataset owner/name.")
-    found = files.find(source)
-    if found is not None:
-        return found
+    matched = files.find(source)
+    if matched is not None:
+        return matched
     if _HUB_NAME.fullmatch(source) and not source.lower().endswith(files.EXTENSIONS):
         return Hub(source)
     raise files.missing(source, "Allowed: grammar, a path, a glob, or a Hugging Face dataset owner/name.")

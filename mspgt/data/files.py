@@ -54,8 +54,8 @@ class Files:
     def tasks(self) -> tuple[str, ...]:
         """Probe tasks that at least one file has columns for."""
         annotated = [p for p in self.paths if p.suffix.lower() in (".conllu", ".conllup")]
-        found = {task for path in annotated for task in conllu.tasks(read_lines(path), str(path))}
-        return tuple(task for task in TASKS if task in found)
+        tasks = {task for path in annotated for task in conllu.tasks(read_lines(path), str(path))}
+        return tuple(task for task in TASKS if task in tasks)
 
     @cached_property
     def flags(self) -> tuple[str, ...]:
@@ -137,8 +137,8 @@ def _hidden(path: Path) -> bool:
 def _several(source: str, folder: Path | None, candidates: list[Path]) -> Files:
     paths = [p for p in candidates if p.suffix.lower() in EXTENSIONS and p.is_file()]
     if not paths:
-        found = ", ".join(p.name for p in candidates[:5]) or "nothing"
-        raise UserError(f"data {source!r}: found {found}, expected files ending in {', '.join(EXTENSIONS)}.")
+        first = ", ".join(p.name for p in candidates[:5]) or "nothing"
+        raise UserError(f"data {source!r}: found {first}, expected files ending in {', '.join(EXTENSIONS)}.")
     names = [str(p.relative_to(folder)) if folder else str(p) for p in paths]
     files = Files(source, tuple(paths), tuple(names))
     files.check()

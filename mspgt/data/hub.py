@@ -70,8 +70,8 @@ class Hub:
         except UserError:
             raise
         except Exception as error:  # network, formats and permissions: the library has no common base for them
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            raise UserError(f"data {self.name!r}: the Hugging Face dataset could not be read ({said}).") from error
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            raise UserError(f"data {self.name!r}: the Hugging Face dataset could not be read ({reason}).") from error
 
     def _split(self) -> Any:
         path, config, split = (*self.name.split(":"), None, None)[:3]

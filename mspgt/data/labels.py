@@ -66,17 +66,17 @@ class Instances:
         return np.frombuffer(self.rows, dtype=np.int64).reshape(-1, self.width)
 
 
-def collate(task: str, found: Sequence[Instances], shifts: Sequence[int]) -> Labels:
+def collate(task: str, instances: Sequence[Instances], shifts: Sequence[int]) -> Labels:
     """Gather the instances of a batch.
 
     Parameters
     ----------
-    found: the instances of each sequence of the batch.
+    instances: of each sequence of the batch.
     shifts: padding to the left of each sequence, by which its slots move.
     """
-    lengths = [len(one) for one in found]
-    table = torch.from_numpy(np.concatenate([one.table() for one in found]))
-    row = torch.repeat_interleave(torch.arange(len(found)), torch.tensor(lengths))
+    lengths = [len(one) for one in instances]
+    table = torch.from_numpy(np.concatenate([one.table() for one in instances]))
+    row = torch.repeat_interleave(torch.arange(len(instances)), torch.tensor(lengths))
     slots = table[:, :-3].reshape(len(table), SLOTS[task], 2)
     return Labels(
         sequence=row,
@@ -84,7 +84,7 @@ def collate(task: str, found: Sequence[Instances], shifts: Sequence[int]) -> Lab
         target=table[:, -3].clone(),
         sentence=table[:, -2].clone(),
         word=table[:, -1].clone(),
-        names={code: name for one in found for code, name in one.names.items()},
+        names={code: name for one in instances for code, name in one.names.items()},
     )
 
 

@@ -44,7 +44,7 @@ class Iterated:
     @cached_property
     def tasks(self) -> tuple[str, ...]:
         """Probe tasks that at least one sentence has labels for."""
-        found = {
+        tasks = {
             task
             for item in self._source
             if isinstance(item, Document)
@@ -52,7 +52,7 @@ class Iterated:
             for task, name in _FIELDS.items()
             if getattr(sentence, name) is not None
         }
-        return tuple(task for task in TASKS if task in found)
+        return tuple(task for task in TASKS if task in tasks)
 
 
 def _upto(documents: Iterator[Document], limit: int | None) -> Iterator[Document]:

@@ -139,8 +139,8 @@ class Ready:
         if isinstance(item, Tensor):
             item = {"input_ids": item}
         if not isinstance(item, Mapping) or "input_ids" not in item:
-            found = f"a mapping without 'input_ids' ({', '.join(map(repr, item))})" if isinstance(item, Mapping) else ""
-            raise UserError(f"{where}: found {found or type(item).__name__}, expected {EXPECTED}.")
+            given = f"a mapping without 'input_ids' ({', '.join(map(repr, item))})" if isinstance(item, Mapping) else ""
+            raise UserError(f"{where}: found {given or type(item).__name__}, expected {EXPECTED}.")
         ids = self._check(item["input_ids"], where)
         mask = _mask(item.get("attention_mask"), ids, where)
         documents = self._documents(item.get("document"), len(ids), where)

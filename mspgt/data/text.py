@@ -63,9 +63,9 @@ def read_row(row: Any, where: str) -> tuple[str | None, str]:
     if not isinstance(row, dict):
         raise UserError(f"{where}: found {_kind(row)}, {expected}.")
     if not isinstance(row.get("text"), str):
-        found = "no 'text'" if "text" not in row else f"{_kind(row['text'])} as 'text'"
+        what = "no 'text'" if "text" not in row else f"{_kind(row['text'])} as 'text'"
         keys = ", ".join(repr(key) for key in itertools.islice(row, 8)) or "none"
-        raise UserError(f"{where}: found {found} (keys: {keys}), {expected}.")
+        raise UserError(f"{where}: found {what} (keys: {keys}), {expected}.")
     identifier = row.get("id")
     if isinstance(identifier, bool) or not isinstance(identifier, (str, int, type(None))):
         raise UserError(f"{where}: found {_kind(identifier)} as 'id', expected a text or an integer.")

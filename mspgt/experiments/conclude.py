@@ -116,12 +116,12 @@ def _metric(metrics: TextMetrics, samples: Samples, values: Mapping[str, MetricV
 
 
 def _notes(config: InterveneConfig, conditions: Conditions) -> list[str]:
-    found = []
+    sentences = []
     if config.options.dose != MATCHED and len(set(conditions.sizes.values())) > 1:
-        found.append(PAPER_NOTES["dose"])
+        sentences.append(PAPER_NOTES["dose"])
     if config.options.decoding == "greedy":
-        found.append("With greedy decoding a text depends on its prompt alone: Self-BLEU reflects the prompts.")
-    return found
+        sentences.append("With greedy decoding a text depends on its prompt alone: Self-BLEU reflects the prompts.")
+    return sentences
 
 
 def _examples(metrics: TextMetrics, names: Sequence[str]) -> tuple[Example, ...]:

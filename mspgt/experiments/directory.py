@@ -33,9 +33,9 @@ def declared(name: str | None) -> Kind:
 
 def require_kind(path: Path, kind: Kind) -> None:
     """Refuse a directory that holds another kind of work; UserError."""
-    found = kind_of(path)
-    if found not in (None, kind.name):
-        raise UserError(f"out={path} holds {declared(found).what}, not {kind.what}: name another directory.")
+    there = kind_of(path)
+    if there not in (None, kind.name):
+        raise UserError(f"out={path} holds {declared(there).what}, not {kind.what}: name another directory.")
 
 
 def _results() -> tuple[str, ...]:

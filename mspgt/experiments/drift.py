@@ -98,7 +98,7 @@ class _Follow:
         """All checkpoints that are not measured yet, the oldest first; then the figures and the page."""
         self.started = time.time()
         others = [Drift.load(path) for path in self.config.options.against]  # a fault in one shows now, not after hours
-        self.found = self._find()
+        self.checkpoints = self._find()
         self.trainer = begin(self.config.run.options)
         spoken: list[str] = []
         self.corpora = Corpora.open(self.config.run, spoken.append)
@@ -106,9 +106,9 @@ class _Follow:
             self._take_up()
         self._announce(spoken)
         done = self._done
-        for number, checkpoint in enumerate(self.found, 1):
+        for i, checkpoint in enumerate(self.checkpoints, 1):
             if str(checkpoint.step) not in done:
-                self.w.say(f"checkpoint {number} of {len(self.found)}: {checkpoint.name}, step {checkpoint.step:,}")
+                self.w.say(f"checkpoint {i} of {len(self.checkpoints)}: {checkpoint.name}, step {checkpoint.step:,}")
                 self._point(checkpoint)
         if self.trainer.global_rank != 0:
             raise SystemExit(0)  # the first process concludes for all
@@ -124,12 +124,12 @@ class _Follow:
 
     def _announce(self, spoken: Sequence[str]) -> None:
         """Say what will be done."""
-        found, done = self.found, self._done
-        first, last = found[0].step, found[-1].step
-        many = f"{len(found)} checkpoints, steps {first:,} to {last:,}"
-        self.w.say(f"{many if found[1:] else f'1 checkpoint, step {first:,}'}; out: {self.w.path}")
+        every, done = self.checkpoints, self._done
+        first, last = every[0].step, every[-1].step
+        many = f"{len(every)} checkpoints, steps {first:,} to {last:,}"
+        self.w.say(f"{many if every[1:] else f'1 checkpoint, step {first:,}'}; out: {self.w.path}")
         if done:
-            self.w.say(f"going on: {sum(str(c.step) in done for c in found)} of {len(found)} are done already")
+            self.w.say(f"going on: {sum(str(c.step) in done for c in every)} of {len(every)} are done already")
         for sentence in spoken:
             self.w.say(sentence)
 
@@ -146,7 +146,7 @@ class _Follow:
         plugins = {f"plugin {name}": registry.signal(name).distribution for name in self.config.run.options.plugins}
         deciding = {key: value for key, value in settings.items() if key not in FREE}
         fingerprint = deciding | corpora | plugins | {"mspgt": version("mspgt")}
-        return Manifest("drift", fingerprint, checkpoints=tuple(checkpoint.name for checkpoint in self.found))
+        return Manifest("drift", fingerprint, checkpoints=tuple(checkpoint.name for checkpoint in self.checkpoints))
 
     def _take_up(self) -> None:
         """Go on from the points that an interrupted drift left, or from those of a training that has gone on since."""
@@ -164,7 +164,7 @@ class _Follow:
         self.facts, self.failed = kept.facts, dict(kept.failed)
         self.resumed = len(self.history.points) * kept.facts.data.sequences
         last = self.history.points[-1].step
-        older = [c for c in self.found if c.step < last and str(c.step) not in self._done]
+        older = [c for c in self.checkpoints if c.step < last and str(c.step) not in self._done]
         if older:
             raise UserError(
                 f"{older[0].name} is of step {older[0].step:,}, before step {last:,} that was measured last: changes "
@@ -210,7 +210,8 @@ class _Follow:
         except UserError as error:
             if isinstance(error, MachineError) or self.trainer.world_size > 1:  # the other processes cannot know
                 raise
-            self._leave_out(checkpoint, error)
+            self.failed[str(checkpoint.step)] = f"{checkpoint.name} was left out: {error}"
+            self.w.say(self.failed[str(checkpoint.step)])
         if self.w.begun:
             shutil.rmtree(inner.path, ignore_errors=True)
 
@@ -241,10 +242,6 @@ class _Follow:
         made = provenance_of(manifest, self.config.run.options.seed, self.started, device)
         self.facts = _Facts(model, assessed.data, common, made)
         self._keep(self.facts)
-
-    def _leave_out(self, checkpoint: Checkpoint, error: UserError) -> None:
-        self.failed[str(checkpoint.step)] = f"{checkpoint.name} was left out: {error}"
-        self.w.say(self.failed[str(checkpoint.step)])
 
     @property
     def _name(self) -> str:

@@ -175,15 +175,15 @@ class Written:
         table = state.tables["texts"]
         columns: dict[str, list[Any]] = {name: column.tolist() for name, column in table.columns.items()}
         ids: list[int] = state.tables["tokens"].columns["id"].tolist()
-        found, at = {}, 0
+        continuations, at = {}, 0
         for number, sequence in enumerate(table.sequence.tolist()):
             length = columns["length"][number]
             key = (state.keys[sequence].sequence, conditions[columns["condition"][number]].name)
             scores = {n: columns[n][number] for n in SCORES if columns[n][number] == columns[n][number]}
-            found[key] = (tuple(ids[at : at + length]), scores)
+            continuations[key] = (tuple(ids[at : at + length]), scores)
             at += length
         names = tuple(condition.name for condition in conditions)
-        return cls(names, found, (state.totals["squares"] / state.totals["counts"]).sqrt())
+        return cls(names, continuations, (state.totals["squares"] / state.totals["counts"]).sqrt())
 
     def added_to(self, block: int) -> float:
         """Root mean square of what was added to a block, from 0, under the first condition that disturbs it, or NaN."""
@@ -191,12 +191,12 @@ class Written:
 
     def generated(self, prompts: Sequence[Prompt], decode: Callable[..., str]) -> dict[str, list[Generated]]:
         """condition -> texts in the order of the prompts."""
-        found: dict[str, list[Generated]] = {condition: [] for condition in self.conditions}
-        for condition, texts in found.items():
+        by_condition: dict[str, list[Generated]] = {condition: [] for condition in self.conditions}
+        for condition, texts in by_condition.items():
             for prompt in prompts:
                 ids, scores = self.texts[prompt.sample, condition]
                 texts.append(Generated(prompt.sample, prompt.text, _continuation(decode, prompt, ids), scores))
-        return found
+        return by_condition
 
 
 def _continuation(decode: Callable[..., str], prompt: Prompt, ids: Sequence[int]) -> str:

@@ -257,11 +257,11 @@ def assess(store: Store, config: RunConfig, device: str, say: Say) -> Assessment
     manifest = store.manifest()
     homes = Homes(make_signals(config, device), dict.fromkeys(manifest.data), manifest.signals)
     failures = store.failures()
-    found = measured(homes, store, failures, say)
+    by_signal = measured(homes, store, failures, say)
     if manifest.model is None:
         raise UserError(f"{store.path} does not say which model it is of; run again with overwrite=true.")
     try:
-        evaluation = evaluate_measured(found, manifest.model.n_layers, config, failures, say)
+        evaluation = evaluate_measured(by_signal, manifest.model.n_layers, config, failures, say)
     except UserError as error:  # what was not read may be why
         raise type(error)(" ".join([str(error), *manifest.left_out])) from error
     return Assessment(

@@ -178,8 +178,8 @@ class Workspace:
 
     def stopped(self) -> str | None:
         """Why a process other than the first stopped, if one did."""
-        found = sorted(self.store.path.glob("stopped-*.json"))
-        return str(json.loads(found[0].read_text(encoding="utf-8"))) if found else None
+        paths = sorted(self.store.path.glob("stopped-*.json"))
+        return str(json.loads(paths[0].read_text(encoding="utf-8"))) if paths else None
 
 
 @contextmanager

@@ -69,8 +69,8 @@ class TextMetrics:
     def leave_out(self, error: NotMeasured) -> None:
         """Take a metric out, and say why."""
         self.not_measured[error.metric] = str(error)
-        for found in (self.values, self.companions):
-            found.pop(error.metric, None)
+        for measured in (self.values, self.companions):
+            measured.pop(error.metric, None)
 
     def close(self) -> None:
         """Let go of what the metrics hold."""
@@ -99,7 +99,7 @@ class TextMetrics:
         def without(left_out: NDArray[np.bool_]) -> dict[str, float]:
             kept = np.flatnonzero(~left_out).tolist()
             with guarded(name):
-                chosen = {c: [found[i] for i in kept] for c, found in texts.items()}
+                chosen = {c: [those[i] for i in kept] for c, those in texts.items()}
                 return {c: _mean(_checked(metric.measure(t), len(kept))) for c, t in chosen.items()}
 
         return Samples(name, metric.level, metric.direction, values, swapped, without)
@@ -125,7 +125,7 @@ class TextMetrics:
             values[condition] = _checked(metric.measure(texts), len(texts))
             companions[condition] = {key: float(value) for key, value in metric.companions(texts).items()}
         progress(name, len(self.texts), len(self.texts))
-        if not any(np.isfinite(found).any() for found in values.values()):
+        if not any(np.isfinite(column).any() for column in values.values()):
             raise NotMeasured(name, self._undefined())
         self.values[name], self.companions[name] = values, companions
         block = {"fingerprint": fingerprint, "values": values, "companions": companions}

@@ -147,17 +147,17 @@ def _tree(outline: Outline, pieces: list[_Piece], offsets: list[int]) -> tuple[t
 
 
 def _frames(outline: Outline, pieces: list[_Piece], offsets: list[int]) -> tuple[Frame, ...]:
-    found: dict[int, list[tuple[str, int, int]]] = {}
+    spans: dict[int, list[tuple[str, int, int]]] = {}
     for predicate in outline.predicates:
         offset = offsets[predicate]
-        found[predicate] = [(name, offset + word, offset + word) for name, word in pieces[predicate].roles]
+        spans[predicate] = [(name, offset + word, offset + word) for name, word in pieces[predicate].roles]
     for role in outline.roles:
         first, end = offsets[role.first], offsets[role.last + 1]
         if end > first:
-            found[role.predicate].append((role.name, first, end - 1))
+            spans[role.predicate].append((role.name, first, end - 1))
     return tuple(
         [
             Frame(offsets[p] + pieces[p].head, tuple(sorted(arguments, key=lambda a: a[1:])))
-            for p, arguments in found.items()
+            for p, arguments in spans.items()
         ]
     )

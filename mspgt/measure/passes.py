@@ -124,12 +124,12 @@ def measured(homes: Homes, kept: Kept, failures: dict[str, str], say: Say) -> di
     ----------
     failures: signals that are left out; those that cannot be fitted are added.
     """
-    found: dict[str, Measured] = {}
+    by_signal: dict[str, Measured] = {}
     for name, signal in homes.signals.items():
         if name not in failures:
             one = _measure(name, signal, homes.of[name], len(signal.passes) - 1, kept, failures, say)
-            found |= {} if one is None else {name: one}
-    return found
+            by_signal |= {} if one is None else {name: one}
+    return by_signal
 
 
 def _measure(

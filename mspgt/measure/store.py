@@ -125,10 +125,10 @@ class Store:
 
     def failures(self) -> dict[str, str]:
         """Signals that raised in any process -> the sentence that says so; the first process's stands."""
-        found: dict[str, str] = {}
+        sentences: dict[str, str] = {}
         for path in sorted(self.path.glob("failed-*.json"), reverse=True):
-            found |= json.loads(path.read_text(encoding="utf-8"))
-        return found
+            sentences |= json.loads(path.read_text(encoding="utf-8"))
+        return sentences
 
     def clear_failures(self) -> None:
         """Give plugins that raised another chance."""

@@ -17,8 +17,8 @@ from mspgt.models.forward import first_of, forward_pass, model_inputs, tiny_batc
 
 def original(module: nn.Module) -> nn.Module:
     """What `torch.compile` was given, or the module itself where it is not compiled."""
-    found: nn.Module = getattr(module, "_orig_mod", module)
-    return found
+    inner: nn.Module = getattr(module, "_orig_mod", module)
+    return inner
 
 
 def body_of(model: nn.Module) -> nn.Module:
@@ -50,10 +50,10 @@ def find_blocks(model: nn.Module, layers_path: str | None = None, full: nn.Modul
     lists = {name: list(m) for name, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) > 1}
     if layers_path is not None:
         return _resolve(layers_path, [model] if full is None else [model, full], lists)
-    candidates = {name: found for name, found in lists.items() if len({type(original(block)) for block in found}) == 1}
+    candidates = {name: alike for name, alike in lists.items() if len({type(original(block)) for block in alike}) == 1}
     if len(candidates) > 1:
         trace = _trace(model, list(candidates.values()))
-        candidates = {name: found for name, found in candidates.items() if trace.runs_through(found)}
+        candidates = {name: alike for name, alike in candidates.items() if trace.runs_through(alike)}
     outer = {n: f for n, f in candidates.items() if not any(n.startswith(other + ".") for other in candidates)}
     if not outer:
         listed = f" Lists of modules in it: {', '.join(lists)}; layers_path= chooses one." if lists else ""
@@ -139,9 +139,9 @@ def is_causal(model: nn.Module, last: nn.Module) -> bool:
 
 def _resolve(path: str, roots: list[nn.Module], lists: Mapping[str, list[nn.Module]]) -> list[nn.Module]:
     for root in roots:
-        found: Any = root
+        part_of: Any = root
         for part in path.split("."):
-            found = getattr(found, part, None)
-        if isinstance(found, (nn.ModuleList, nn.Sequential)) and len(found) > 1:
-            return list(found)
+            part_of = getattr(part_of, part, None)
+        if isinstance(part_of, (nn.ModuleList, nn.Sequential)) and len(part_of) > 1:
+            return list(part_of)
     raise unknown("value for layers_path:", path, lists, "It must name a list of at least two blocks.")

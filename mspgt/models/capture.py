@@ -225,8 +225,8 @@ def _implementation(model: nn.Module, name: str) -> Iterator[None]:
     configs = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}
     for config in list(configs.values()):
         for sub in getattr(config, "sub_configs", ()):
-            if (found := getattr(config, sub, None)) is not None:
-                configs[id(found)] = found
+            if (inner := getattr(config, sub, None)) is not None:
+                configs[id(inner)] = inner
     before = [(c, c._attn_implementation) for c in configs.values() if hasattr(c, "_attn_implementation")]
     try:
         with quiet():

@@ -31,20 +31,20 @@ def find_transformer(module: nn.Module, path: str | None = None) -> nn.Module:
     """
     name = type(original(module)).__name__
     start = module if path is None else _at(module, path)
-    found = _hugging_face(start)
-    if len(found) > 1:
-        listed = ", ".join(".".join(filter(None, (path, inner))) for inner in found)
+    known = _hugging_face(start)
+    if len(known) > 1:
+        listed = ", ".join(".".join(filter(None, (path, inner))) for inner in known)
         raise UserError(
             f"{path or name} holds several Hugging Face models ({listed}): give model= with the dotted name of the one "
             "to observe."
         )
-    if path is None and not found:
+    if path is None and not known:
         parts = ", ".join(child for child, _ in original(module).named_children()) or "none"
         raise UserError(
             f"{name} holds no Hugging Face model: give model= with the dotted name of the module that runs token ids "
             f'through its blocks, as in model="path.to.module"; its own modules are: {parts}.'
         )
-    transformer = next(iter(found.values()), original(start))
+    transformer = next(iter(known.values()), original(start))
     _refuse_unobservable(module, transformer)
     return transformer
 
@@ -87,18 +87,18 @@ def _readable(path: str) -> str:
 
 def _at(module: nn.Module, path: str) -> nn.Module:
     """The submodule of a dotted name."""
-    found, before = original(module), ""
+    module_there, before = original(module), ""
     for part in filter(None, _readable(path).split(".")):
-        inner = {child: m for child, m in found._modules.items() if m is not None}
+        inner = {child: m for child, m in module_there._modules.items() if m is not None}
         if part not in inner:
             raise unknown(
                 "value for model:",
                 _readable(path),
                 [before + child for child in inner],
-                f"{before.rstrip('.') or type(found).__name__} holds no {part!r}.",
+                f"{before.rstrip('.') or type(module_there).__name__} holds no {part!r}.",
             )
-        found, before = original(inner[part]), f"{before}{part}."
-    return found
+        module_there, before = original(inner[part]), f"{before}{part}."
+    return module_there
 
 
 def _hugging_face(module: nn.Module) -> dict[str, nn.Module]:

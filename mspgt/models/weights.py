@@ -71,10 +71,10 @@ def read(path: Path) -> Saved:
         raise UserError(f"{path} is damaged, or no checkpoint of Lightning ({_said(error)}).") from error
     state = contents.get("state_dict") if isinstance(contents, Mapping) else None
     if not isinstance(state, Mapping):
-        found = (
+        loaded = (
             ", ".join(map(str, list(contents)[:SHOWN])) if isinstance(contents, Mapping) else type(contents).__name__
         )
-        raise UserError(f"{path} is no checkpoint of Lightning: found {found or 'nothing'}, expected a 'state_dict'.")
+        raise UserError(f"{path} is no checkpoint of Lightning: found {loaded or 'nothing'}, expected a 'state_dict'.")
     step = contents.get("global_step")
     tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     return Saved(tensors, step if isinstance(step, int) else None)
@@ -119,12 +119,12 @@ def fill(full: nn.Module, body: nn.Module, state: Mapping[str, Tensor], where: s
     there = {_plain(name): tensor for name, tensor in state.items()}
     fits: list[_Fit] = []
     for model in dict.fromkeys((full, body)):
-        found = _fits(model, there)
-        whole = [fit for fit in found if not fit.faults]
+        matching = _fits(model, there)
+        whole = [fit for fit in matching if not fit.faults]
         if whole:
             _only(whole, where).copy()
             return
-        fits += found
+        fits += matching
     if not fits:
         starts = ", ".join(sorted({name.partition(".")[0] for name in there})[:SHOWN]) or "nothing"
         raise UserError(
@@ -187,15 +187,15 @@ def _fit(model: nn.Module, mine: Mapping[str, Tensor], there: Mapping[str, Tenso
     for name, value in mine.items():
         tied.setdefault(id(value), []).append(name)
     for names in tied.values():
-        found = [name for name in names if prefix + name in there]
-        if not found and names[0].partition(".")[0] != AFTER:
+        named = [name for name in names if prefix + name in there]
+        if not named and names[0].partition(".")[0] != AFTER:
             fit.missing.append(prefix + names[0])
-        for name in found:
+        for name in named:
             want, have = mine[name], there[prefix + name]
             if want.shape != have.shape:
                 fit.differing.append(f"{prefix}{name} of shape {tuple(have.shape)} instead of {tuple(want.shape)}")
-            elif not _same(have, there[prefix + found[0]]):
-                fit.differing.append(f"{prefix}{name} unlike {prefix}{found[0]}, with which the model shares it")
+            elif not _same(have, there[prefix + named[0]]):
+                fit.differing.append(f"{prefix}{name} unlike {prefix}{named[0]}, with which the model shares it")
             else:
                 fit.pairs[name] = (want, have)
     heads = {name.partition(".")[0] for name in mine}

@@ -194,8 +194,8 @@ class Behaviour(Result):
     @property
     def strengths(self) -> tuple[Variant, ...]:
         """The same disturbance in every strength, the weakest first; empty where there is one strength."""
-        found = [variant for variant in self.variants if variant.kind in ("", "strength")]
-        return tuple(sorted(found, key=lambda variant: variant.sigma)) if len(found) > 1 else ()
+        same = [variant for variant in self.variants if variant.kind in ("", "strength")]
+        return tuple(sorted(same, key=lambda variant: variant.sigma)) if len(same) > 1 else ()
 
     @property
     def doses(self) -> tuple[Variant, ...]:

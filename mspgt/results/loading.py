@@ -66,12 +66,12 @@ def load_several(
     if names is not None and len(names) != len(each):
         raise UserError(f"{len(each)} results have {len(names)} names; give one name for each.")
     results = [one if isinstance(one, Result) else (kind.load if kind else load)(one) for one in each]
-    called = _distinct(names or [_name(one, found) for one, found in zip(each, results, strict=True)])
+    called = _distinct(names or [_name(one, result) for one, result in zip(each, results, strict=True)])
     named = dict(zip(called, results, strict=True))
     wanted = kind or type(results[0])
-    for name, found in named.items():
-        if not isinstance(found, wanted):
-            raise UserError(f"{name} is {found.kind.what}, not {wanted.kind.what}; give results of one kind.")
+    for name, result in named.items():
+        if not isinstance(result, wanted):
+            raise UserError(f"{name} is {result.kind.what}, not {wanted.kind.what}; give results of one kind.")
     for (one, first), (other, second) in combinations(named.items(), 2):
         if first is second or first.as_dict() == second.as_dict():
             raise UserError(f"{one} and {other} are the same result; give two that were made apart.")

@@ -132,10 +132,10 @@ class _End:
 
     def ended(self) -> Ended:
         """The run as it stands in the numbers."""
-        found = self.boundary
-        if found is None:
+        boundary = self.boundary
+        if boundary is None:
             return Ended(self.name, self.step, None, None, None, False)
-        return Ended(self.name, self.step, found.layer, found.relative, found.ci, self.verdict.accepted)
+        return Ended(self.name, self.step, boundary.layer, boundary.relative, boundary.ci, self.verdict.accepted)
 
 
 # -------------------------------------------------------------------------------------------------- comparison

@@ -101,8 +101,8 @@ class Result:
                 f"{file} holds {data.get('kind')!r}, not {cls.kind.what}: give one made by {cls.kind.maker}."
             )
         fields = {key: value for key, value in data.items() if key not in ("kind", "schema")}
-        found = structure(fields, cls, str(file), again)
-        return found.kept_in(file.parent)
+        result = structure(fields, cls, str(file), again)
+        return result.kept_in(file.parent)
 
     def kept_in(self, directory: Path | None) -> Self:
         """The same, known to be kept in a directory."""

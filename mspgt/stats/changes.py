@@ -49,7 +49,7 @@ class Moves:
     intermediate_global: Move | None = None
 
     @property
-    def found(self) -> dict[str, Move]:
+    def known(self) -> dict[str, Move]:
         """Name of a boundary -> its move, of those that there are, the lower first."""
         both = dict(zip(BOUNDARIES.values(), (self.local_intermediate, self.intermediate_global), strict=True))
         return {name: move for name, move in both.items() if move is not None}

@@ -50,9 +50,9 @@ class InterventionConformance:
     def make(self, strength: float | None = None, seed: int = 0) -> Intervention:
         """A fresh intervention."""
         strength = self.strength if strength is None else strength
-        return self.found()(strength=strength, seed=seed, **self.options)
+        return self.plugin_class()(strength=strength, seed=seed, **self.options)
 
-    def found(self) -> type[Intervention]:
+    def plugin_class(self) -> type[Intervention]:
         """The class under test."""
         chosen = self.intervention
         return registry.intervention(chosen).load() if isinstance(chosen, str) else chosen
@@ -71,7 +71,7 @@ class InterventionConformance:
 
     @pytest.fixture(autouse=True)
     def _excepted(self, request: pytest.FixtureRequest) -> None:
-        skip_excepted(request, self.found().exceptions)
+        skip_excepted(request, self.plugin_class().exceptions)
 
     # ------------------------------------------------------------------------------------ laws
 
@@ -156,7 +156,7 @@ class InterventionConformance:
     @law("inputs_untouched")
     def test_inputs_are_left_alone(self, planted: Scene) -> None:
         """Neither the call nor a model that writes into the result changes what the intervention was given."""
-        for strength in (self.strength, min(1.0, self.found().limits[1])):
+        for strength in (self.strength, min(1.0, self.plugin_class().limits[1])):
             for given in (planted, planted.tokens(slice(0, 1)).rows(slice(0, 1))):
                 before = [t.clone() for t in given.tensors()]
                 made = given.apply(self.make(strength))
@@ -193,14 +193,14 @@ class InterventionConformance:
 
     def test_strengths_outside_the_limits_are_refused(self) -> None:
         """With a sentence for the user."""
-        low, high = self.found().limits
+        low, high = self.plugin_class().limits
         for strength in (low - 1, high + 1, float("nan")):
             with pytest.raises(UserError, match="sigma="):
                 self.make(strength)
 
     def test_the_declaration_is_sane(self) -> None:
         """What the class says of itself can be shown and used."""
-        intervention_class = self.found()
+        intervention_class = self.plugin_class()
         low, high = intervention_class.limits
         assert low <= 0 <= high, "a strength of 0 is always allowed"
         check_declaration(intervention_class, LAWS, intervention_class.strength_means)

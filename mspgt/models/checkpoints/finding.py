@@ -80,8 +80,8 @@ def find(sources: Sequence[str], note: Note) -> list[Checkpoint]:
     candidates = [_read(path) for path in paths if first[path.resolve()] == path]
     kinds = {candidate.kind: candidate.path for candidate in candidates}
     if len(kinds) > 1:
-        found = listed([f"{path} ({FORMATS[kind]})" for kind, path in kinds.items()])
-        raise UserError(f"checkpoints= found {found}: name those of one kind.")
+        formats = listed([f"{path} ({FORMATS[kind]})" for kind, path in kinds.items()])
+        raise UserError(f"checkpoints= found {formats}: name those of one kind.")
     ordered = _in_order(candidates, note)
     starts = [0, *(step for step, _ in ordered)]
     return [
@@ -134,34 +134,34 @@ def _expand(source: str, note: Note) -> list[Path]:
     if not glob.has_magic(source):
         raise UserError(f"checkpoints={source}: there is no such directory or file.")
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-    found = [p for p in matches if kind_of(p) is not None]
-    if not found:
+    checkpoints = [p for p in matches if kind_of(p) is not None]
+    if not checkpoints:
         raise UserError(f"checkpoints={source} matches {some(p.name for p in matches)}, none of which is a checkpoint.")
-    return found
+    return checkpoints
 
 
 def _inside(folder: Path, note: Note) -> list[Path]:
     """The checkpoints in a folder; the folder itself where it holds none."""
     itself = kind_of(folder) is not None
     children = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".")]
-    found = [p for p in children if kind_of(p) is not None]
-    if not found and not itself and (folder / "checkpoints").is_dir():
+    checkpoints = [p for p in children if kind_of(p) is not None]
+    if not checkpoints and not itself and (folder / "checkpoints").is_dir():
         return _inside(folder / "checkpoints", note)
-    if not found and not itself:
+    if not checkpoints and not itself:
         raise UserError(
             f"checkpoints={folder}: found {some(p.name for p in children)}, expected folders with config.json and "
             "weights, or .ckpt files of Lightning."
         )
-    if not found:
+    if not checkpoints:
         return [folder]
     for child in children:
-        if child not in found and (child / "config.json").is_file():
+        if child not in checkpoints and (child / "config.json").is_file():
             note(f"{child} holds no weights and is left aside.")
     if itself and (folder / TRAINER).is_file():
-        return [*found, folder]
+        return [*checkpoints, folder]
     if itself:
         note(f"the weights in {folder} itself are of no known step and are left aside.")
-    return found
+    return checkpoints
 
 
 def kind_of(path: Path) -> Format | Literal["parts"] | None:
@@ -214,8 +214,8 @@ def _trainer_state(path: Path) -> tuple[int | None, tuple[tuple[int, int, float]
 
 def _number(name: str) -> int | None:
     """The step that a name tells."""
-    found = re.findall(r"step\D?(\d+)", name, re.IGNORECASE) or re.findall(r"\d+", name)
-    return int(found[-1]) if found else None
+    numbers = re.findall(r"step\D?(\d+)", name, re.IGNORECASE) or re.findall(r"\d+", name)
+    return int(numbers[-1]) if numbers else None
 
 
 def _in_order(candidates: list[_Candidate], note: Note) -> list[tuple[int, _Candidate]]:

@@ -21,7 +21,7 @@ def common(model: LoadedModel) -> dict[str, Any]:
     }
 
 
-def require_same(name: str, found: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def require_same(name: str, common: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     """Refuse a checkpoint of another architecture or vocabulary than those before it.
 
     Raises
@@ -29,12 +29,12 @@ def require_same(name: str, found: Mapping[str, Any], known: Mapping[str, Any]) 
     UserError: blocks, width or vocabulary differ.
     """
     for key, what in (("blocks", "blocks"), ("width", "as the width of its blocks")):
-        if found[key] != known[key]:
+        if common[key] != known[key]:
             raise UserError(
-                f"{name} has {found[key]:,} {what}, those before it have {known[key]:,}: checkpoints of one training "
+                f"{name} has {common[key]:,} {what}, those before it have {known[key]:,}: checkpoints of one training "
                 "run have the same architecture."
             )
-    if found["vocabulary"] != known["vocabulary"]:
+    if common["vocabulary"] != known["vocabulary"]:
         raise UserError(
             f"the tokenizer of {name} has another vocabulary than those before it, and the corpus is read with one: "
             "give tokenizer=."

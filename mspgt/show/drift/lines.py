@@ -16,16 +16,16 @@ from mspgt.show.drift.steps import StepAxis
 
 def boundaries(drift: Drift) -> Figure | None:
     """Relative depth of L-I and I-G with their intervals, a panel per rule; None if none were ever placed."""
-    found = {rule: series.tracks(drift, rule) for rule in drift.rules}
-    drawn = [track for tracks in found.values() for track in tracks if track]
+    by_rule = {rule: series.tracks(drift, rule) for rule in drift.rules}
+    drawn = [track for tracks in by_rule.values() for track in tracks if track]
     if not drawn:
         return None
-    pen = Pen(len(drift.points), room=1 / len(found), per=drift.n_layers, halo=False)
+    pen = Pen(len(drift.points), room=1 / len(by_rule), per=drift.n_layers, halo=False)
     steps, axis = drift.steps.tolist(), StepAxis(tuple(drift.steps.tolist()))
     with mpl.rc_context(STYLE):
         figure = new_figure(3.3)
-        axes = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
-        for ax, (rule, tracks) in zip(axes, found.items(), strict=True):
+        axes = figure.subplots(1, len(by_rule), sharey=True, squeeze=False)[0]
+        for ax, (rule, tracks) in zip(axes, by_rule.items(), strict=True):
             for track in tracks:
                 interval_marks(ax, axis, steps, track, pen)
                 boundary_line(ax, steps, track, pen)

@@ -60,7 +60,7 @@ def terminal(drift: Drift) -> Iterator[Line | Grid]:
     yield Line.labelled("Evaluations", f"{prose.describe_overhead(drift.overhead)}.")
     for label, (part, style) in KINDS.items():
         yield from (Line.labelled(label, sentence, style) for sentence in getattr(drift, part))
-        yield from (Line.labelled(f"{label} ({steps})", said, style) for steps, said in prose.of_steps(drift, part))
+        yield from (Line.labelled(f"{label} ({steps})", note, style) for steps, note in prose.of_steps(drift, part))
 
 
 def _overall(drift: Drift) -> Iterator[Line]:
@@ -68,11 +68,11 @@ def _overall(drift: Drift) -> Iterator[Line]:
     if drift.overall is None:
         return
     span = f"From step {drift.overall.start:,} to {drift.overall.stop:,}"
-    said = {rule: prose.moves(drift.overall.by(rule)) for rule in drift.rules}
-    if set(said.values()) == {prose.NOWHERE}:
+    by_rule = {rule: prose.moves(drift.overall.by(rule)) for rule in drift.rules}
+    if set(by_rule.values()) == {prose.NOWHERE}:
         yield Line.labelled(span, f"{prose.NOWHERE}.")
         return
-    yield from (Line.labelled(f"{span} by {wording.title(rule)}", f"{moves}.") for rule, moves in said.items())
+    yield from (Line.labelled(f"{span} by {wording.title(rule)}", f"{moves}.") for rule, moves in by_rule.items())
 
 
 def sections(drift: Drift, drawn: Mapping[str, Drawing]) -> Iterator[Section]:

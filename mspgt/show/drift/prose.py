@@ -80,7 +80,7 @@ def interpretation(move: Move) -> str:
 
 def moves(moves: Moves) -> str:
     """Both boundaries in one phrase."""
-    return "; ".join(f"{name} {move(found)}" for name, found in moves.found.items()) or NOWHERE
+    return "; ".join(f"{name} {move(one)}" for name, one in moves.known.items()) or NOWHERE
 
 
 def of_steps(drift: Drift, part: str) -> Iterator[tuple[str, str]]:
@@ -91,7 +91,7 @@ def of_steps(drift: Drift, part: str) -> Iterator[tuple[str, str]]:
         for sentence in sentences:
             where.setdefault(sentence, []).append(point.step)
     for sentence, steps in where.items():
-        shown = ", ".join(f"{step:,}" for step in steps[:4])
+        named = ", ".join(f"{step:,}" for step in steps[:4])
         if len(steps) > 4:
-            shown = f"{steps[0]:,} to {steps[-1]:,}, {len(steps)} in all"
-        yield f"step{'s' * (len(steps) > 1)} {shown}", sentence
+            named = f"{steps[0]:,} to {steps[-1]:,}, {len(steps)} in all"
+        yield f"step{'s' * (len(steps) > 1)} {named}", sentence

@@ -78,7 +78,7 @@ def _stacked(drift: Drift, curves: Sequence[Curve | None]) -> Floats:
 
 def _track(drift: Drift, rule: str, name: str) -> Track:
     placed = [_boundary(point, rule, name) for point in drift.points]
-    moves = [None, *(change.by(rule).found.get(name) for change in drift.changes)]
+    moves = [None, *(change.by(rule).known.get(name) for change in drift.changes)]
 
     def over_steps(value: Callable[[Boundary], float]) -> Floats:
         return np.array([math.nan if b is None else value(b) for b in placed], dtype=np.float64)

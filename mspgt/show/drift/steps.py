@@ -108,8 +108,8 @@ class StepAxis:
             return [first]
         if not self.logarithmic:
             nice = MaxNLocator(max(2, round(8 * room)), integer=True, steps=[1, 2, 2.5, 5, 10])
-            found = [float(tick) for tick in nice.tick_values(first, last) if first <= tick <= last]
-            return found or [first, last]
+            places = [float(tick) for tick in nice.tick_values(first, last) if first <= tick <= last]
+            return places or [first, last]
         decades = range(math.floor(math.log10(self._first)), math.ceil(math.log10(last)) + 1)
         whole = [10.0**d for d in decades]
         finer = [m * decade for decade in whole for m in (1, 2, 5)]

@@ -85,11 +85,11 @@ def _boundaries(drift: Drift, point: Point, since: Change | None) -> Iterator[tu
     for rule in (rule for rule in drift.rules if rule in point.verdicts):
         verdict = point.verdicts[rule]
         for name in BOUNDARIES.values():
-            placed, move = verdict.places.get(name), since.by(rule).found.get(name) if since else None
+            placed, move = verdict.places.get(name), since.by(rule).known.get(name) if since else None
             place = (placed.layer, placed.relative, *(placed.ci or (None, None))) if placed else (None,) * 4
             real = move.real if move else None
-            head, said = (point.step, rule, name), (verdict.accepted, verdict.status)
-            yield *head, *place, *said, _moved(move), real, Number(value=point.loss)
+            head, outcome = (point.step, rule, name), (verdict.accepted, verdict.status)
+            yield *head, *place, *outcome, _moved(move), real, Number(value=point.loss)
 
 
 # ------------------------------------------------------------------------------------------------- for people
@@ -105,7 +105,7 @@ def steps(drift: Drift, rule: str, *, brief: bool = False) -> Grid:
         beside.
     """
     every = list(zip(drift.points, (None, *(change.by(rule) for change in drift.changes)), strict=True))
-    shown = _listed(drift) if brief else range(len(every))
+    listed = _listed(drift) if brief else range(len(every))
     loss, beside = _losses(drift), "paper" if brief and rule != "paper" and "paper" in drift.rules else ""
     cells: dict[Column, Callable[[Point, Moves | None], Cell]] = {
         Column("step"): lambda p, _: Cell(f"{p.step:,}{' end' if p.end and not brief else ''}"),
@@ -121,12 +121,12 @@ def steps(drift: Drift, rule: str, *, brief: bool = False) -> Grid:
         cells |= _of_rule(beside, brief, " (paper)")
         cells[Column("paper", left=True, stands_in=True)] = lambda p, _: _both(p.verdicts.get(beside))
     rows: list[Row] = []
-    for before, i in zip((-1, *shown), shown, strict=False):
+    for before, i in zip((-1, *listed), listed, strict=False):
         if i > before + 1:
             gap = {"step": "…", "verdict": f"{i - before - 1} hidden"}
             rows.append(Row(tuple(Cell(gap.get(column.key, "")) for column in cells), "faint"))
         rows.append(Row(tuple(cell(*every[i]) for cell in cells.values())))
-    return Grid(tuple(cells), tuple(rows), tuple(_caption(drift, rule, brief, len(shown))), elsewhere="boundaries.csv")
+    return Grid(tuple(cells), tuple(rows), tuple(_caption(drift, rule, brief, len(listed))), elsewhere="boundaries.csv")
 
 
 def _of_rule(rule: str, brief: bool, beside: str = "") -> dict[Column, Callable[[Point, Moves | None], Cell]]:
@@ -138,7 +138,7 @@ def _of_rule(rule: str, brief: bool, beside: str = "") -> dict[Column, Callable[
     }
 
 
-def _caption(drift: Drift, rule: str, brief: bool, shown: int) -> Iterator[str]:
+def _caption(drift: Drift, rule: str, brief: bool, rows: int) -> Iterator[str]:
     """What a reader must know of the table of steps."""
     yield f"{' and '.join(SHORT.values())}: blocks below the boundary by {wording.title(rule)}"
     every = len(drift.points)
@@ -150,14 +150,14 @@ def _caption(drift: Drift, rule: str, brief: bool, shown: int) -> Iterator[str]:
         if np.isfinite([point.loss for point in drift.points]).any():
             yield "loss: mean of the training loss since the step before"
         return
-    yield "moved: blocks since the step before" + (", shown or not" if shown < every else "")
+    yield "moved: blocks since the step before" + (", shown or not" if rows < every else "")
     yield "* more than noise"
     if "paper" in drift.rules:
         yield f"paper: by the paper's rule, ? {OUTCOME[False]}"
     yield wording.describe_intervals(drift.bootstrap)
-    if shown < every:
+    if rows < every:
         yield (
-            f"{every - shown} of {every} steps are hidden, in between are shown some at which the verdict changed or a "
+            f"{every - rows} of {every} steps are hidden, in between are shown some at which the verdict changed or a "
             "boundary moved"
         )
 
@@ -193,13 +193,13 @@ def _both(verdict: Verdict | None) -> Cell:
 
 def _moves(moves: Moves | None) -> Cell:
     """Moves other than 0, with a star where they are real; 0 where there are none."""
-    found = moves.found.items() if moves else ()
-    parts = [f"{SHORT[name]} {move.moved:+d}{'*' * move.real}" for name, move in found if move.moved]
-    return Cell(", ".join(parts) or "0", "strong" if any(m.real for _, m in found) else "faint") if found else missing()
+    each = moves.known.items() if moves else ()
+    parts = [f"{SHORT[name]} {move.moved:+d}{'*' * move.real}" for name, move in each if move.moved]
+    return Cell(", ".join(parts) or "0", "strong" if any(m.real for _, m in each) else "faint") if each else missing()
 
 
 def _moved_of(name: str, _: Point, moves: Moves | None) -> Cell:
-    return replace(_moved(moves.found.get(name) if moves else None), stacked=True)
+    return replace(_moved(moves.known.get(name) if moves else None), stacked=True)
 
 
 def _moved(move: Move | None) -> Number:
@@ -235,7 +235,7 @@ def _listed(drift: Drift) -> list[int]:
 def _is_event(drift: Drift, i: int) -> bool:
     """Whether the verdict differs from that of the point before, or a boundary moved by more than noise."""
     before, now = (drift.points[j].verdicts["mspgt"].status for j in (i - 1, i))
-    return before != now or any(move.real for move in drift.changes[i - 1].boundaries.found.values())
+    return before != now or any(move.real for move in drift.changes[i - 1].boundaries.known.values())
 
 
 def overall(drift: Drift) -> Grid | None:
@@ -249,7 +249,7 @@ def overall(drift: Drift) -> Grid | None:
     rows = [
         (Cell(f"{name}, {wording.title(rule)}", name), _moved(move), share(move.share), prose.interpretation(move))
         for rule in drift.rules
-        for name, move in drift.overall.by(rule).found.items()
+        for name, move in drift.overall.by(rule).known.items()
     ]
     caption = (
         f"From step {drift.overall.start:,} to step {drift.overall.stop:,}, in blocks, deeper counted as positive; "

@@ -82,8 +82,8 @@ def sections(behaviour: Behaviour, drawn: Mapping[str, Drawing]) -> Iterator[Sec
 
 
 def _card(about: str, parts: Iterator[Part]) -> tuple[Card, ...]:
-    found = tuple(parts)
-    return (Card("", (Line.of(about, "faint"), *found)),) if found else ()
+    every = tuple(parts)
+    return (Card("", (Line.of(about, "faint"), *every)),) if every else ()
 
 
 def _answer(title: str, answer: Prediction) -> VerdictCard:
@@ -120,20 +120,20 @@ def _described(behaviour: Behaviour, drawing: Drawing) -> Drawing:
 def _tests(behaviour: Behaviour) -> Iterator[Grid | Folded]:
     """A table for what was asked for, then one folded away for each further variant."""
     for i, variant in enumerate(behaviour.variants):
-        if (found := tables.tests(behaviour, variant)) is not None:
-            yield Folded(variant.label, (found,)) if i else found
+        if (table := tables.tests(behaviour, variant)) is not None:
+            yield Folded(variant.label, (table,)) if i else table
 
 
 def _companions(behaviour: Behaviour) -> Iterator[Folded]:
     for name, metric in behaviour.metrics.items():
-        if (found := tables.companions(metric)) is not None:
-            yield Folded(name, (found,))
+        if (table := tables.companions(metric)) is not None:
+            yield Folded(name, (table,))
 
 
 def _examples(behaviour: Behaviour) -> Iterator[Continuations]:
     """Prompts and what followed them; conditions beside the main ones are folded away."""
     first = {BASELINE, *behaviour.scales.values()}
     for example in behaviour.examples:
-        shown = {name: text for name, text in example.texts.items() if name in first}
+        main = {name: text for name, text in example.texts.items() if name in first}
         beside = {name: text for name, text in example.texts.items() if name not in first}
-        yield Continuations(example.prompt, shown, beside)
+        yield Continuations(example.prompt, main, beside)

@@ -61,12 +61,12 @@ def main_effects(behaviour: Behaviour, group: str) -> list[Effect]:
 
 def untested(behaviour: Behaviour) -> str:
     """Which metrics were not tested under which groups, and why; nothing if all were."""
-    found: dict[tuple[str, str], list[str]] = {}
+    where: dict[tuple[str, str], list[str]] = {}
     for group in behaviour.scales:
         for effect in main_effects(behaviour, group):
             if why := effect.why_untested:
-                found.setdefault((effect.metric, why), []).append(group)
-    return ", ".join(f"{metric}{under(groups, behaviour)} ({why})" for (metric, why), groups in found.items())
+                where.setdefault((effect.metric, why), []).append(group)
+    return ", ".join(f"{metric}{under(groups, behaviour)} ({why})" for (metric, why), groups in where.items())
 
 
 def under(groups: Sequence[str], behaviour: Behaviour) -> str:
@@ -104,8 +104,8 @@ def subjects(behaviour: Behaviour) -> dict[str, str]:
 
 def answers(behaviour: Behaviour) -> dict[str, str]:
     """The verdicts in short."""
-    found = (f"{spoken(name)} {answer.verdict}" for name, answer in behaviour.verdicts.items())
-    return {"verdicts": "; ".join(found) or "none"}
+    in_short = (f"{spoken(name)} {answer.verdict}" for name, answer in behaviour.verdicts.items())
+    return {"verdicts": "; ".join(in_short) or "none"}
 
 
 def describe_scales(behaviour: Behaviour) -> str:

@@ -92,8 +92,8 @@ def _mean(value: MetricValue | None) -> Cell:
 
 def _change(effect: Effect, metric: MetricFacts, brief: bool = False) -> Cell:
     """A change with its stars, its interval, whether that is better, and the pairs if some are missing."""
-    found, percent = effect.reported, effect.percent is not None
-    if not found:
+    estimate, percent = effect.reported, effect.percent is not None
+    if not estimate:
         return missing()
     verdict = metric.judge(effect)
     style = JUDGED.get(verdict, "" if effect.significant else "faint")
@@ -101,11 +101,11 @@ def _change(effect: Effect, metric: MetricFacts, brief: bool = False) -> Cell:
     below: list[Piece] = [(verdict, style)] if verdict else []
     below += [(" · " if below else "", "faint"), (pairs, "faint")] if pairs else []
     after = [(effect.stars, style), ("†" if effect.why_untested else "", "faint")]
-    return _signed(found, percent, brief, style, show=partial(change, percent=percent), after=after, below=below)
+    return _signed(estimate, percent, brief, style, show=partial(change, percent=percent), after=after, below=below)
 
 
 def _signed(
-    found: Estimate,
+    estimate: Estimate,
     percent: bool,
     brief: bool,
     style: str,
@@ -115,9 +115,9 @@ def _signed(
     below: Iterable[Piece] = (),
 ) -> Number:
     """A change with what follows it and, unless brief, its interval and what stands below."""
-    low, high = (nan, nan) if brief else (found.low, found.high)
+    low, high = (nan, nan) if brief else (estimate.low, estimate.high)
     ends, marks = _percent_end if percent else amount, tuple(piece for piece in after if piece[0])
-    return Number("", style, () if brief else tuple(below), found.value, low, high, show, ends, marks, stacked=True)
+    return Number("", style, () if brief else tuple(below), estimate.value, low, high, show, ends, marks, stacked=True)
 
 
 def _percent_end(value: float) -> str:
@@ -137,11 +137,11 @@ def others(behaviour: Behaviour, brief: bool = False) -> Grid | None:
     first, *further = behaviour.variants or (None,)
     simple = [v for v in (*behaviour.strengths, *behaviour.doses) if v is not first]
     controlled = any(effect.versus_control for effect in behaviour.effects)
-    shown = [v for v in simple if not (controlled and v.kind == "control")] if brief else further
+    ways = [v for v in simple if not (controlled and v.kind == "control")] if brief else further
     rows: list[list[Cell]] = []
     for name, metric in behaviour.metrics.items():
         of_metric = [
-            (v.label, [_change(behaviour.effect(name, c), metric, brief) for c in v.conditions.values()]) for v in shown
+            (v.label, [_change(behaviour.effect(name, c), metric, brief) for c in v.conditions.values()]) for v in ways
         ]
         if controlled:
             versus = [_less_control(behaviour.effect(name, c), brief) for c in behaviour.scales.values()]
@@ -150,7 +150,7 @@ def others(behaviour: Behaviour, brief: bool = False) -> Grid | None:
         rows += [[Cell(h, "strong"), Cell(label), *of] for h, (label, of) in zip(heads, of_metric, strict=False)]
     if not rows:
         return None
-    meanings = [f"{kind}: {prose.DOSES[kind]}" for kind in dict.fromkeys(v.kind for v in shown) if kind in prose.DOSES]
+    meanings = [f"{kind}: {prose.DOSES[kind]}" for kind in dict.fromkeys(v.kind for v in ways) if kind in prose.DOSES]
     if controlled:
         about = f"less control: the difference from {prose.DOSES['control']}"
         meanings.append(f"{about}, pp: in percent of the baseline")
@@ -166,9 +166,9 @@ def _less_control(effect: Effect, brief: bool) -> Cell:
     if not effect.versus_control:
         return missing()
     points, marks = effect.versus_control_percent, stars(effect.versus_control.p_holm)
-    found = points or effect.versus_control
+    less = points or effect.versus_control
     style, show = "" if marks else "faint", _points if points else change
-    return _signed(found, points is not None, brief, style, show=show, after=[(marks, style)])
+    return _signed(less, points is not None, brief, style, show=show, after=[(marks, style)])
 
 
 def _points(value: float) -> str:
@@ -200,8 +200,8 @@ def tests(behaviour: Behaviour, variant: Variant) -> Grid | None:
     return grid(columns, rows, heads=2) if rows else None
 
 
-def _estimate(found: Estimate, below: tuple[Piece, ...] = ()) -> Number:
-    return Number(below=below, value=found.value, low=found.low, high=found.high, stacked=True)
+def _estimate(estimate: Estimate, below: tuple[Piece, ...] = ()) -> Number:
+    return Number(below=below, value=estimate.value, low=estimate.low, high=estimate.high, stacked=True)
 
 
 def _p(test: Test | None, style: str) -> Cell:

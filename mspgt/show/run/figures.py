@@ -98,12 +98,12 @@ def signals(run: Run) -> Figure:
 
 def declared(run: Run) -> dict[str, FigureOf[Run]]:
     """The figures that signals declare, of the series that they reported; a name that is taken follows its signal's."""
-    found: dict[str, FigureOf[Run]] = {}
+    by_name: dict[str, FigureOf[Run]] = {}
     for signal, curve in run.signals.items():
         for plot in curve.figures:
-            name = f"{signal}-{plot.name}" if plot.name in found else plot.name
-            found[name] = FigureOf(partial(_declared, signal=signal, plot=plot), plot.caption)
-    return found
+            name = f"{signal}-{plot.name}" if plot.name in by_name else plot.name
+            by_name[name] = FigureOf(partial(_declared, signal=signal, plot=plot), plot.caption)
+    return by_name
 
 
 def _declared(run: Run, signal: str, plot: Plot) -> PlotOf | None:

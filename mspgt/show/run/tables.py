@@ -46,10 +46,10 @@ def series(run: Run) -> Grid:
 def transitions(run: Run) -> Grid:
     """A row per transition with every curve and both rules' evidence; where a boundary lies, it is marked."""
     verdict, paper = run.verdict(), run.verdicts.get("paper")
-    shown: dict[Column, Curve] = {Column(name): curve for name, curve in run.signals.items()}
+    curves: dict[Column, Curve] = {Column(name): curve for name, curve in run.signals.items()}
     if paper is not None:
-        shown[Column("paper", "paper's", gives_way=1)] = paper.evidence
-    shown[Column("evidence", strong=True)] = verdict.evidence
+        curves[Column("paper", "paper's", gives_way=1)] = paper.evidence
+    curves[Column("evidence", strong=True)] = verdict.evidence
     marks = {boundary.layer: name for name, boundary in verdict.places.items()}
     rows = []
     for i, at in enumerate(verdict.evidence.transition.tolist()):
@@ -58,11 +58,11 @@ def transitions(run: Run) -> Grid:
         cells = (
             Cell(str(at), "strong"),
             Cell(f"{at / run.n_layers:.0%}", "faint"),
-            *(_estimate(curve, i) for curve in shown.values()),
+            *(_estimate(curve, i) for curve in curves.values()),
             Cell(mark, name),
         )
         rows.append(Row(cells, name if verdict.accepted else ""))
-    columns = (Column("transition", "l"), Column("depth", gives_way=2), *shown, Column("boundary", " ", left=True))
+    columns = (Column("transition", "l"), Column("depth", gives_way=2), *curves, Column("boundary", " ", left=True))
     caption = (
         wording.describe_intervals(run.bootstrap),
         "transition l lies between block l and block l + 1",
@@ -80,9 +80,9 @@ def facts(curve: SignalCurve) -> dict[str, Any]:
 
 def records(curve: SignalCurve) -> Iterator[Grid]:
     """A table for each mapping of mappings among the details, such as a probe's tasks: a row for each of them."""
-    for name, found in curve.details.items():
-        if _holds_records(found):
-            rows = {record: _singles(fields) for record, fields in found.items()}
+    for name, detail in curve.details.items():
+        if _holds_records(detail):
+            rows = {record: _singles(fields) for record, fields in detail.items()}
             fields = list(dict.fromkeys(field for row in rows.values() for field in row))
             cells = [[Cell(record), *(_cell(row.get(field)) for field in fields)] for record, row in rows.items()]
             yield grid([Column(in_words(name), left=True), *(in_words(field) for field in fields)], cells)
@@ -97,13 +97,13 @@ def _estimate(curve: Curve, i: int) -> Number:
 
 def _singles(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Single values and short lists, nested names with spaces between."""
-    found: dict[str, Any] = {}
+    singles: dict[str, Any] = {}
     for key, value in block.items():
         if isinstance(value, Mapping):
-            found |= _singles(value, f"{prefix}{key} ")
+            singles |= _singles(value, f"{prefix}{key} ")
         elif not isinstance(value, list) or (len(value) <= FEW and not any(map(_is_nested, value))):
-            found[f"{prefix}{key}"] = value
-    return found
+            singles[f"{prefix}{key}"] = value
+    return singles
 
 
 def _cell(value: Any) -> Any:

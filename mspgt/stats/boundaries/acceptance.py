@@ -301,11 +301,11 @@ def competing_peaks(case: Case) -> Iterator[Finding]:
         return
     for name, place in case.support.competing().items():
         named = [(layer, share) for layer, share in place.rivals[:NAMED] if share >= LEAST_NAMED]
-        shown = ", ".join(f"{layer} ({share:.0%})" for layer, share in named)
+        layers = ", ".join(f"{layer} ({share:.0%})" for layer, share in named)
         yield Finding(
             "ok",
             f"the {name} boundary has competing peaks: {place.away:.0%} of the replicates put it far from "
-            f"{place.mode}, at {shown}.",
+            f"{place.mode}, at {layers}.",
         )
 
 

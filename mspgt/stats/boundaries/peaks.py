@@ -31,9 +31,9 @@ def prominent_peaks(evidence: Floats, prominence: float) -> list[Peak]:
     ----------
     evidence: (transition,), transition l = 1..L-1.
     """
-    found, properties = find_peaks(evidence, prominence=prominence)
+    places, properties = find_peaks(evidence, prominence=prominence)
     peaks = [
-        Peak(int(i) + 1, float(p), float(evidence[i])) for i, p in zip(found, properties["prominences"], strict=True)
+        Peak(int(i) + 1, float(p), float(evidence[i])) for i, p in zip(places, properties["prominences"], strict=True)
     ]
     return sorted(peaks, key=lambda p: (-p.prominence, -p.height, p.layer))
 

@@ -50,14 +50,14 @@ def effects(
     An effect for each metric and condition; `versus_control` has the p of the same t test, which a corpus-level metric
     has not, corrected in families of its own.
     """
-    found = [
+    made = [
         _effect(metric, condition, resampling, swaps, margin)
         for metric in metrics
         for condition in metric.values
         if condition != BASELINE
     ]
     main = set(conditions.main.values())
-    return _compared_with_controls(metrics, _corrected(found, main), resampling, conditions)
+    return _compared_with_controls(metrics, _corrected(made, main), resampling, conditions)
 
 
 def difference(means: Floats) -> Floats:
@@ -128,33 +128,33 @@ def _tests(metric: Samples, condition: str, resampling: Resampling, swaps: int, 
         if metric.swapped is None:
             return {}
         return {"swap": swap_test(metric.swapped(condition), units, swaps, resampling.seed)}
-    found = {"t": paired_t(differences), "wilcoxon": wilcoxon(differences), "tost": tost(differences, margin, units)}
+    tests = {"t": paired_t(differences), "wilcoxon": wilcoxon(differences), "tost": tost(differences, margin, units)}
     if resampling.unit == "document":
-        found |= {"t_document": paired_t(differences, units), "wilcoxon_document": wilcoxon(differences, units)}
-    return found
+        tests |= {"t_document": paired_t(differences, units), "wilcoxon_document": wilcoxon(differences, units)}
+    return tests
 
 
-def _corrected(found: Sequence[Effect], main: Collection[str]) -> list[Effect]:
+def _corrected(effects: Sequence[Effect], main: Collection[str]) -> list[Effect]:
     """The effects with Holm's correction of their tests; the main conditions form families of their own."""
-    made = [(effect, name) for effect in found for name in effect.tests]
+    made = [(effect, name) for effect in effects for name in effect.tests]
     families = [(effect.condition in main, name == effect.primary or name) for effect, name in made]
     adjusted = iter(holm_within(families, [effect.tests[name].p for effect, name in made]))
     return [
         replace(effect, tests={name: replace(test, p_holm=next(adjusted)) for name, test in effect.tests.items()})
-        for effect in found
+        for effect in effects
     ]
 
 
 def _compared_with_controls(
-    metrics: Sequence[Samples], found: Sequence[Effect], resampling: Resampling, conditions: Conditions
+    metrics: Sequence[Samples], effects: Sequence[Effect], resampling: Resampling, conditions: Conditions
 ) -> tuple[Effect, ...]:
     """The effects with `versus_control` where the condition has a control."""
     by_name, main = {metric.name: metric for metric in metrics}, set(conditions.main.values())
-    versus = [_versus_control(by_name[e.metric], e.condition, resampling, conditions) for e in found]
-    adjusted = holm_within([e.condition in main for e in found], [nan if v is None else v.p for v in versus])
+    versus = [_versus_control(by_name[e.metric], e.condition, resampling, conditions) for e in effects]
+    adjusted = holm_within([e.condition in main for e in effects], [nan if v is None else v.p for v in versus])
     return tuple(
         effect if less is None else replace(effect, versus_control=replace(less, p_holm=p))
-        for effect, less, p in zip(found, versus, adjusted, strict=True)
+        for effect, less, p in zip(effects, versus, adjusted, strict=True)
     )
 
 
@@ -164,11 +164,11 @@ def _versus_control(
     control = conditions.controls.get(condition, "")
     if control not in metric.values:
         return None
-    found = resampling.of(metric).estimate((control, condition), difference)
+    estimate = resampling.of(metric).estimate((control, condition), difference)
     test, differences = Test(), _differences(metric, condition, control)
     if metric.level == "sample" and not resampling.lacking(resampling.units[np.isfinite(differences)]):
         test = paired_t(differences, resampling.units)
-    return VersusControl(found.value, found.low, found.high, found.se, found.n, test.p)
+    return VersusControl(estimate.value, estimate.low, estimate.high, estimate.se, estimate.n, test.p)
 
 
 def _differences(metric: Samples, condition: str, other: str = BASELINE) -> Floats:

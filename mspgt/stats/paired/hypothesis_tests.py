@@ -71,8 +71,8 @@ def wilcoxon(differences: Floats, units: NDArray[np.integer] | None = None, alte
         return Test()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = stats.wilcoxon(kept, zero_method="wilcox", alternative=alternative)
-    return Test(float(found.statistic), float(found.pvalue))
+        outcome = stats.wilcoxon(kept, zero_method="wilcox", alternative=alternative)
+    return Test(float(outcome.statistic), float(outcome.pvalue))
 
 
 def tost(differences: Floats, margin: float = 0.2, units: NDArray[np.integer] | None = None) -> Test:

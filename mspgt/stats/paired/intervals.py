@@ -20,8 +20,8 @@ def metric_values(metric: Samples, resampling: Resampling) -> dict[str, MetricVa
     for a corpus-level metric the delete-a-group jackknife.
     """
     resampled = resampling.of(metric)
-    found = {condition: resampled.estimate((condition,), _only) for condition in metric.values}
-    return {condition: MetricValue(e.value, e.low, e.high, e.n) for condition, e in found.items()}
+    estimates = {condition: resampled.estimate((condition,), _only) for condition in metric.values}
+    return {condition: MetricValue(e.value, e.low, e.high, e.n) for condition, e in estimates.items()}
 
 
 @dataclass(frozen=True)

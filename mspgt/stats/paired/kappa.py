@@ -31,11 +31,11 @@ class Slope:
         return self.percent if self.percent and self.percent.se == self.percent.se else None
 
     def __str__(self) -> str:
-        found, unit = (self.percent, "%") if self.percent else (self.change, "")
-        if not found:
+        estimate, unit = (self.percent, "%") if self.percent else (self.change, "")
+        if not estimate:
             return "not known"
-        interval = f" [{found.low:.3g}, {found.high:.3g}]" if found.has_interval else ""
-        return f"{found.value:+.3g}{unit}{interval}"
+        interval = f" [{estimate.low:.3g}, {estimate.high:.3g}]" if estimate.has_interval else ""
+        return f"{estimate.value:+.3g}{unit}{interval}"
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ class Response:
 
     def slopes(self, power: int) -> tuple[SlopeAt, ...]:
         """Change / sigma to that power at each strength."""
-        found = {s: self.slope({s: s**-power}) for s in self.strengths}
-        return tuple(SlopeAt(slope.change, slope.percent, s) for s, slope in found.items())
+        slopes = {s: self.slope({s: s**-power}) for s in self.strengths}
+        return tuple(SlopeAt(slope.change, slope.percent, s) for s, slope in slopes.items())
 
     def se(self, sigma: float) -> float:
         """Standard error of the change at one strength; NaN where there is none."""

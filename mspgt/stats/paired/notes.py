@@ -21,16 +21,16 @@ def notes(
     ----------
     effects: of the same metrics, from `effects` with the same number of `swaps`.
     """
-    found = [unit_note(resampling), *selection_notes(metrics)]
+    sentences = [unit_note(resampling), *selection_notes(metrics)]
     main = set(conditions.main.values())
     size = sum(isfinite(e.tests[e.primary].p) for e in effects if e.condition in main and e.primary)
     if any(e.primary == "swap" for e in effects) and size / (swaps + 1) > ALPHA:
-        found.append(
+        sentences.append(
             f"A swap test of {swaps} swaps has p of {1 / (swaps + 1):.3g} or more, which Holm's correction over {size} "
             f"tests can take to {min(1.0, size / (swaps + 1)):.2g}: give swaps={round(size / ALPHA)} or more to find a "
             "change of a corpus-level metric."
         )
-    return found
+    return sentences
 
 
 def unit_note(resampling: Resampling) -> str:

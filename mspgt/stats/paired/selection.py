@@ -48,13 +48,13 @@ def selection_notes(metrics: Sequence[Samples]) -> list[str]:
     for metric in metrics:
         baseline = _share(metric.values[BASELINE])
         shares = {c: _share(values) for c, values in metric.values.items() if c != BASELINE}
-        found = {c: s for c, s in shares.items() if s < MOSTLY and abs(s - baseline) > APART}
-        if not found:
+        lacking = {c: s for c, s in shares.items() if s < MOSTLY and abs(s - baseline) > APART}
+        if not lacking:
             continue
-        gone = [round(100 * (1 - share)) for share in found.values()]
+        gone = [round(100 * (1 - share)) for share in lacking.values()]
         least, most = min(gone), max(gone)
         gone_of = f"{most} %" if least == most else f"{least}-{most} %"
-        under = next(iter(found)) if len(found) == 1 else "disturbance"
+        under = next(iter(lacking)) if len(lacking) == 1 else "disturbance"
         notes.append(
             f"{metric.name} is undefined for {gone_of} of the texts under {under} "
             f"({100 * (1 - baseline):.0f} % in the baseline): comparisons are of the rest."
