@@ -1,16 +1,8 @@
 """What hangs on a Lightning Trainer: boundary drift of a training, accumulation of states, progress of an analysis."""
 
-from typing import Any
+import lazy_loader
 
 if __name__ != "mspgt.callbacks":
     raise ImportError("import mspgt.callbacks instead of callbacks")
 
-__all__ = ["BoundaryDrift"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "BoundaryDrift":
-        from mspgt.callbacks.boundary_drift import BoundaryDrift
-
-        return BoundaryDrift
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -92,7 +92,7 @@ BROKEN = {
     "scores_matter_where_they_are_needed": """
     def measure(self, texts): return super().measure(texts) + np.array([len(t.scores) for t in texts])
 """,
-    "the_declaration_is_sane": "direction = 'up'",
+    "the_declaration_is_sane": "direction, means = 'higher', ('longer', 'shorter')",
 }
 
 

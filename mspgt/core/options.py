@@ -128,8 +128,6 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
             items = [items]
         return tuple(_convert(key, v.strip() if isinstance(v, str) else v, args[0]) for v in items if v != "")
     if hint is bool:
-        if isinstance(value, bool):
-            return value
         if isinstance(value, (str, int)) and str(value).lower() in _TRUE | _FALSE:
             return str(value).lower() in _TRUE
         raise _wrong(key, value, hint)

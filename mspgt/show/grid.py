@@ -14,9 +14,7 @@ from typing import Any
 from mspgt.core.phrases import NONE, amount
 
 Piece = tuple[str, str]
-"""a text and its style, one of `STYLES`"""
-STYLES = ("", "strong", "faint", "good", "bad", "warn", "local-intermediate", "intermediate-global")
-"""what a text can be marked as; each renderer has a look for each of them"""
+"""a text and its style: nothing, strong, faint, good, bad, warn, local-intermediate or intermediate-global"""
 FORMS = ("ends", "half", "none")
 """how intervals are shown: as both ends, as ± half their width, or not at all"""
 
@@ -28,7 +26,7 @@ class Cell:
     Attributes
     ----------
     text: what is shown.
-    style: one of `STYLES`.
+    style: as that of a `Piece`.
     below: pieces on a line of their own under it, such as a unit.
     value: what a CSV file has instead of the text, where that is not None.
     """

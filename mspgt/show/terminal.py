@@ -14,7 +14,7 @@ from rich.text import Text
 from mspgt.core.phrases import listed, well_formed
 from mspgt.results.kinds import resolve
 from mspgt.results.result import Result
-from mspgt.show.grid import FORMS, Cell, Column, Grid, Number, Piece, Row
+from mspgt.show.grid import FORMS, Column, Grid, Number, Piece, Row
 from mspgt.show.parts import Line
 
 LOOKS = {
@@ -130,11 +130,6 @@ def _table(grid: Grid, kept: Sequence[int], form: str, folds: bool) -> tuple[Ric
     return made, sum(widths) + 2 * (len(widths) - 1)
 
 
-def _lines(cell: Cell, form: str, bare: bool) -> list[list[Piece]]:
-    lines = cell.pieces(form)
-    return lines[:1] if bare and isinstance(cell, Number) else lines
-
-
 def _is_stacked(grid: Grid, place: int) -> bool:
     """Whether intervals stand below the numbers of a column."""
     cells = (row.cells[place] for row in grid.rows)
@@ -144,7 +139,8 @@ def _is_stacked(grid: Grid, place: int) -> bool:
 def _column(grid: Grid, place: int, form: str) -> list[Text]:
     """The cells of a column; numbers are padded so that their intervals stand below each other."""
     bare = form == FORMS[-1] and any(map(_has_interval, grid.rows))  # so narrow that numbers stand alone
-    cells = [_lines(row.cells[place], form, bare) for row in grid.rows]
+    column = [row.cells[place] for row in grid.rows]
+    cells = [cell.pieces(form)[: 1 if bare and isinstance(cell, Number) else None] for cell in column]
     numeric = not grid.columns[place].left and place >= grid.heads and not _is_stacked(grid, place)
     width = max([0, *(cell_len(lines[0][0][0]) for lines in cells)]) if numeric else 0
     strong = grid.columns[place].strong

@@ -11,7 +11,7 @@ OUTCOME = {True: "accepted", False: "not accepted"}
 """whether boundaries are accepted -> the same in words"""
 SHORT = dict(zip(BOUNDARIES.values(), ("L-I", "I-G"), strict=True))
 """name of a boundary -> as in the paper's Table 1"""
-L_I, I_G = SHORT.values()
+I_G = SHORT["intermediate-global"]
 
 
 class Status(NamedTuple):

@@ -1,0 +1,1 @@
+from .boundary_drift import BoundaryDrift as BoundaryDrift
