@@ -175,7 +175,8 @@ class Seen(L.Callback):
         self.metrics = {k: v.clone() for k, v in trainer.callback_metrics.items()}
         self.randomness.append(randomness())
         self.modes.append({name: part.training for name, part in module.named_modules()})
-        self.logged = [rows_of(logger) for logger in trainer.loggers if isinstance(logger, CSVLogger)]
+        if trainer.is_global_zero:  # which writes the file: another process would read it at some moment of that
+            self.logged = [rows_of(logger) for logger in trainer.loggers if isinstance(logger, CSVLogger)]
 
 
 def randomness() -> list[Any]:
