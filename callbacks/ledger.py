@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from mspgt.callbacks.watch import Outcome, Watch
 from mspgt.core.codec import plain, structure
+from mspgt.core.errors import UserError
 from mspgt.core.provenance import Provenance
 from mspgt.measure.corpora import CorpusFacts
 from mspgt.measure.history import History, Point
@@ -96,7 +96,8 @@ class Ledger:
             model=facts.model,
             data=facts.data,
             provenance=facts.provenance,
-            settings={**self._settings, "training": self._training},
+            settings=self._settings,
+            training=self._training,
             overhead=overhead,
             notes=facts.notes,
             left_out=tuple(self.left_out),
@@ -120,13 +121,11 @@ class Ledger:
 
     def _is_taken(self, folder: Path) -> bool:
         """Whether the drift of another training lies there."""
-        file = folder / Drift.kind.file
-        if not file.exists():
+        if not (folder / Drift.kind.file).exists():
             return False
         try:
-            there = json.loads(file.read_text(encoding="utf-8"))
-            return bool(there["settings"]["training"] != self._training)
-        except (OSError, ValueError, TypeError, LookupError):  # whatever it is, it is not ours
+            return Drift.load(folder).training != self._training
+        except UserError:  # whatever it is, it is not ours
             return True
 
     def state_dict(self) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Drift(Result):
     changes: what changed from each point to the next.
     overall: how the boundaries moved from the first point to the last; None where there is one point.
     prediction_3_2: the answer on the paper's prediction; None where it was not asked.
+    training: what the callback's sessions of one training have in common; None where checkpoints were measured.
     notes: what a reader must know beside the numbers; left_out: what was not measured; one sentence each. Points have
         their own.
     """
@@ -87,6 +88,7 @@ class Drift(Result):
     overhead: Overhead
     notes: tuple[str, ...]
     left_out: tuple[str, ...]
+    training: str | None = None
 
     def __post_init__(self) -> None:
         steps = [point.step for point in self.points]
