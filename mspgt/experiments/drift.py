@@ -62,7 +62,7 @@ class _Facts:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Saved:
     """What history.json holds."""
 
     history: Mapping[str, Any]
@@ -156,7 +156,7 @@ class _Follow:
             return
         again = "give overwrite=true to measure all anew"
         try:
-            kept = structure(json.loads(path.read_text(encoding="utf-8")), _Kept, str(path), again)
+            kept = structure(json.loads(path.read_text(encoding="utf-8")), _Saved, str(path), again)
             latest = load_file(self.w.store.path / kept.replicates)
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"{path} is damaged ({error}); {again}.") from error
@@ -182,7 +182,7 @@ class _Follow:
         state = self.history.state_dict()
         with writing(folder / name) as temporary:
             save_file(state.pop("latest")[-1], temporary)
-        write_json(folder / HISTORY, plain(_Kept(state, facts, self.failed, name)))
+        write_json(folder / HISTORY, plain(_Saved(state, facts, self.failed, name)))
         for old in folder.glob("replicates-*.safetensors"):
             if old.name != name:
                 old.unlink()

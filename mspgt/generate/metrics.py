@@ -16,7 +16,7 @@ from mspgt.config.intervene import InterveneConfig
 from mspgt.config.keys import deciding_options
 from mspgt.contracts import registry
 from mspgt.contracts.metric import Generated, Metric, Swapped, Values
-from mspgt.core.codec import plain
+from mspgt.core.codec import plain, structure
 from mspgt.core.errors import MachineError, UserError
 from mspgt.core.files import write_atomically
 from mspgt.stats.paired.conditions import BASELINE
@@ -115,9 +115,8 @@ class TextMetrics:
         fingerprint = {"plugin": entry.distribution, "options": deciding_options(entry, options)}
         path = self.folder / f"{name}.json"
         kept = _read(path, fingerprint)
-        if kept is not None and set(kept["values"]) == set(self.texts):
-            self.values[name] = {c: np.array(v, dtype=np.float64) for c, v in kept["values"].items()}
-            self.companions[name] = kept["companions"]
+        if kept is not None and set(kept.values) == set(self.texts):
+            self.values[name], self.companions[name] = dict(kept.values), dict(kept.companions)
             return
         values, companions = {}, {}
         for number, (condition, texts) in enumerate(self.texts.items()):
@@ -128,8 +127,7 @@ class TextMetrics:
         if not any(np.isfinite(column).any() for column in values.values()):
             raise NotMeasured(name, self._undefined())
         self.values[name], self.companions[name] = values, companions
-        block = {"fingerprint": fingerprint, "values": values, "companions": companions}
-        write_atomically(path, json.dumps(plain(block), allow_nan=False))
+        write_atomically(path, json.dumps(plain(_Stored(fingerprint, values, companions)), allow_nan=False))
 
     def _undefined(self) -> str:
         """Why a metric may have no value for any text."""
@@ -165,13 +163,22 @@ def _checked(values: Any, count: int) -> Values:
     return np.where(np.isfinite(array), array, np.nan)
 
 
-def _read(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """What a metric measured under every condition, and by which options."""
+
+    fingerprint: Mapping[str, Any]
+    values: Mapping[str, Values]
+    companions: Mapping[str, dict[str, float]]
+
+
+def _read(path: Path, fingerprint: Mapping[str, Any]) -> _Stored | None:
     """Values that are kept already, if they were measured in the same way."""
     try:
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        kept = structure(json.loads(path.read_text(encoding="utf-8")), _Stored, str(path))
+    except (OSError, ValueError, UserError):
         return None
-    return kept if kept.get("fingerprint") == json.loads(json.dumps(plain(fingerprint))) else None
+    return kept if kept.fingerprint == plain(fingerprint) else None
 
 
 def _mean(values: Values) -> float:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from mspgt.config.run import RunConfig
 from mspgt.contracts import registry
 from mspgt.contracts.signal import Signal
 from mspgt.core.errors import UserError
-from mspgt.measure.evaluate import Evaluation, Measured, Rule, evaluate
-
-Say = Callable[[str], None]
+from mspgt.measure.evaluate import Evaluation, Measured, Rule, Say, evaluate
 
 
 def make_signals(config: RunConfig, device: str) -> dict[str, Signal]:

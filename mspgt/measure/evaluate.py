@@ -134,7 +134,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class _Curve:
+class _Evaluated:
     """One signal, evaluated."""
 
     point: Floats
@@ -178,7 +178,7 @@ def evaluate(measured: Mapping[str, Measured], n_layers: int, rule: Rule, progre
     log = _Log(progress or (lambda _: None))
     units = _units(measured)
     refused = _refusals(units, rule, log)
-    curves: dict[str, _Curve] = {}
+    curves: dict[str, _Evaluated] = {}
     for name, entry in measured.items():
         try:
             curves[name] = _curve(name, entry, units[entry.corpus], refused[entry.corpus], n_layers, rule, log)
@@ -247,7 +247,7 @@ def _refusals(units: Mapping[str, Units], rule: Rule, log: _Log) -> dict[str, st
     return reasons
 
 
-def _curve(name: str, entry: Measured, units: Units, refused: str, n_layers: int, rule: Rule, log: _Log) -> _Curve:
+def _curve(name: str, entry: Measured, units: Units, refused: str, n_layers: int, rule: Rule, log: _Log) -> _Evaluated:
     """Prepare a signal, then evaluate the point estimate and the replicates."""
     signal, transitions = entry.signal, n_layers - 1
     if not entry.state.keys:
@@ -275,7 +275,7 @@ def _curve(name: str, entry: Measured, units: Units, refused: str, n_layers: int
     undefined = int(np.sum(~np.isfinite(point)))
     if undefined:
         log.notes.append(f"{name} is undefined at {undefined} of {transitions} transitions; they carry no evidence.")
-    return _Curve(point, replicates, report, series, refused)
+    return _Evaluated(point, replicates, report, series, refused)
 
 
 def _series(signal: Signal, report: Report, n_layers: int) -> dict[str, SeriesValues]:
@@ -291,7 +291,7 @@ def _series(signal: Signal, report: Report, n_layers: int) -> dict[str, SeriesVa
     return {s.name: s.of(report.series[s.name], n_layers) for s in signal.series if s.name in report.series}
 
 
-def _signal_curve(curve: _Curve, measured: Measured, weight: float, confidence: float) -> SignalCurve:
+def _signal_curve(curve: _Evaluated, measured: Measured, weight: float, confidence: float) -> SignalCurve:
     finite = curve.point[np.isfinite(curve.point)]
     flags = list(curve.report.flags)
     if peaks_at_an_end(np.nan_to_num(curve.point, nan=-np.inf, posinf=-np.inf, neginf=-np.inf)):
@@ -316,7 +316,7 @@ def _signal_curve(curve: _Curve, measured: Measured, weight: float, confidence: 
 # ---------------------------------------------------------------------------------------------------- verdicts
 
 
-def _decisions(curves: Mapping[str, _Curve], weights: Mapping[str, float], rule: Rule) -> dict[str, Decision]:
+def _decisions(curves: Mapping[str, _Evaluated], weights: Mapping[str, float], rule: Rule) -> dict[str, Decision]:
     fused = {name: curve for name, curve in curves.items() if weights[name] > 0}
     if not fused:
         raise UserError("every signal has weight 0: give at least one a weight, as weights.<signal>=1.")
@@ -325,14 +325,14 @@ def _decisions(curves: Mapping[str, _Curve], weights: Mapping[str, float], rule:
     return {name: decide(gathered, p, rule.prominence, rule.confidence, rule.seed) for name, p in rules}
 
 
-def _replicates(curves: Mapping[str, _Curve], decisions: Mapping[str, Decision]) -> Replicates:
+def _replicates(curves: Mapping[str, _Evaluated], decisions: Mapping[str, Decision]) -> Replicates:
     """What was drawn."""
     drawn = {name: curve.replicates for name, curve in curves.items() if curve.replicates is not None}
     pairs = {name: d.pairs * (d.pairs[:, :1] > 0) for name, d in decisions.items() if d.pairs is not None}
     return Replicates(drawn, pairs)
 
 
-def _gather(fused: Mapping[str, _Curve], weights: Mapping[str, float]) -> Curves:
+def _gather(fused: Mapping[str, _Evaluated], weights: Mapping[str, float]) -> Curves:
     """Stack the signals; where one has no replicates there are none, as it would stand still in each of them."""
     drawn = [c.replicates for c in fused.values() if c.replicates is not None]
     replicates = np.stack(drawn) if len(drawn) == len(fused) else None

@@ -6,7 +6,7 @@ fits stand afterwards is a `Kept`. Everything else, for a run, a drift or a trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,10 +16,8 @@ from mspgt.contracts.signal import Fitted, Signal
 from mspgt.core.errors import MachineError, not_fitted
 from mspgt.core.state import State
 from mspgt.measure.collector import Collector
-from mspgt.measure.evaluate import Measured
+from mspgt.measure.evaluate import Measured, Say
 from mspgt.models import LoadedModel
-
-Say = Callable[[str], None]
 
 
 class Loop(Protocol):

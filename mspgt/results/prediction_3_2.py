@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from mspgt.core.errors import UserError
 from mspgt.core.phrases import listed
 from mspgt.results.drift import Drift
-from mspgt.results.loading import load_several
+from mspgt.results.loading import Given, load_several
 from mspgt.stats.boundaries import OUTCOME, RULES
 from mspgt.stats.boundaries.acceptance import MINIMUM_SHARE
 from mspgt.stats.boundaries.phrasing import I_G
@@ -31,10 +30,8 @@ POTENTIALLY = (
     "verdict here is on whether these runs differ by so much."
 )
 
-Training = Drift | str | os.PathLike[str]
 
-
-def prediction_3_2(runs: Sequence[Training], rule: str = "mspgt", names: Sequence[str] | None = None) -> Prediction:
+def prediction_3_2(runs: Sequence[Given], rule: str = "mspgt", names: Sequence[str] | None = None) -> Prediction:
     """Compare where training runs of one architecture have their intermediate-global boundary at their last points.
 
     The paper: |rho(A, D1, Theta1) - rho(A, D2, Theta2)| > 0.3, rho = layer / blocks (equation 2). Of more than two runs

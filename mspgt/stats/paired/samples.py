@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mspgt.contracts.metric import Direction, Level
+from mspgt.contracts.metric import Direction, Level, Swapped
 from mspgt.core.errors import UserError
 from mspgt.stats.paired.conditions import BASELINE
 
 Floats = NDArray[np.float64]
-Swapped = Callable[[NDArray[np.bool_]], tuple[float, float]]
 Without = Callable[[NDArray[np.bool_]], Mapping[str, float]]
 
 MINIMUM = 10
