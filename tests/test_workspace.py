@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,19 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"not a tensor file")
     with pytest.raises(UserError, match="damaged"):
         store.done("data", 0)
+
+
+@pytest.mark.parametrize("given", [{"overwrite": True}, {"resume": True}, {}])
+def test_work_of_an_unknown_kind_is_refused(tmp_path: Path, given: dict[str, bool]) -> None:
+    out = tmp_path / "r"
+    work(out).store.write_manifest(replace(MANIFEST, kind="sculpture"))
+    (out / CONFIG).write_text("")
+    with pytest.raises(
+        UserError, match="r holds work of the unknown kind 'sculpture', not of run, intervention, drift"
+    ):
+        work(out, **given)
+    with pytest.raises(UserError, match="unknown kind 'sculpture'"):
+        existing(out, Run.kind)
 
 
 def test_a_damaged_manifest_is_named_with_its_field(tmp_path: Path) -> None:

@@ -18,11 +18,14 @@ BESIDE = ("figures", GENERATIONS, "report.html", "run.log")
 
 
 def kind_of(path: Path) -> str | None:
-    """The kind of what a directory holds, or None where nothing was begun."""
+    """The kind of what a directory holds, or None where nothing was begun; UserError for a kind that is not known."""
     try:
-        return Store(path / "state").manifest().kind
+        kind = Store(path / "state").manifest().kind
     except UserError:
         return next((name for name in RECORDS if (path / declared(name).file).is_file()), None)
+    if kind not in RECORDS:
+        raise UserError(f"{path} holds work of the unknown kind {kind!r}, not of {', '.join(RECORDS)}: name another.")
+    return kind
 
 
 def declared(name: str | None) -> Kind:

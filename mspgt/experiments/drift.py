@@ -223,7 +223,8 @@ class _Follow:
         self._begin()
         inner.store.path.mkdir(parents=True, exist_ok=True)
         self.resumed += measure(inner, self.config.run, model, self.corpora, self.trainer, self.w.log)
-        return replace(model.facts, name=self._name), common
+        name = ", ".join(self.config.options.checkpoints or ()) or name_of(self.config.run.options.model)
+        return replace(model.facts, name=name), common
 
     def _add(
         self, checkpoint: Checkpoint, inner: Workspace, model: ModelFacts, common: Mapping[str, Any], began: float
@@ -242,13 +243,6 @@ class _Follow:
         made = provenance_of(manifest, self.config.run.options.seed, self.started, device)
         self.facts = _Facts(model, assessed.data, common, made)
         self._keep(self.facts)
-
-    @property
-    def _name(self) -> str:
-        options = self.config.options
-        if options.checkpoints is not None:
-            return ", ".join(options.checkpoints)
-        return name_of(self.config.run.options.model)
 
     # ------------------------------------------------------------------ the end
 

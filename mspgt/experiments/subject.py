@@ -21,13 +21,7 @@ from mspgt.results.run import Run
 from mspgt.stats.boundaries import OUTCOME, Verdict
 from mspgt.stats.boundaries.acceptance import PAPER_WEIGHTS
 
-OWN: Mapping[str, Any] = {
-    "tokenizer": None,
-    "revision": None,
-    "quantization": None,
-    "dtype": "auto",
-    "device_map": None,
-}
+OWN: Mapping[str, Any] = {**dict.fromkeys(("tokenizer", "revision", "quantization", "device_map")), "dtype": "auto"}
 """how a run's model is loaded, put back to the defaults: it says nothing of another model"""
 
 
