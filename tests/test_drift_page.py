@@ -169,7 +169,7 @@ def test_moves_from_first_to_last_are_read_for_the_reader() -> None:
     drift = example_drift(24, source="checkpoints")
     assert drift.overall is not None
     shown = Page(page(drift))
-    move = drift.overall.paper.found["intermediate-global"]
+    move = drift.overall.paper.known["intermediate-global"]
     assert move.real
     row = shown.row("intermediate-global, the paper's rule")
     assert row[1:] == [f"−4 real{prose.interval(move).replace('-', '−')}", f"{move.share:.1%}", "real"]
