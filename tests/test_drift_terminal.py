@@ -29,7 +29,7 @@ def _words(drift: Drift | dict[str, Any], width: int = 80) -> str:
 
 
 def _row(text: str, step: str) -> list[str]:
-    """The cells of a step, parted by two blanks or more."""
+    """The cells of a step, separated by two blanks or more."""
     return next(
         re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if re.match(rf"\s*{re.escape(step)}\s\s", line)
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mspgt.config import run as config
-from mspgt.config.keys import gathered, names_once, parted, plain_fields
+from mspgt.config.keys import divided, gathered, names_once, plain_fields
 from mspgt.config.run import RunConfig, RunOptions
 from mspgt.config.shared import resolved
 from mspgt.contracts import registry
@@ -70,7 +70,7 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> DriftConf
         raise UserError("revision= names one revision: give revisions=, such as revisions=step1000,step2000.")
     signals = parse_some(RunOptions, keys, "plugins").plugins
     of_run = {f.name for f in dataclasses.fields(RunOptions)} - {"revision"} | {f"weights.{name}" for name in signals}
-    options, _ = parted(
+    options, _ = divided(
         DriftOptions,
         {name: registry.signal(name) for name in signals},
         {key: value for key, value in keys.items() if key not in of_run},

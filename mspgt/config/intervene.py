@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mspgt.config.keys import gathered, names_once, parted, plain_fields, plain_options, plain_value
+from mspgt.config.keys import divided, gathered, names_once, plain_fields, plain_options, plain_value
 from mspgt.config.shared import Machine, resolved
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
@@ -99,7 +99,7 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> Intervene
     names_once("metrics", head.metrics, "ttr,self_bleu")
     if not head.sigma or len({f"{s:g}" for s in head.sigma}) != len(head.sigma):
         raise UserError(f"sigma={','.join(f'{s:g}' for s in head.sigma)}: give one strength or several different ones.")
-    options, plugins = parted(InterveneOptions, _entries(head), keys, "intervene")
+    options, plugins = divided(InterveneOptions, _entries(head), keys, "intervene")
     if options.top_p == 0:
         raise UserError("top_p=0 leaves no token to sample from: give a share above 0, or decoding=greedy.")
     if options.run is None and options.model is None:

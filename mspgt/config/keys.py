@@ -1,4 +1,4 @@
-"""Keys of a command: read from words or YAML, parted among the command and its plugins, checked, written back."""
+"""Keys of a command: read from words or YAML, divided among the command and its plugins, checked, written back."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FEW = 12
 """as many keys are listed even where one of them is suggested"""
 
 
-def parted(
+def divided(
     declared: type[T], entries: Mapping[str, Entry], keys: Mapping[str, Any], verb: str, further: Sequence[str] = ()
 ) -> tuple[T, dict[str, dict[str, Any]]]:
-    """Part the keys of a command into its own options and those of its plugins, and check every one.
+    """Divide the keys of a command into its own options and those of its plugins, and check every one.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mspgt.config.keys import gathered, names_once, parted, plain_fields, plain_options
+from mspgt.config.keys import divided, gathered, names_once, plain_fields, plain_options
 from mspgt.config.shared import Machine
 from mspgt.contracts import registry
 from mspgt.core.errors import UserError
@@ -99,7 +99,7 @@ def build(given: Mapping[str, Any], file: str | Path | None = None) -> RunConfig
         if key.partition(".")[0] in {*registry.signals()} - {*plugins}:
             keys.pop(key, None)  # the preset's option of a signal that is not asked for
     entries = {name: registry.signal(name) for name in plugins}
-    options, signals = parted(RunOptions, entries, keys, "run", [f"weights.{name}" for name in plugins])
+    options, signals = divided(RunOptions, entries, keys, "run", [f"weights.{name}" for name in plugins])
     return RunConfig(options, signals, weights)
 
 

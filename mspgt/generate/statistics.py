@@ -237,7 +237,7 @@ def _totals(state: State) -> tuple[Moments, Moments]:
     tokens = int(state.tables["moments"].columns["count"].sum()) if "moments" in state.tables else 0
     if tokens < 2:
         raise UserError(
-            f"the spread of activations cannot be told from {tokens} counted token{'s' * (tokens != 1)} (special and "
+            f"{tokens} counted token{'s' * (tokens != 1)} cannot tell the spread of activations (special and "
             "massive tokens and each sequence's first do not count): give a corpus with more or longer documents."
         )
     return _merged(state)

@@ -333,7 +333,10 @@ def _replicates(curves: Mapping[str, _Evaluated], decisions: Mapping[str, Decisi
 
 
 def _gather(fused: Mapping[str, _Evaluated], weights: Mapping[str, float]) -> Curves:
-    """Stack the signals; where one has no replicates there are none, as it would stand still in each of them."""
+    """Stack the signals.
+
+    If one has no replicates, there are none: holding it constant would make the intervals too narrow.
+    """
     drawn = [c.replicates for c in fused.values() if c.replicates is not None]
     replicates = np.stack(drawn) if len(drawn) == len(fused) else None
     shares = {name: c.report.noise_share for name, c in fused.items()}

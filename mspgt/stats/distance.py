@@ -80,7 +80,7 @@ def distance(layers: Sequence[Ints], confidence: float, *, paired: bool) -> Dist
     Noise alone makes a distance: its percentiles would lie too high, the more so the more runs there are. So the ends
     are those of the *signed* differences of each pair of runs, folded at 0 afterwards. The upper end is the largest
     that any pair allows: it is too small only where that of the truly farthest pair is. The lower end is the largest
-    that any pair demands; as the best of several, each may miss only its part of 1 - confidence (Bonferroni).
+    that any pair needs; as the best of several, each may miss only its part of 1 - confidence (Bonferroni).
 
     Parameters
     ----------

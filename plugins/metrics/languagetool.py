@@ -1,6 +1,6 @@
 """LanguageTool over HTTP: texts asked in parallel, through the death of the server, within a stated time.
 
-One text goes in one request. Texts that share a request, parted by blank lines, change each other's matches, since
+One text goes in one request. Texts that share a request, separated by blank lines, change each other's matches, since
 rules on brackets, quotes, capital letters, repeated beginnings and consistent spelling look across paragraphs. What
 sharing saves is the loading of the rules, and a server of our own keeps them loaded.
 """

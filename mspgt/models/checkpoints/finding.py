@@ -105,7 +105,7 @@ def of_revisions(options: RunOptions, revisions: Sequence[str], note: Note) -> l
         _check_revision(options, revision)
     steps = {revision: step for revision in revisions if (step := _number(revision)) is not None}
     if unnumbered := [revision for revision in revisions if revision not in steps]:
-        note(f"no step can be told from {some(unnumbered)}: steps are numbered from 1, in the order given.")
+        note(f"the names {some(unnumbered)} tell no step: steps are numbered from 1, in the order given.")
         steps = {revision: i for i, revision in enumerate(revisions, 1)}
     ordered = sorted(steps, key=lambda revision: steps[revision])
     for one, other in pairwise(ordered):

@@ -1,7 +1,7 @@
 """When two peaks are accepted as boundaries: the paper's rule and ours, side by side, clause by clause.
 
 A clause looks at a `Case` and yields findings, each a status and a sentence. A rule is a normalisation and the
-clauses that it demands. Two boundaries are never forced.
+clauses that it needs. Two boundaries are never forced.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ Clause = Callable[[Case], Iterator[Finding]]
 
 @dataclass(frozen=True)
 class Procedure:
-    """A rule: how signals are normalised, what is demanded, and what is only remarked."""
+    """A rule: how signals are normalised, what it needs, and what it only remarks."""
 
     name: str
     title: str
@@ -182,12 +182,12 @@ def deep_enough(case: Case) -> Iterator[Finding]:
 
 
 def two_peaks(case: Case) -> Iterator[Finding]:
-    """At least two peaks of the demanded prominence."""
+    """At least two peaks of the prominence that the rule needs."""
     if not case.peaks:
-        yield Finding("no_peak", "the evidence has no peak of the demanded prominence.")
+        yield Finding("no_peak", "the evidence has no peak of the prominence that the rule needs.")
     elif len(case.peaks) == 1:
         layer = case.peaks[0].layer
-        yield Finding("one_peak", f"the evidence has one peak, at {layer}: it cannot be told which boundary it is.")
+        yield Finding("one_peak", f"the evidence has one peak, at {layer}: this does not tell which boundary it is.")
 
 
 def several_signals(case: Case) -> Iterator[Finding]:
@@ -214,7 +214,7 @@ def narrow(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "unstable",
                 f"the interval of the {name} boundary, {place.low} to {place.high}, is {place.width} layers wide; "
-                f"less than {MAXIMUM_WIDTH} is demanded.",
+                f"the rule needs less than {MAXIMUM_WIDTH}.",
             )
 
 
@@ -222,7 +222,8 @@ def usually_two(case: Case) -> Iterator[Finding]:
     """Nearly all replicates have two peaks; an interval over the few that do would look narrow."""
     if case.support is not None and case.boundaries is not None and case.support.p_two < MINIMUM_SHARE:
         yield Finding(
-            "unstable", f"{case.support.p_two:.0%} of the replicates have two peaks; {MINIMUM_SHARE:.0%} is demanded."
+            "unstable",
+            f"{case.support.p_two:.0%} of the replicates have two peaks; the rule needs {MINIMUM_SHARE:.0%}.",
         )
 
 
@@ -235,7 +236,7 @@ def above_null(case: Case) -> Iterator[Finding]:
     if test.smallest > LEVEL:
         sentence += f"; with so few signals and blocks no p below {test.smallest:.3f} is possible"
     elif test.p == 1:
-        sentence += "; a boundary within two transitions of an end cannot be told from a trend"
+        sentence += "; the test cannot tell a boundary within two transitions of an end from a trend"
     yield Finding("not_above_null", sentence + ".")
 
 
@@ -250,7 +251,7 @@ def consensus(case: Case) -> Iterator[Finding]:
             who = f"only {voters[0]} stands" if voters else "no signal stands"
             yield Finding(
                 "not_above_null",
-                f"at {layer} {who} out by {VOTE:g} robust standard deviations; {VOTES} signals are demanded.",
+                f"at {layer} {who} out by {VOTE:g} robust standard deviations; the rule needs {VOTES} signals.",
             )
 
 
@@ -276,7 +277,7 @@ def quiet_signals(case: Case) -> Iterator[Finding]:
         if not share <= NOISE_SHARE:
             yield Finding(
                 "probe_noise",
-                f"the standard error of {name} is {share:.0%} of its maximum; at most {NOISE_SHARE:.0%} is demanded, "
+                f"the standard error of {name} is {share:.0%} of its maximum; the rule needs at most {NOISE_SHARE:.0%}, "
                 "so its weight in the evidence is not to be trusted.",
             )
 

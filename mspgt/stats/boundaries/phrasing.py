@@ -41,7 +41,7 @@ STATUS: Mapping[str, Status] = {
     ),
     "one_peak": Status(
         "only one peak stands out",
-        "One place stands out; two are needed to part local, intermediate and global processing.",
+        "One place stands out; two are needed to separate local, intermediate and global processing.",
     ),
     "no_peak": Status("no peak stands out", "The layers change gradually: nothing stands out as a boundary."),
     "too_shallow": Status(
