@@ -277,8 +277,8 @@ def quiet_signals(case: Case) -> Iterator[Finding]:
         if not share <= NOISE_SHARE:
             yield Finding(
                 "probe_noise",
-                f"the standard error of {name} is {share:.0%} of its maximum; the rule needs at most {NOISE_SHARE:.0%}, "
-                "so its weight in the evidence is not to be trusted.",
+                f"the standard error of {name} is {share:.0%} of its maximum; the rule needs at most "
+                f"{NOISE_SHARE:.0%}, so its weight in the evidence is not to be trusted.",
             )
 
 

@@ -14,8 +14,8 @@ from mspgt.stats.curve import Curve
 
 ONE_SIGNAL = "One signal alone has nothing to agree with, so its peaks are never accepted as boundaries."
 TOO_FEW = (
-    "No test can tell so few signals at this depth from chance, whatever they show, so no boundaries are accepted; add a "
-    "signal."
+    "No test can tell so few signals at this depth from chance, whatever they show, so no boundaries are accepted; add "
+    "a signal."
 )
 
 
