@@ -68,6 +68,7 @@ def at(drift: Drift | None) -> list[int]:
 # ------------------------------------------------------------------------------------ the same as `mspgt run`
 
 
+@pytest.mark.filterwarnings("ignore:boundaries at step")  # which is what the test is about
 @pytest.mark.parametrize(
     ("module", "given", "precision"),
     [
@@ -151,7 +152,7 @@ def short_losses(**returned: Any) -> Any:
 
         def training_step(self, batch: Any, index: int) -> Any:
             loss = super().training_step(batch, index)
-            self.losses.append(float(loss))
+            self.losses.append(float(loss.detach()))
             return {"loss": loss, "other": 1}
 
     module = Noted(t.llama(4))
@@ -476,6 +477,7 @@ class FailsFrom(L.Callback):
         self.now = trainer.global_step + 1
 
 
+@pytest.mark.filterwarnings("ignore:boundaries at step")  # which is what the test is about
 @pytest.mark.parametrize("method", ["recorder", "prepare", "curve"])
 def test_a_signal_that_raises_is_left_out_of_the_point_and_the_training_goes_on(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -492,6 +494,7 @@ def test_a_signal_that_raises_is_left_out_of_the_point_and_the_training_goes_on(
         assert "no luck" in sentence
 
 
+@pytest.mark.filterwarnings("ignore:boundaries at step")  # which is what the test is about
 def test_a_point_at_which_every_signal_raises_is_left_out_and_the_training_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -510,6 +513,7 @@ def test_a_point_at_which_every_signal_raises_is_left_out_and_the_training_goes_
     assert mspgt.load(folder).left_out == drift.drift.left_out
 
 
+@pytest.mark.filterwarnings("ignore:boundaries at step")  # which is what the test is about
 def test_a_first_evaluation_that_cannot_be_made_is_told_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -548,6 +552,7 @@ def test_weights_that_become_nan_are_told_and_the_training_goes_on_as_it_would(t
     assert at(drift.drift) == [0, 3]
 
 
+@pytest.mark.filterwarnings("ignore:boundaries at step")  # which is what the test is about
 def test_the_loss_after_a_point_that_was_left_out_is_the_mean_since_the_last_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -574,6 +579,7 @@ class Refuses(CSVLogger):
         super().log_metrics(metrics, step)
 
 
+@pytest.mark.filterwarnings("ignore:Refuses did not take")  # which is what the test is about
 def test_a_logger_that_fails_takes_neither_the_point_nor_the_training(tmp_path: Path) -> None:
     drift, other = t.boundary_drift(), CSVLogger(tmp_path / "other")
     with pytest.warns(UserWarning, match="Refuses did not take mspgt of step 0: ConnectionError: server down"):
@@ -650,6 +656,7 @@ def no_transformer() -> L.LightningModule:
     return module
 
 
+@pytest.mark.filterwarnings("ignore:boundaries at step")  # which is what the test is about
 @pytest.mark.parametrize(
     ("given", "module", "said"),
     [

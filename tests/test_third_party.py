@@ -160,6 +160,7 @@ def test_it_passes_the_conformance_suite(installed, pytester):
     assert (skipped, failed) == (0, 0)
 
 
+@pytest.mark.filterwarnings("ignore:boundaries at step")  # which is what the test is about
 def test_a_signal_of_another_package_is_followed_through_a_training(installed, tmp_path):
     installed({"mine": "mine_package:Turn", "broken": "mine_package:Broken"}, source=BROKEN)
     callback = drift_training.boundary_drift(plugins="cka,mine,broken", out=tmp_path / "d", weights={"mine": 0.7})
