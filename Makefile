@@ -1,5 +1,6 @@
 # make run     set up a virtual environment and run the main job on the built-in defaults
-# make test    set up and run the tests
+# make test    set up and run the tests, but for those that take more than ten seconds each
+# make slow    set up and run these
 # make check   format, lint, strict types, import direction, tests
 # make bench   all benchmarks, as tables of ratios
 
@@ -14,13 +15,16 @@ export TOKENIZERS_PARALLELISM ?= false
 # files of tests side by side, a core each: with more threads than cores they would wait for each other
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: run test check bench clean
+.PHONY: run test slow check bench clean
 
 run: $(VENV)/ready
 	$(BIN)/mspgt run plugins=cka,probe,attn
 
 test: $(VENV)/ready-dev
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
+
+slow: $(VENV)/ready-dev
+	$(PYTEST) -m slow
 
 check: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .

@@ -84,6 +84,7 @@ def test_equal_rows_do_not_differ():
     assert float(drift.drop.max()) < 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in sqrt")  # scipy's, of a divergence that rounds below 0
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), keys=st.integers(2, 40), sharpness=st.floats(0.1, 12), closeness=st.floats(0, 1))
 def test_rows_agree_with_scipy(seed, keys, sharpness, closeness):

@@ -105,6 +105,7 @@ def keys(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
             "metrics": "ttr,length_variance", "accelerator": "cpu", "prompts": "grammar"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_experiment_answers_against_another_and_keeps_its_own_coefficients(
     keys: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -411,7 +411,7 @@ def test_two_boundaries_are_never_forced(status):
     assert len(verdict.peaks) == {"one_peak": 1, "no_peak": 0}.get(status, len(verdict.peaks))
 
 
-@pytest.mark.parametrize(("names", "said"), [(("cka", "attn"), "So few signals"), (("cka",), "One signal alone")])
+@pytest.mark.parametrize(("names", "said"), [(("cka", "attn"), "No test can tell"), (("cka",), "One signal alone")])
 def test_the_meaning_says_when_no_evidence_could_have_sufficed(names, said):
     rng = np.random.default_rng(0)
     point = 1 + 0.01 * rng.standard_normal((len(names), 23))

@@ -223,9 +223,9 @@ def test_too_few_tokens_are_one_sentence(count: int) -> None:
     content[0, :count] = True
     state = merge(observe([one_batch(torch.randn(1, 4, 3), content, torch.ones_like(content))]))
     for use in (statistics_of, spreads):
-        with pytest.raises(UserError, match=f"from {count} counted"):
+        with pytest.raises(UserError, match=f"{count} counted token"):
             use(state)
-    with pytest.raises(UserError, match="from 0 counted"):
+    with pytest.raises(UserError, match="0 counted tokens cannot tell"):
         statistics_of(fold([]))
 
 

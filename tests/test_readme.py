@@ -53,6 +53,7 @@ def test_every_plugin_and_figure_is_there() -> None:
         assert (ROOT / figure).is_file(), figure
 
 
+@pytest.mark.slow
 def test_python_blocks_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     scope: dict[str, object] = {"__name__": "readme"}
@@ -95,6 +96,7 @@ def test_the_signal_of_another_package_obeys_the_laws_that_ship_for_it(tmp_path:
     assert " passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_signal_of_another_package_runs_and_gets_intervals(tiny_llama: Path, tmp_path: Path) -> None:
     install(tmp_path)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}

@@ -111,6 +111,7 @@ def ctrl_c() -> None:
 # ---------------------------------------------------------------------- the same bits
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_bits_and_another_seed_others(train: Train, tmp_path: Path) -> None:
     one, again = (train(tmp_path / part, "steps=4") for part in "ab")
     assert equal(one, again)
@@ -127,6 +128,7 @@ def test_every_weight_is_trained(train: Train, whole: dict[str, Tensor]) -> None
     assert not unmoved
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_to_the_same_bits(
     train: Train, whole: dict[str, Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +144,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+@pytest.mark.slow
 def test_the_card_counts_the_tokens_of_both_parts(train: Train, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         if folder == "b":
@@ -182,6 +185,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(train: Train, whole: dict[st
     assert seen == [4, 5]
 
 
+@pytest.mark.slow
 def test_what_was_interrupted_while_it_was_measured_is_not_trained_again(
     train: Train, whole: dict[str, Tensor], tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def test_python_and_the_command_line_give_the_same(reference: Path, tiny_llama: 
     assert model.config._attn_implementation == "sdpa"
 
 
+@pytest.mark.slow
 def test_a_model_in_double_precision_gives_the_same(reference: Path, tiny_llama: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -121,6 +122,7 @@ def test_batch_budget_does_not_matter(mspgt_run: Run, reference: Path, tmp_path:
         np.testing.assert_allclose(ours.signals[name].value, there.signals[name].value, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluate_recomputes_from_states_alone(mspgt_run: Run, tmp_path: Path) -> None:
     assert mspgt_run(f"out={tmp_path / 'r'}") == 0
     before = mspgt.load(tmp_path / "r")
@@ -149,6 +151,7 @@ def test_evaluate_refuses_keys_that_need_new_states(reference: Path, capsys: pyt
     assert "without new states" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_states_that_were_taken_away_are_missed_and_measured_again(
     mspgt_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +176,7 @@ def write_corpus(path: Path, part: slice) -> None:
         write(list(documents(300, 0))[part], file)
 
 
+@pytest.mark.slow
 def test_merged_runs_equal_one_run(mspgt_run: Run, tmp_path: Path) -> None:
     write_corpus(tmp_path / "all.conllup", slice(None))
     write_corpus(tmp_path / "a.conllup", slice(None, 7))
@@ -224,6 +228,7 @@ def test_runs_that_share_documents_are_not_merged(
     assert "disjoint" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_second_corpus_that_runs_share_counts_once(mspgt_run: Run, tmp_path: Path) -> None:
     write_corpus(tmp_path / "a.conllup", slice(None, 7))
     write_corpus(tmp_path / "b.conllup", slice(7, None))
@@ -372,6 +377,7 @@ def test_an_estimator_without_document_intervals_says_so(mspgt_run: Run, tmp_pat
     assert not found["verdicts"]["mspgt"]["accepted"]
 
 
+@pytest.mark.slow
 def test_a_signal_of_two_passes_resumes_between_them(mspgt_run: Run, tmp_path: Path) -> None:
     options = ("cka.estimator=full", "attn.heads=matched")
     assert mspgt_run(f"out={tmp_path / 'whole'}", *options) == 0

@@ -299,16 +299,14 @@ def test_two_processes_never_work_in_one_directory(tmp_path: Path) -> None:
         "with workspace(Place(sys.argv[1], resume=True), Run.kind, 'x', None, False):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert other.stdout is not None
-    assert other.stdout.readline() == "held\n"
-    before = files(out)
-    for how in ("resume", "overwrite"):
-        with pytest.raises(UserError, match="another process is at work"):
-            work(out, **{how: True})
-    assert files(out) == before
-    other.kill()
-    other.wait()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code, str(out)], text=True, **pipes) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        before = files(out)
+        for how in ("resume", "overwrite"):
+            with pytest.raises(UserError, match="another process is at work"):
+                work(out, **{how: True})
+        assert files(out) == before
+        other.kill()
     work(out, overwrite=True)  # the lock died with its holder

@@ -23,8 +23,8 @@ from mspgt.experiments.workspace import Workspace
 from mspgt.measure.assess import evaluate_measured, make_signals
 from mspgt.measure.collector import MASSIVE, Collector
 from mspgt.measure.corpora import CorpusFacts, CorpusIdentity, corpus_facts
-from mspgt.measure.evaluate import Evaluation
-from mspgt.measure.passes import Homes, Say, make_passes, measured
+from mspgt.measure.evaluate import Evaluation, Say
+from mspgt.measure.passes import Homes, make_passes, measured
 from mspgt.measure.store import Manifest, Store
 from mspgt.models import LoadedModel
 from mspgt.models.capture import prove

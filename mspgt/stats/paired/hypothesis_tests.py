@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from mspgt.contracts.metric import Swapped
 from mspgt.stats.paired.records import Test
-from mspgt.stats.paired.samples import Floats, Swapped
+from mspgt.stats.paired.samples import Floats
 
 
 def holm(p: Sequence[float]) -> list[float]:
