@@ -74,6 +74,25 @@ MOVED: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
 )
 """(old pattern, new): the first whose new path exists counts; where none does, the value is looked for where it was"""
 
+REWORDED: Sequence[tuple[str, str]] = (
+    ("no peak of the demanded prominence", "no peak of the prominence that the rule needs"),
+    ("it cannot be told which boundary it is", "this does not tell which boundary it is"),
+    (r"less than (\d+) is demanded", r"the rule needs less than \1"),
+    (r"; at most (\d+%) is demanded", r"; the rule needs at most \1"),
+    (r"; (\d+%) is demanded", r"; the rule needs \1"),
+    (r"(\d) signals are demanded", r"the rule needs \1 signals"),
+    (
+        "a boundary within two transitions of an end cannot be told from a trend",
+        "the test cannot tell a boundary within two transitions of an end from a trend",
+    ),
+    ("two are needed to part local", "two are needed to separate local"),
+    (
+        "So few signals at this depth cannot be told from chance",
+        "No test can tell so few signals at this depth from chance",
+    ),
+)
+"""(pattern in an old text, what stands there now): sentences whose words were changed, and nothing else of them"""
+
 GONE: Sequence[tuple[str, str]] = ()
 """(old pattern, reason): what is expected to be missing, such as ("overall.share", "no longer written")"""
 
@@ -205,6 +224,9 @@ class Comparison:
                 self.beyond.append(f"{path}: {old!r} -> {new!r} ({gap:.1e})")
             return
         self.compared["texts" if isinstance(old, str) else "others"] += 1
+        if isinstance(old, str):
+            for words, now in REWORDED:
+                old = re.sub(words, now, old)
         if old != new or isinstance(old, bool) != isinstance(new, bool):
             self.differing.append(f"{path}: {old!r}\n      -> {new!r}")
 
